@@ -1,0 +1,1 @@
+//! The embedded broker: a file of its own, all roles in one process.

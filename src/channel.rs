@@ -1,0 +1,3 @@
+//! The channels: each a pure codec beside its I/O.
+pub mod api;
+pub mod email;

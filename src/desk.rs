@@ -1,0 +1,1 @@
+//! The desk: operators’ HTTP and WebSocket API, accounts and sessions.

@@ -1,0 +1,158 @@
+//! The wire form of what adapters, and anybody with a stock client, publish to `sportello.inbound`: CloudEvents 1.0,
+//! structured JSON. Version 1 only grows: unknown fields are ignored.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::channel::{IdentityLevel, Language};
+use super::contact::Mode;
+use super::conversation::{Attachment, Automatic, BlobRef, Party};
+use super::delivery::DeliveryReport;
+use super::id::{AccountId, InputId};
+use super::time::Timestamp;
+
+/// The longest body of a broker message, in bytes. What is longer goes to the blob store first.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The longest text carried inline, in bytes; a longer one is cut here and whole in the blob `text_rest`… or the raw input.
+pub const TEXT_BYTES_MAX: usize = 32 * 1024;
+/// The media type of every public message.
+pub const CONTENT_TYPE: &str = "application/cloudevents+json";
+
+/// A CloudEvents 1.0 envelope. `type` is `<prefix>.<name>.v1` with the installation's prefix.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CloudEvent<T> {
+    /// `1.0`.
+    pub specversion: String,
+    /// Unique within `source`. The same again on a retry: what has been seen is dropped.
+    pub id: String,
+    /// Who says so: `/account/<account>` for what comes in, `/pool/<pool>` for what goes out.
+    pub source: String,
+    /// What happened.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When.
+    pub time: Timestamp,
+    /// The contact it is about, if one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// W3C trace context: one id from the adapter to the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// `application/json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub datacontenttype: Option<String>,
+    /// The event's own fields.
+    pub data: T,
+}
+
+/// A citizen's message: opens a contact or joins one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InboundMessage {
+    /// The account that received it. Fixes administration and pool; the routing key wins over what this body says.
+    pub account: AccountId,
+    /// The message's id at its provider, or the digest of the raw message: the key against doubles within the account.
+    #[schemars(length(min = 1, max = 998))]
+    pub provider_id: String,
+    /// When it reached the administration (filing time).
+    pub received_at: Timestamp,
+    /// Whether somebody is standing there; by default as the channel is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// Who wrote; none if anonymous.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Party>,
+    /// How sure that is.
+    #[serde(default)]
+    pub identity: IdentityLevel,
+    /// To whom it was addressed.
+    #[serde(default)]
+    pub to: Vec<Party>,
+    /// Subject.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The text, at most 32 KiB of UTF-8. What is longer is whole in `text_blob`.
+    #[serde(default)]
+    pub text: String,
+    /// The whole text when it did not fit into `text`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_blob: Option<BlobRef>,
+    /// Sanitised HTML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub html: Option<BlobRef>,
+    /// Files, in the blob store before this is published.
+    #[serde(default)]
+    #[schemars(length(max = 1000))]
+    pub attachments: Vec<Attachment>,
+    /// The message as it came over the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw: Option<BlobRef>,
+    /// The language, if the citizen declared one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
+    /// Message-IDs it answers, without angle brackets, newest last. Only our own signed ones join a conversation.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub references: Vec<String>,
+    /// The input to whose contact it belongs: how a program adds to the contact that it opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thread: Option<InputId>,
+    /// Set if no person wrote it. Recorded, never routed as new work, never answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub automatic: Option<Automatic>,
+    /// Facts for the rules that have no field of their own: a telephone menu's choice, a web form's topic.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 32))]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// What happened to a contact on its channel, other than a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InboundSignal {
+    /// The account that says so.
+    pub account: AccountId,
+    /// The input that opened the contact, or joined it.
+    pub thread: InputId,
+    /// What happened.
+    pub signal: Signal,
+}
+
+/// What can happen on a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Signal {
+    /// The citizen left before being served.
+    Abandoned,
+    /// The citizen left after being served: the operator wraps up.
+    Ended,
+}
+
+/// Everything that may come in, by the last part of the CloudEvents type before the version.
+#[derive(Debug, Clone, PartialEq)]
+pub enum InboundEvent {
+    /// `inbound.message.v1`
+    Message(Box<InboundMessage>),
+    /// `inbound.signal.v1`
+    Signal(InboundSignal),
+    /// `inbound.delivery.v1`
+    Delivery(DeliveryReport),
+}
+
+impl InboundEvent {
+    /// `inbound.message.v1`
+    pub const MESSAGE: &'static str = "inbound.message.v1";
+    /// `inbound.signal.v1`
+    pub const SIGNAL: &'static str = "inbound.signal.v1";
+    /// `inbound.delivery.v1`
+    pub const DELIVERY: &'static str = "inbound.delivery.v1";
+
+    /// The name within the installation's prefix.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Message(_) => Self::MESSAGE,
+            Self::Signal(_) => Self::SIGNAL,
+            Self::Delivery(_) => Self::DELIVERY,
+        }
+    }
+}

@@ -1,0 +1,602 @@
+//! What Sportello needs of a database. Only `store` knows SQL. `administration` is a parameter of every method that reads
+//! what belongs to one. Two backends, PostgreSQL and SQLite; one contract suite runs on both.
+
+use async_trait::async_trait;
+
+use crate::model::channel::Channel;
+use crate::model::channel::IdentityLevel;
+use crate::model::contact::{Contact, Offer, StateName};
+use crate::model::conversation::{Message, Note};
+use crate::model::delivery::Delivery;
+use crate::model::id::{
+    AccountId, AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, InputId, MessageId, OfficeId, OperatorId, PoolId,
+    QueueId,
+};
+use crate::model::operator::{Grant, Operator};
+use crate::model::time::Timestamp;
+
+/// Why the store did not do it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The database is away, slow or full: the same call may be made again.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+    /// The database will never take it: a constraint, a value out of range. The caller quarantines the culprit.
+    #[error("the database refuses it: {0}")]
+    Refused(String),
+    /// Another process leads the pool: drop everything.
+    #[error("another process leads the pool")]
+    Fenced,
+    /// A row cannot be read: written by a newer release, or damaged.
+    #[error("a row cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// Everything that one batch changes, as one transaction. Idempotent by (pool, epoch, batch): after an error or an unknown
+/// outcome the same write-set is sent again.
+#[derive(Debug, Clone, Default)]
+pub struct WriteSet {
+    /// The pool.
+    pub pool: Option<PoolId>,
+    /// The leader's epoch; a commit under an old one is refused as [`StoreError::Fenced`].
+    pub epoch: i64,
+    /// Counts the pool's batches under this epoch from 1.
+    pub batch: i64,
+    /// The last sequence number after this batch.
+    pub last_seq: i64,
+    /// The time of the batch.
+    pub at: Timestamp,
+    /// Final rows of the contacts that changed.
+    pub contacts: Vec<Contact>,
+    /// Final rows of the offers that changed.
+    pub offers: Vec<Offer>,
+    /// Final rows of the operators that changed.
+    pub operators: Vec<Operator>,
+    /// Final rows of the queues whose admission changed.
+    pub queues: Vec<QueueState>,
+    /// New conversations.
+    pub conversations: Vec<Conversation>,
+    /// New messages.
+    pub messages: Vec<Message>,
+    /// New notes.
+    pub notes: Vec<Note>,
+    /// Final rows of the deliveries that changed: they update their messages.
+    pub deliveries: Vec<Delivery>,
+    /// Citizens and addresses that became known, or were seen again.
+    pub citizens: Vec<CitizenAddress>,
+    /// What reached the engine.
+    pub inputs: Vec<InputRecord>,
+    /// What followed.
+    pub events: Vec<EventRecord>,
+    /// What could not be processed.
+    pub quarantine: Vec<Quarantined>,
+}
+
+/// Whether a queue admits live contacts.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct QueueState {
+    /// Which queue.
+    pub queue: QueueId,
+    /// Whether a supervisor closed it.
+    pub closed: bool,
+    /// What citizens are told meanwhile.
+    pub notice: Option<String>,
+}
+
+/// A conversation's own row: the subject is text and can be erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// Whose it is.
+    pub administration: AdministrationId,
+    /// The citizen, when known.
+    pub citizen: Option<CitizenId>,
+    /// The subject of its first message.
+    pub subject: Option<String>,
+    /// When it began.
+    pub opened_at: Timestamp,
+}
+
+/// A citizen's address. Many to many: one person has several, one address may be a family's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CitizenAddress {
+    /// Whose citizen.
+    pub administration: AdministrationId,
+    /// The key of the address.
+    pub key: AddressKey,
+    /// The citizen.
+    pub citizen: CitizenId,
+    /// The channel it is an address of.
+    pub channel: Channel,
+    /// The address itself.
+    pub address: String,
+    /// The name last written beside it.
+    pub name: Option<String>,
+    /// How sure it is who is behind it.
+    pub level: IdentityLevel,
+    /// When it was last seen.
+    pub seen_at: Timestamp,
+}
+
+/// A row of the input log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputRecord {
+    /// Its place in the pool's one order.
+    pub seq: i64,
+    /// The exact `now` it was applied at.
+    pub at: Timestamp,
+    /// `inbound`, `command`, `timers`…
+    pub kind: String,
+    /// The key against doubles, unique in the pool: `in_…`, `cm_…`; none for timers and leaders.
+    pub source: Option<String>,
+    /// The contact it landed in.
+    pub contact: Option<ContactId>,
+    /// The input as JSON: ids, codes and times only.
+    pub body: String,
+    /// For inbound ones: whose they are.
+    pub administration: Option<AdministrationId>,
+    /// What came of it: `applied`, a refusal's code.
+    pub outcome: String,
+}
+
+/// A row of the event log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Its place in the pool's one order.
+    pub seq: i64,
+    /// The input it follows from.
+    pub input_seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// `contact.queued`.
+    pub name: String,
+    /// Whose it is; none: the pool's own.
+    pub administration: Option<AdministrationId>,
+    /// The contact it is about.
+    pub contact: Option<ContactId>,
+    /// The operator to whose console it goes.
+    pub operator: Option<OperatorId>,
+    /// [`crate::model::event::Event`] as JSON: the same bytes go to the feed.
+    pub body: String,
+}
+
+/// Something that could not be processed: kept, counted, listed, retried or discarded by command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantined {
+    /// Its number; 0 before it is stored.
+    pub id: i64,
+    /// The pool it was meant for, if that is known.
+    pub pool: Option<PoolId>,
+    /// Whose it is, if that is known.
+    pub administration: Option<AdministrationId>,
+    /// Where it came from: `inbound`, `outbound`, `dead`, `command`, `smtp`, `imap`.
+    pub source: String,
+    /// The routing key or account it came by.
+    pub key: String,
+    /// The message's own id, so that a second delivery is recognised.
+    pub message_id: String,
+    /// What was wrong with it, without its content.
+    pub reason: String,
+    /// The raw bytes.
+    pub body: Vec<u8>,
+    /// When.
+    pub at: Timestamp,
+    /// `held`, `retried`, `discarded`.
+    pub state: String,
+}
+
+/// What the store knows of a pool at take-over: enough to make the same engine again.
+#[derive(Debug, Clone, Default)]
+pub struct PoolSnapshot {
+    /// The last sequence number.
+    pub last_seq: i64,
+    /// The last logged time.
+    pub last_at: Timestamp,
+    /// Contacts that are not final, and abandoned ones still in their grace.
+    pub contacts: Vec<Contact>,
+    /// Every operator of the pool.
+    pub operators: Vec<Operator>,
+    /// Queues that are closed.
+    pub queues: Vec<QueueState>,
+    /// Deliveries that are open.
+    pub deliveries: Vec<Delivery>,
+    /// The database's own time.
+    pub database_time: Timestamp,
+}
+
+/// What intake asks of the store for one inbound event.
+#[derive(Debug, Clone)]
+pub struct FactQuery {
+    /// The input.
+    pub input: InputId,
+    /// Whose citizen it is.
+    pub administration: AdministrationId,
+    /// The sender's address, as a key.
+    pub address: Option<AddressKey>,
+    /// The channel.
+    pub channel: Channel,
+    /// Our own messages it answers, signatures checked, newest last.
+    pub references: Vec<MessageId>,
+    /// The input to whose contact it belongs.
+    pub thread: Option<InputId>,
+}
+
+/// What the store answers to a [`FactQuery`], in the same order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FactRow {
+    /// The input was processed before, or erased and must stay dead.
+    pub duplicate: bool,
+    /// Conversation of the newest referenced message that exists in the administration, its newest contact and when that
+    /// changed.
+    pub reference: Option<(ConversationId, ContactId, Timestamp)>,
+    /// The newest contact with that address on that channel.
+    pub recent: Option<(ConversationId, ContactId, Timestamp)>,
+    /// The citizen behind the address, if exactly one is.
+    pub citizen: Option<CitizenId>,
+    /// The owner of the citizen's newest closed contact in the administration.
+    pub last_helper: Option<OperatorId>,
+    /// The contact in which the `thread` input landed.
+    pub thread_contact: Option<ContactId>,
+}
+
+/// Leadership of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leadership {
+    /// The pool.
+    pub pool: PoolId,
+    /// Raised by every take-over.
+    pub epoch: i64,
+    /// Who: unique per process start.
+    pub holder: String,
+}
+
+/// The lead of pools and other named leases. Its connection is its own, never the commit's.
+#[async_trait]
+pub trait Leases: Send + Sync {
+    /// Tries to lead `pool`: succeeds if nobody does, the lease's time is past, or its holder's session is gone (advisory lock
+    /// in PostgreSQL, `flock` beside SQLite). Raises the epoch.
+    async fn lead(&self, pool: &PoolId, holder: &str, ttl: std::time::Duration) -> Result<Option<Leadership>, StoreError>;
+
+    /// Keeps the lead for another `ttl`; false: it is lost.
+    async fn renew(&self, leadership: &Leadership, ttl: std::time::Duration) -> Result<bool, StoreError>;
+
+    /// Gives the lead up at once.
+    async fn resign(&self, leadership: &Leadership) -> Result<(), StoreError>;
+
+    /// A lease on something else, a mailbox say: taken or kept if free, past its time, or already `holder`'s.
+    async fn hold(&self, name: &str, holder: &str, ttl: std::time::Duration) -> Result<bool, StoreError>;
+
+    /// Gives such a lease up.
+    async fn let_go(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+}
+
+/// The leader's own connection: one, in a task nobody cancels.
+#[async_trait]
+pub trait Writer: Send {
+    /// Everything needed to rebuild the pool's engine.
+    async fn load(&mut self, pool: &PoolId) -> Result<PoolSnapshot, StoreError>;
+
+    /// Commits one batch. `Ok` also if this very batch was committed before.
+    async fn commit(&mut self, writes: &WriteSet) -> Result<(), StoreError>;
+}
+
+/// A page of a list: at most `limit` rows, those after `after` in the list's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The most rows, 1 to 500.
+    pub limit: u32,
+    /// Skip this many.
+    pub offset: u32,
+}
+
+/// A contact with what lists show of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactSummary {
+    /// The contact.
+    pub contact: Contact,
+    /// Subject of its conversation.
+    pub subject: Option<String>,
+    /// Name or address of the citizen.
+    pub citizen: Option<String>,
+}
+
+/// Which contacts a list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContactFilter {
+    /// States; empty: all that are not final.
+    pub states: Vec<StateName>,
+    /// A queue.
+    pub queue: Option<QueueId>,
+    /// The owner, or whom it rings.
+    pub operator: Option<OperatorId>,
+    /// A conversation.
+    pub conversation: Option<ConversationId>,
+}
+
+/// A conversation with all that was said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationView {
+    /// The conversation.
+    pub conversation: Conversation,
+    /// Its contacts, oldest first.
+    pub contacts: Vec<Contact>,
+    /// Its messages, oldest first, at most 500, the newest ones.
+    pub messages: Vec<Message>,
+    /// Its notes, oldest first, at most 500, the newest ones.
+    pub notes: Vec<Note>,
+    /// Addresses of its citizen.
+    pub addresses: Vec<CitizenAddress>,
+}
+
+/// A person who signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The operator they are.
+    pub operator: OperatorId,
+    /// The pool they are in.
+    pub pool: PoolId,
+    /// What they type.
+    pub login: String,
+    /// Their name.
+    pub name: String,
+    /// PHC string of argon2id.
+    pub password_hash: String,
+    /// What they may do.
+    pub grants: Vec<Grant>,
+    /// A disabled account signs in nowhere.
+    pub enabled: bool,
+    /// Their language on the pages.
+    pub language: String,
+}
+
+/// A session of a signed-in person. The cookie's token is not stored, its SHA-256 is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// SHA-256 of the token, hexadecimal.
+    pub token_hash: String,
+    /// Whose.
+    pub operator: OperatorId,
+    /// When they signed in.
+    pub created_at: Timestamp,
+    /// Last use.
+    pub seen_at: Timestamp,
+    /// End, whatever happens.
+    pub expires_at: Timestamp,
+}
+
+/// A token for a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiToken {
+    /// SHA-256 of the token, hexadecimal.
+    pub token_hash: String,
+    /// What it is for, shown in lists.
+    pub name: String,
+    /// An account of the channel API: what it publishes comes by this account.
+    pub account: Option<AccountId>,
+    /// A person in whose name it acts at the desk.
+    pub operator: Option<OperatorId>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// How far a mailbox was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Watermark {
+    /// The mailbox's UIDVALIDITY.
+    pub uid_validity: u32,
+    /// The last UID that was published.
+    pub uid: u32,
+}
+
+/// What became of an input, for its status address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputStatus {
+    /// When it was applied.
+    pub at: Timestamp,
+    /// `applied`, or a refusal's code.
+    pub outcome: String,
+    /// The contact it landed in, as it is now.
+    pub contact: Option<Contact>,
+}
+
+/// A delivery attempt begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptStart {
+    /// Go: nobody began it before.
+    Begun(Box<Message>),
+    /// It was begun before and its end was never recorded: its outcome is unknown.
+    BegunBefore,
+    /// The message is gone (erased) or not to be sent any more.
+    Void,
+}
+
+/// Everything but the leader's writes: facts, journal, desk, accounts, settings that change at run time.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// `postgres` or `sqlite`, for logs and metrics.
+    fn kind(&self) -> &'static str;
+
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// A connection for the leader of a pool.
+    async fn writer(&self) -> Result<Box<dyn Writer>, StoreError>;
+
+    /// The installation's secret: made at the first call, the same ever after.
+    async fn installation_secret(&self) -> Result<[u8; 32], StoreError>;
+
+    // ── intake ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// One query for a batch of inbound events; answers in the same order.
+    async fn facts(&self, pool: &PoolId, queries: &[FactQuery]) -> Result<Vec<FactRow>, StoreError>;
+
+    /// Whether commands or inputs with these keys were processed before; answers in the same order.
+    async fn known_sources(&self, pool: &PoolId, sources: &[String]) -> Result<Vec<bool>, StoreError>;
+
+    // ── journal ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Events above `after` in order, at most `limit`; only those of `operator`'s console if one is given.
+    async fn events_after(
+        &self,
+        pool: &PoolId,
+        after: i64,
+        operator: Option<OperatorId>,
+        limit: u32,
+    ) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// The last sequence number committed.
+    async fn last_seq(&self, pool: &PoolId) -> Result<i64, StoreError>;
+
+    /// Inputs above `after` in order, at most `limit`.
+    async fn inputs_after(&self, pool: &PoolId, after: i64, limit: u32) -> Result<Vec<InputRecord>, StoreError>;
+
+    /// How far the relay `name` has published; 0 before its first.
+    async fn cursor(&self, pool: &PoolId, name: &str) -> Result<i64, StoreError>;
+
+    /// Moves the relay's cursor on; false if `epoch` is not the leader's any more or the cursor is already further.
+    async fn advance_cursor(&self, pool: &PoolId, name: &str, epoch: i64, seq: i64) -> Result<bool, StoreError>;
+
+    // ── desk: reading ──────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// A contact of one of these administrations.
+    async fn contact(&self, administrations: &[AdministrationId], contact: ContactId) -> Result<Option<ContactSummary>, StoreError>;
+
+    /// Contacts of these administrations: waiting ones in their order, others the oldest first.
+    async fn contacts(
+        &self,
+        administrations: &[AdministrationId],
+        filter: &ContactFilter,
+        page: Page,
+    ) -> Result<Vec<ContactSummary>, StoreError>;
+
+    /// A conversation of the administration.
+    async fn conversation(
+        &self,
+        administration: &AdministrationId,
+        conversation: ConversationId,
+    ) -> Result<Option<ConversationView>, StoreError>;
+
+    /// A message of the administration.
+    async fn message(&self, administration: &AdministrationId, message: MessageId) -> Result<Option<Message>, StoreError>;
+
+    /// The operators of a pool.
+    async fn operators(&self, pool: &PoolId) -> Result<Vec<Operator>, StoreError>;
+
+    /// Queues of the pool whose admission was ever changed.
+    async fn queue_states(&self, pool: &PoolId) -> Result<Vec<QueueState>, StoreError>;
+
+    /// What became of an input of one of these administrations.
+    async fn input_status(&self, administrations: &[AdministrationId], input: InputId) -> Result<Option<InputStatus>, StoreError>;
+
+    /// Messages of an input's contact, oldest first: what a program that opened it may read.
+    async fn messages_of_contact(&self, administration: &AdministrationId, contact: ContactId) -> Result<Vec<Message>, StoreError>;
+
+    // ── desk: accounts ─────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Who signs in as `login`.
+    async fn login(&self, login: &str) -> Result<Option<Login>, StoreError>;
+
+    /// Who an operator is.
+    async fn login_of(&self, operator: OperatorId) -> Result<Option<Login>, StoreError>;
+
+    /// Everybody in a pool who can sign in.
+    async fn logins(&self, pool: &PoolId) -> Result<Vec<Login>, StoreError>;
+
+    /// Keeps a person, new or changed. Refused if another has the same login. Disabling, and a changed password, end their
+    /// sessions.
+    async fn put_login(&self, login: &Login) -> Result<(), StoreError>;
+
+    /// Keeps a session.
+    async fn put_session(&self, session: &Session) -> Result<(), StoreError>;
+
+    /// The session of a token that has not ended, and whose it is.
+    async fn session(&self, token_hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError>;
+
+    /// Ends a session.
+    async fn end_session(&self, token_hash: &str) -> Result<(), StoreError>;
+
+    /// Keeps a token.
+    async fn put_token(&self, token: &ApiToken) -> Result<(), StoreError>;
+
+    /// The token, if it has not ended.
+    async fn token(&self, token_hash: &str, now: Timestamp) -> Result<Option<ApiToken>, StoreError>;
+
+    /// Every token.
+    async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError>;
+
+    /// Ends a token by its name; false if there is none.
+    async fn end_token(&self, name: &str) -> Result<bool, StoreError>;
+
+    // ── plan, nodes, mailboxes, attempts ───────────────────────────────────────────────────────────────────────────
+
+    /// The current plan's version and TOML text.
+    async fn plan(&self) -> Result<Option<(i64, String)>, StoreError>;
+
+    /// A plan by its version.
+    async fn plan_version(&self, version: i64) -> Result<Option<String>, StoreError>;
+
+    /// Stores a plan as the next version and makes it current; returns the version.
+    async fn put_plan(&self, toml: &str) -> Result<i64, StoreError>;
+
+    /// A desk node is alive.
+    async fn node_seen(&self, node: &str) -> Result<(), StoreError>;
+
+    /// Desk nodes not heard of for `late`, each returned until [`Store::forget_node`].
+    async fn nodes_lost(&self, late: std::time::Duration) -> Result<Vec<String>, StoreError>;
+
+    /// Forgets a node.
+    async fn forget_node(&self, node: &str) -> Result<(), StoreError>;
+
+    /// How far a mailbox was read.
+    async fn watermark(&self, account: &AccountId) -> Result<Option<Watermark>, StoreError>;
+
+    /// Records how far a mailbox was read.
+    async fn put_watermark(&self, account: &AccountId, watermark: Watermark) -> Result<(), StoreError>;
+
+    /// Begins the only attempt of number `attempt` for a message: a conditional insert.
+    async fn begin_attempt(&self, administration: &AdministrationId, message: MessageId, attempt: u32) -> Result<AttemptStart, StoreError>;
+
+    // ── quarantine ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Keeps something that could not be processed; the same (source, message_id) is kept once.
+    async fn quarantine(&self, item: &Quarantined) -> Result<(), StoreError>;
+
+    /// What is held, newest first. Bodies are left out.
+    async fn quarantined(&self, page: Page) -> Result<Vec<Quarantined>, StoreError>;
+
+    /// One item with its body.
+    async fn quarantined_item(&self, id: i64) -> Result<Option<Quarantined>, StoreError>;
+
+    /// Marks an item `retried` or `discarded`; a discarded one loses its body. False if it is not held.
+    async fn settle_quarantined(&self, id: i64, state: &str) -> Result<bool, StoreError>;
+
+    /// How many are held, by source.
+    async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError>;
+
+    // ── figures ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Contacts by administration, queue, channel and state, with the oldest `queued_at`: what metrics show of waiting.
+    async fn contact_counts(&self, pool: &PoolId) -> Result<Vec<ContactCount>, StoreError>;
+}
+
+/// A row of [`Store::contact_counts`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContactCount {
+    /// Whose.
+    pub administration: AdministrationId,
+    /// Its office.
+    pub office: OfficeId,
+    /// Its queue.
+    pub queue: QueueId,
+    /// Its channel.
+    pub channel: Channel,
+    /// Its state.
+    pub state: StateName,
+    /// How many.
+    pub count: i64,
+    /// The oldest `queued_at` among them.
+    pub oldest: Timestamp,
+}

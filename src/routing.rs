@@ -1,0 +1,1 @@
+//! The engine: decides, purely, which operator gets which contact.

@@ -1,0 +1,1 @@
+//! Driver, intake, relay, leadership, lifecycle.

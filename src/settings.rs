@@ -1,0 +1,1 @@
+//! Settings: compiled-in defaults < file < environment < flags.
