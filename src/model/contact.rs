@@ -326,6 +326,12 @@ pub struct Contact {
     /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Who owned it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_owner: Option<OperatorId>,
+    /// Whether the citizen left words: with an address they outlive an abandoned chat.
+    #[serde(default)]
+    pub has_text: bool,
     /// Grows by one with each change.
     pub version: u32,
 }

@@ -4,8 +4,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::channel::Channel;
-use super::id::{AccountId, AdministrationId, ContactId, ConversationId, MessageId};
+use super::channel::{Channel, Language};
+use super::id::{AccountId, AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, MessageId, OperatorId, QueueId};
 use super::time::Timestamp;
 
 /// Where an outbound message is.
@@ -72,6 +72,27 @@ pub struct Delivery {
     /// The code of the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Whose work it is if it fails after its contact was closed.
+    pub origin: Origin,
+}
+
+/// What a follow-on contact needs to know of the one it follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Its queue.
+    pub queue: QueueId,
+    /// Who had it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OperatorId>,
+    /// The citizen's address, as a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<AddressKey>,
+    /// The citizen, when known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub citizen: Option<CitizenId>,
+    /// The language to answer in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<Language>,
 }
 
 /// How one attempt ended, or what became of the message later.

@@ -7,7 +7,7 @@ use super::channel::{Channel, IdentityLevel, Language};
 use super::command::Command;
 use super::contact::Mode;
 use super::conversation::Automatic;
-use super::delivery::DeliveryReport;
+use super::delivery::{DeliveryReport, Origin};
 use super::id::{AccountId, AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, InputId, MessageId, OperatorId, QueueId};
 use super::inbound::Signal;
 use super::requirement::Requirement;
@@ -104,14 +104,16 @@ pub struct InboundFacts {
 }
 
 /// A conversation that a message belongs to, and the newest contact in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reference {
     /// The conversation.
     pub conversation: ConversationId,
     /// Its newest contact.
     pub contact: ContactId,
-    /// When that contact last changed.
+    /// When that contact was last queued.
     pub at: Timestamp,
+    /// What a follow-on contact needs to know of it.
+    pub origin: Origin,
 }
 
 /// What classification rules look at: the first 8 KiB of text, subject, addresses.

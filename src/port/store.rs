@@ -227,11 +227,10 @@ pub struct FactQuery {
 pub struct FactRow {
     /// The input was processed before, or erased and must stay dead.
     pub duplicate: bool,
-    /// Conversation of the newest referenced message that exists in the administration, its newest contact and when that
-    /// changed.
-    pub reference: Option<(ConversationId, ContactId, Timestamp)>,
+    /// The newest contact in the conversation of the newest referenced message that exists in the administration.
+    pub reference: Option<Box<Contact>>,
     /// The newest contact with that address on that channel.
-    pub recent: Option<(ConversationId, ContactId, Timestamp)>,
+    pub recent: Option<Box<Contact>>,
     /// The citizen behind the address, if exactly one is.
     pub citizen: Option<CitizenId>,
     /// The owner of the citizen's newest closed contact in the administration.
