@@ -12,7 +12,7 @@ pub struct Timestamp(pub i64);
 
 impl Timestamp {
     /// The latest time there is: the end of the year 9999, the last that RFC 3339 can write.
-    pub const MAX: Self = Self(253_402_207_200_999_999);
+    pub const MAX: Self = Self(253_402_207_200_000_000);
 
     /// `seconds` after 1970-01-01T00:00:00Z.
     pub const fn from_secs(seconds: i64) -> Self {
