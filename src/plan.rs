@@ -11,6 +11,7 @@ use crate::model::requirement::Requirement;
 
 pub mod duration;
 mod file;
+pub mod nearest;
 pub mod problem;
 mod reader;
 pub mod rule;

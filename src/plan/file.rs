@@ -5,8 +5,9 @@ use std::fmt::Display;
 
 use toml::de::{DeTable, DeValue};
 
+use super::nearest::nearest;
 use super::problem::PlanProblem;
-use super::reader::{Node, Reader, Table, nearest};
+use super::reader::{Node, Reader, Table};
 use super::{Account, Administration, Plan, Queue};
 use crate::model::id::{AccountId, AdministrationId, OfficeId, PoolId, QueueId, SkillId};
 
