@@ -13,4 +13,5 @@ pub mod inbound;
 pub mod input;
 pub mod operator;
 pub mod requirement;
+pub mod signature;
 pub mod time;
