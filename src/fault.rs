@@ -37,9 +37,7 @@ mod armed {
         let text = std::env::var("SPORTELLO_FAULT").unwrap_or_default();
         let mut parts = text.split(':');
         match (parts.next(), parts.next(), parts.next()) {
-            (Some("die"), Some(name), Some(count)) => {
-                Fault::Die { name: name.into(), left: AtomicU64::new(count.parse().unwrap_or(1)) }
-            }
+            (Some("die"), Some(name), Some(count)) => Fault::Die { name: name.into(), left: AtomicU64::new(count.parse().unwrap_or(1)) },
             (Some("broken"), Some(name), None) => Fault::Broken(name.into()),
             _ => Fault::None,
         }

@@ -175,6 +175,11 @@ impl Engine {
         }
     }
 
+    /// A contact it keeps, or has let go in this batch.
+    pub fn known_contact<'a>(&'a self, id: ContactId, effects: &'a Effects) -> Option<&'a Contact> {
+        self.contacts.get(&id).map(|entry| &entry.contact).or_else(|| effects.finished.get(&id))
+    }
+
     /// How many contacts it keeps.
     pub fn contact_count(&self) -> usize {
         self.contacts.len()

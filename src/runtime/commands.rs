@@ -146,7 +146,13 @@ impl Commands for RemoteCommands {
 }
 
 /// Takes commands from the broker to the driver and its replies back, for as long as the pool is led here.
-pub async fn serve_remote(broker: &dyn Broker, publisher: Arc<dyn Publisher>, pool: &PoolId, local: &LocalCommands, stop: &CancellationToken) {
+pub async fn serve_remote(
+    broker: &dyn Broker,
+    publisher: Arc<dyn Publisher>,
+    pool: &PoolId,
+    local: &LocalCommands,
+    stop: &CancellationToken,
+) {
     while !stop.is_cancelled() {
         let consumer = broker.consumer(Source::Commands(pool.clone()), 512).await;
         if let Ok(mut consumer) = consumer {

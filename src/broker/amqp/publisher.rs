@@ -244,8 +244,7 @@ fn verdicts(jobs: &[Job], confirmations: Vec<Confirmation>) -> Vec<Result<(), Pu
 
 fn verdict(job: &Job, acknowledged: &[bool], returned: &HashSet<(String, String, String)>) -> Result<(), PublishError> {
     let is_returned = |routed: &&Routed| {
-        !returned.is_empty()
-            && returned.contains(&(routed.route.exchange.clone(), routed.route.key.clone(), routed.message.id.clone()))
+        !returned.is_empty() && returned.contains(&(routed.route.exchange.clone(), routed.route.key.clone(), routed.message.id.clone()))
     };
     let unroutable: Vec<String> = job.batch.iter().filter(is_returned).map(|routed| routed.message.id.clone()).collect();
     if !unroutable.is_empty() {
