@@ -17,10 +17,8 @@ use super::value::arguments;
 
 const ENSURE: &str = "insert into lease (pool, epoch, holder, expires_at) values ($1, 0, '', 0) on conflict (pool) do nothing";
 /// One candidate at a time; `begin immediate` does the same on SQLite.
-const LOOK_POSTGRES: &str =
-    "select l.epoch, case when l.expires_at <= c.us then 1 else 0 end from lease l cross join clock c where l.pool = $1 for update of l";
-const LOOK_SQLITE: &str =
-    "select l.epoch, case when l.expires_at <= c.us then 1 else 0 end from lease l cross join clock c where l.pool = $1";
+const LOOK_POSTGRES: &str = "select l.epoch, l.expires_at <= c.us from lease l cross join clock c where l.pool = $1 for update of l";
+const LOOK_SQLITE: &str = "select l.epoch, l.expires_at <= c.us from lease l cross join clock c where l.pool = $1";
 const TAKE: &str = "update lease set epoch = $2, holder = $3, expires_at = (select us from clock) + $4 where pool = $1";
 /// Waits for a commit under way, which share-locks the row.
 const RAISE: &str = "insert into epoch (pool, epoch) values ($1, $2) on conflict (pool) do update set epoch = excluded.epoch";
@@ -83,7 +81,7 @@ async fn take_over(
     let look = if dialect == Dialect::Postgres { LOOK_POSTGRES } else { LOOK_SQLITE };
     let found = session.run(look, arguments![pool]).await?;
     let found = found.first().ok_or_else(|| StoreError::Unavailable("the lease's row went away".into()))?;
-    let (before, is_past) = (found.int(0)?, found.int(1)? != 0);
+    let (before, is_past) = (found.int(0)?, found.flag(1)?);
     let is_orphan = session.take_up(pool, before).await?;
     if !is_orphan && !is_past {
         session.commit().await?;
