@@ -1,8 +1,9 @@
-//! The traits between Sportello's own work and the engines it stands on: broker, store, blobs, commands, clock. What is
+//! The traits between Sportello's own work and the engines it stands on: broker, store, blobs, commands, feed, clock. What is
 //! behind them is chosen in one place, `runtime/daemon.rs`.
 
 pub mod blobs;
 pub mod broker;
 pub mod clock;
 pub mod commands;
+pub mod feed;
 pub mod store;

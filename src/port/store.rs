@@ -514,6 +514,16 @@ pub trait Store: Send + Sync {
     /// The session of a token that has not ended, and whose it is.
     async fn session(&self, token_hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError>;
 
+    /// Moves a session's last use on, if it has not ended meanwhile; false if it has. A backend does it as one conditional
+    /// update, so that a use that crosses a sign-out cannot bring the session back.
+    async fn touch_session(&self, session: &Session) -> Result<bool, StoreError> {
+        if self.session(&session.token_hash, session.seen_at).await?.is_none() {
+            return Ok(false);
+        }
+        self.put_session(session).await?;
+        Ok(true)
+    }
+
     /// Ends a session.
     async fn end_session(&self, token_hash: &str) -> Result<(), StoreError>;
 
