@@ -1,0 +1,285 @@
+//! Accounts: hashed passwords, opaque tokens, and making both. The command line uses these functions too.
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use rand::Rng;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use crate::model::command::{Actor, Authority, Command, CommandBody, Reply};
+use crate::model::id::{AccountId, CommandId, OperatorId, PoolId};
+use crate::model::operator::{Grant, OperatorProfile};
+use crate::model::time::Timestamp;
+use crate::port::commands::{CommandEnvelope, CommandError, Commands};
+use crate::port::store::{ApiToken, Login, Store, StoreError};
+
+/// The shortest password, in characters.
+pub const PASSWORD_CHARACTERS_MIN: usize = 12;
+/// The longest password, in bytes: more is a way to keep the hasher busy.
+pub const PASSWORD_BYTES_MAX: usize = 1024;
+/// The longest login, name of a person or of a token, in characters.
+pub const NAME_CHARACTERS_MAX: usize = 128;
+/// Hashes computed at once: each takes 19 MiB and one core.
+const HASHES_AT_ONCE: usize = 2;
+
+/// Why an account was not made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Too short or too long.
+    #[error("a password has at least {PASSWORD_CHARACTERS_MIN} characters and at most {PASSWORD_BYTES_MAX} bytes")]
+    Password,
+    /// Empty, too long, or with control characters.
+    #[error("`{0}` must be 1 to {NAME_CHARACTERS_MAX} printable characters")]
+    Name(&'static str),
+    /// Somebody else has it.
+    #[error("the {0} is taken; choose another")]
+    Taken(&'static str),
+    /// No such person.
+    #[error("there is no such operator")]
+    NotFound,
+    /// The hasher failed.
+    #[error("the password could not be hashed: {0}")]
+    Hash(String),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The router did not take the new operator; the account is kept: do the same again.
+    #[error(transparent)]
+    Router(#[from] CommandError),
+    /// The router refused.
+    #[error("the router refused: {0}")]
+    Refused(crate::model::command::Refusal),
+}
+
+/// Hashes and checks passwords with argon2id, off the async threads and never more than two at once.
+#[derive(Debug)]
+pub struct Passwords {
+    turns: Semaphore,
+    nobody: String,
+}
+
+impl Passwords {
+    /// Hashes one password at once, to have something to compare with when nobody has the login.
+    pub fn new() -> Result<Self, AccountError> {
+        let nobody = hash(&random_token("none"))?;
+        Ok(Self { turns: Semaphore::new(HASHES_AT_ONCE), nobody })
+    }
+
+    /// The PHC string of a password; refuses one that is too short or too long.
+    pub async fn hash(&self, password: &str) -> Result<String, AccountError> {
+        check_password(password)?;
+        let _turn = self.turns.acquire().await.map_err(|error| AccountError::Hash(error.to_string()))?;
+        let password = password.to_owned();
+        tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|error| AccountError::Hash(error.to_string()))?
+    }
+
+    /// Whether `password` is the one. Takes the same time when nobody has the login (`stored` is none).
+    pub async fn verify(&self, password: &str, stored: Option<&str>) -> Result<bool, AccountError> {
+        if password.len() > PASSWORD_BYTES_MAX {
+            return Ok(false);
+        }
+        let _turn = self.turns.acquire().await.map_err(|error| AccountError::Hash(error.to_string()))?;
+        let known = stored.is_some();
+        let (password, stored) = (password.to_owned(), stored.unwrap_or(&self.nobody).to_owned());
+        let matches =
+            tokio::task::spawn_blocking(move || verify(&password, &stored)).await.map_err(|error| AccountError::Hash(error.to_string()))?;
+        Ok(matches && known)
+    }
+}
+
+fn hash(password: &str) -> Result<String, AccountError> {
+    let hashed: PasswordHash =
+        Argon2::default().hash_password(password.as_bytes()).map_err(|error| AccountError::Hash(error.to_string()))?;
+    Ok(hashed.to_string())
+}
+
+fn verify(password: &str, stored: &str) -> bool {
+    PasswordHash::new(stored).is_ok_and(|stored| Argon2::default().verify_password(password.as_bytes(), &stored).is_ok())
+}
+
+/// Refuses a password that is too short or too long.
+pub fn check_password(password: &str) -> Result<(), AccountError> {
+    let long_enough = password.chars().count() >= PASSWORD_CHARACTERS_MIN;
+    if long_enough && password.len() <= PASSWORD_BYTES_MAX { Ok(()) } else { Err(AccountError::Password) }
+}
+
+/// Refuses a name that is empty, too long, or has control characters.
+pub fn check_name(field: &'static str, name: &str) -> Result<(), AccountError> {
+    let length = name.chars().count();
+    let printable = !name.chars().any(char::is_control) && name.trim() == name;
+    if (1..=NAME_CHARACTERS_MAX).contains(&length) && printable { Ok(()) } else { Err(AccountError::Name(field)) }
+}
+
+/// 256 random bits in hexadecimal after `prefix` and an underscore.
+pub fn random_token(prefix: &str) -> String {
+    let mut bytes = [0_u8; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let mut token = String::with_capacity(prefix.len() + 65);
+    token.push_str(prefix);
+    token.push('_');
+    push_hex(&mut token, &bytes);
+    token
+}
+
+/// What the store keeps of a token: its SHA-256 in hexadecimal.
+pub fn token_hash(token: &str) -> String {
+    let mut text = String::with_capacity(64);
+    push_hex(&mut text, &Sha256::digest(token.as_bytes()));
+    text
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).expect("four bits are a digit"));
+        text.push(char::from_digit(u32::from(byte & 15), 16).expect("four bits are a digit"));
+    }
+}
+
+/// 128 random bits: a command's id, a new operator's id.
+pub fn random_id() -> u128 {
+    let mut bytes = [0_u8; 16];
+    rand::rng().fill_bytes(&mut bytes);
+    u128::from_be_bytes(bytes)
+}
+
+/// A person to be made.
+#[derive(Debug, Clone)]
+pub struct NewOperator {
+    /// Where they are routed.
+    pub pool: PoolId,
+    /// What they type to sign in.
+    pub login: String,
+    /// Their name.
+    pub name: String,
+    /// Their first password.
+    pub password: String,
+    /// `it` or `en`.
+    pub language: String,
+    /// What they can do.
+    pub profile: OperatorProfile,
+    /// What they may do.
+    pub grants: Vec<Grant>,
+}
+
+/// Makes a person who can sign in, and tells the router of the operator. If the router is away the account is there and the
+/// error says so: [`announce_operator`] does the rest later.
+pub async fn create_operator(
+    store: &dyn Store,
+    commands: &dyn Commands,
+    passwords: &Passwords,
+    new: NewOperator,
+) -> Result<OperatorId, AccountError> {
+    check_name("login", &new.login)?;
+    check_name("name", &new.name)?;
+    let password_hash = passwords.hash(&new.password).await?;
+    if store.login(&new.login).await?.is_some() {
+        return Err(AccountError::Taken("login"));
+    }
+    let login = Login {
+        operator: OperatorId(random_id()),
+        pool: new.pool,
+        login: new.login,
+        name: new.name,
+        password_hash,
+        grants: new.grants,
+        enabled: true,
+        language: new.language,
+    };
+    store.put_login(&login).await?;
+    announce_operator(commands, &login, new.profile, None).await?;
+    Ok(login.operator)
+}
+
+/// Tells the router what an operator can do and whether they may work.
+pub async fn announce_operator(
+    commands: &dyn Commands,
+    login: &Login,
+    profile: OperatorProfile,
+    actor: Option<OperatorId>,
+) -> Result<(), AccountError> {
+    let command = Command {
+        id: CommandId(random_id()),
+        actor: Actor { operator: actor, authority: Authority::Any },
+        expected_version: None,
+        body: CommandBody::PutOperator { operator: login.operator, profile, enabled: login.enabled },
+    };
+    match commands.send(&login.pool, CommandEnvelope { command, text: None, traceparent: None }).await? {
+        Reply::Refused { code } => Err(AccountError::Refused(code)),
+        Reply::Applied { .. } | Reply::Duplicate => Ok(()),
+    }
+}
+
+/// Sets a person's password. Their sessions end.
+pub async fn set_password(store: &dyn Store, passwords: &Passwords, operator: OperatorId, password: &str) -> Result<(), AccountError> {
+    let password_hash = passwords.hash(password).await?;
+    let login = store.login_of(operator).await?.ok_or(AccountError::NotFound)?;
+    store.put_login(&Login { password_hash, ..login }).await?;
+    Ok(())
+}
+
+/// A token for a program: for an account of the channel API, or in the name of an operator.
+#[derive(Debug, Clone, Default)]
+pub struct NewToken {
+    /// What it is for; unique.
+    pub name: String,
+    /// The account whose contacts it brings.
+    pub account: Option<AccountId>,
+    /// The person in whose name it acts at the desk.
+    pub operator: Option<OperatorId>,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes a token and returns it: the only time that it can be seen.
+pub async fn create_token(store: &dyn Store, new: NewToken, now: Timestamp) -> Result<String, AccountError> {
+    check_name("name", &new.name)?;
+    if store.tokens().await?.iter().any(|token| token.name == new.name) {
+        return Err(AccountError::Taken("name"));
+    }
+    let token = random_token("spt");
+    let kept = ApiToken {
+        token_hash: token_hash(&token),
+        name: new.name,
+        account: new.account,
+        operator: new.operator,
+        created_at: now,
+        expires_at: new.expires_at,
+    };
+    store.put_token(&kept).await?;
+    Ok(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn passwords_match_only_themselves() {
+        let passwords = Passwords::new().unwrap();
+        let stored = passwords.hash("correct horse battery").await.unwrap();
+        assert!(stored.starts_with("$argon2id$"));
+        assert!(passwords.verify("correct horse battery", Some(&stored)).await.unwrap());
+        assert!(!passwords.verify("correct horse batterz", Some(&stored)).await.unwrap());
+        assert!(!passwords.verify("anything", None).await.unwrap());
+        assert!(!passwords.verify("anything", Some("not a hash")).await.unwrap());
+        assert!(matches!(passwords.hash("too short").await, Err(AccountError::Password)));
+    }
+
+    #[test]
+    fn tokens_are_long_and_differ() {
+        let (a, b) = (random_token("spt"), random_token("spt"));
+        assert_eq!(a.len(), 68);
+        assert_ne!(a, b);
+        assert_eq!(token_hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn names() {
+        for (name, ok) in
+            [("anna", true), ("Anna Rossi", true), ("", false), (" anna", false), ("a\u{7}b", false), (&"x".repeat(129), false)]
+        {
+            assert_eq!(check_name("name", name).is_ok(), ok, "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,512 @@
+//! Commands of a console, by HTTP or by its socket: read, authorised, sent to the router, answered. One code path for both.
+
+use serde::{Deserialize, Serialize};
+
+use super::authorisation::Rights;
+use super::counters::Counters;
+use super::handle;
+use super::problem::{Problem, refusal_code};
+use super::session::Caller;
+use super::{Shared, accounts};
+use crate::model::command::{Actor, Authority, Command, CommandBody, RejectReason, Reply, TransferTarget};
+use crate::model::contact::{CaseReference, Outcome, PendingOn, Resolution};
+use crate::model::conversation::Party;
+use crate::model::id::{AdministrationId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId, QueueId, TopicId};
+use crate::model::inbound::TEXT_BYTES_MAX;
+use crate::model::operator::Role;
+use crate::model::time::Timestamp;
+use crate::port::clock::now;
+use crate::port::commands::{CommandEnvelope, CommandText};
+use std::sync::Arc;
+
+/// The most carbon copies of one reply.
+const CC_MAX: usize = 20;
+/// The most files in one reply.
+const ATTACHMENTS_MAX: usize = 20;
+/// The longest subject, in characters (RFC 5322 line limit).
+const SUBJECT_CHARACTERS_MAX: usize = 998;
+/// The longest code of a reason, protocol number or address, in characters.
+const WORD_CHARACTERS_MAX: usize = 320;
+/// The longest notice of a closed queue, in characters.
+const NOTICE_CHARACTERS_MAX: usize = 1000;
+
+/// What a console asks for.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "do")]
+pub enum Wish {
+    /// Takes contacts from now on.
+    Ready,
+    /// Takes nothing from now on.
+    Away {
+        /// Code of the reason.
+        reason: String,
+    },
+    /// Goes home.
+    Offline,
+    /// Takes what rings.
+    Accept {
+        /// Which contact.
+        contact: ContactId,
+        /// Which of its offers.
+        ordinal: u32,
+    },
+    /// Refuses what rings.
+    Reject {
+        /// Which contact.
+        contact: ContactId,
+        /// Which of its offers.
+        ordinal: u32,
+        /// Why.
+        reason: RejectReason,
+    },
+    /// Looks at it.
+    Touch {
+        /// Which contact.
+        contact: ContactId,
+    },
+    /// Takes a waiting one.
+    Pull {
+        /// Which contact.
+        contact: ContactId,
+    },
+    /// Takes a pending one up again.
+    Resume {
+        /// Which contact.
+        contact: ContactId,
+    },
+    /// The talk is over.
+    WrapUp {
+        /// Which contact.
+        contact: ContactId,
+    },
+    /// Gives it back.
+    Return {
+        /// Which contact.
+        contact: ContactId,
+    },
+    /// Waits for somebody.
+    Pend {
+        /// Which contact.
+        contact: ContactId,
+        /// For whom.
+        on: PendingOn,
+        /// When it comes back by itself.
+        #[serde(default)]
+        back_after: Option<Timestamp>,
+    },
+    /// Puts it off.
+    Defer {
+        /// Which contact.
+        contact: ContactId,
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Done.
+    Close {
+        /// Which contact.
+        contact: ContactId,
+        /// Why they wrote.
+        #[serde(default)]
+        topic: Option<TopicId>,
+        /// How it ended.
+        resolution: Resolution,
+    },
+    /// To another queue or colleague.
+    Transfer {
+        /// Which contact.
+        contact: ContactId,
+        /// Where to.
+        to: TransferTarget,
+        /// Code of the reason.
+        reason: String,
+    },
+    /// Gives it to an operator.
+    Assign {
+        /// Which contact.
+        contact: ContactId,
+        /// To whom.
+        operator: OperatorId,
+    },
+    /// Answers the citizen.
+    Reply {
+        /// Which contact.
+        contact: ContactId,
+        /// What.
+        #[serde(flatten)]
+        answer: Answer,
+    },
+    /// Writes a note.
+    Note {
+        /// Which contact.
+        contact: ContactId,
+        /// What.
+        text: String,
+    },
+    /// Tries a failed message again.
+    RetryMessage {
+        /// Which contact.
+        contact: ContactId,
+        /// Which message.
+        message: MessageId,
+    },
+    /// Names the administration's file, or takes the name away.
+    SetCase {
+        /// Which contact.
+        contact: ContactId,
+        /// The file.
+        #[serde(default)]
+        case: Option<CaseReference>,
+    },
+    /// Admits no more live contacts.
+    CloseQueue {
+        /// Which queue.
+        queue: QueueId,
+        /// What citizens are told.
+        #[serde(default)]
+        notice: Option<String>,
+    },
+    /// Admits them again.
+    OpenQueue {
+        /// Which queue.
+        queue: QueueId,
+    },
+}
+
+/// An answer to the citizen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+pub struct Answer {
+    /// Plain text, at most 32 KiB.
+    pub text: String,
+    /// Subject; by default the conversation's.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// Carbon copies.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    pub cc: Vec<Party>,
+    /// Handles of uploaded files.
+    #[serde(default)]
+    #[schemars(length(max = 20))]
+    pub attachments: Vec<String>,
+}
+
+/// A wish with the id that makes it safe to send twice.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Made by the client, or by the desk if it made none.
+    pub id: CommandId,
+    /// The version of the contact that the client saw.
+    pub expected_version: Option<u32>,
+    /// What.
+    pub wish: Wish,
+}
+
+/// A command that was not refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+pub struct Done {
+    /// `applied` or `duplicate`.
+    pub outcome: &'static str,
+    /// The pool's sequence number of the command; absent for a duplicate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<i64>,
+    /// The message that a reply made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<MessageId>,
+    /// The note that was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<NoteId>,
+}
+
+/// A command ready for the router.
+struct Order {
+    pool: PoolId,
+    authority: Authority,
+    body: CommandBody,
+    text: Option<CommandText>,
+    message: Option<MessageId>,
+    note: Option<NoteId>,
+}
+
+impl Order {
+    fn new(pool: PoolId, authority: Authority, body: CommandBody) -> Self {
+        Self { pool, authority, body, text: None, message: None, note: None }
+    }
+}
+
+/// Where a contact's commands go and how far the caller's word goes there.
+struct Reach {
+    pool: PoolId,
+    authority: Authority,
+}
+
+/// Does what a console asks, if its caller may. The caller's rights are read anew for every command.
+pub async fn perform(desk: &Shared, caller: &Arc<Caller>, asked: Asked) -> Result<Done, Problem> {
+    let caller = desk.sessions.caller(&caller.credential, desk.options.session_recheck).await?;
+    check(&asked.wish)?;
+    let order = order(desk, &caller, &asked).await?;
+    let command = Command {
+        id: asked.id,
+        actor: Actor { operator: Some(caller.operator()), authority: order.authority },
+        expected_version: asked.expected_version,
+        body: order.body,
+    };
+    Counters::count(&desk.counters.commands);
+    let envelope = CommandEnvelope { command, text: order.text, traceparent: None };
+    let reply = desk.commands.send(&order.pool, envelope).await.inspect_err(|_| Counters::count(&desk.counters.commands_unanswered))?;
+    match reply {
+        Reply::Applied { seq } => Ok(Done { outcome: "applied", seq: Some(seq), message: order.message, note: order.note }),
+        Reply::Duplicate => Ok(Done { outcome: "duplicate", seq: None, message: order.message, note: order.note }),
+        Reply::Refused { code } => {
+            tracing::debug!(operator = %caller.operator(), code = %refusal_code(code), "the router refused a command");
+            Err(code.into())
+        }
+    }
+}
+
+async fn order(desk: &Shared, caller: &Arc<Caller>, asked: &Asked) -> Result<Order, Problem> {
+    let me = caller.operator();
+    match &asked.wish {
+        Wish::Ready | Wish::Away { .. } | Wish::Offline => presence(desk, caller, &asked.wish).await,
+        Wish::CloseQueue { queue, notice } => {
+            let pool = desk.rights(caller).await?.require_queue(queue)?;
+            let mut order = Order::new(pool, Authority::Any, CommandBody::CloseQueue { queue: queue.clone() });
+            order.text = notice.clone().map(CommandText::Text);
+            Ok(order)
+        }
+        Wish::OpenQueue { queue } => {
+            let pool = desk.rights(caller).await?.require_queue(queue)?;
+            Ok(Order::new(pool, Authority::Any, CommandBody::OpenQueue { queue: queue.clone() }))
+        }
+        Wish::Accept { contact, ordinal } => {
+            let reach = reach(desk, caller, *contact).await?;
+            let offer = OfferId { contact: *contact, ordinal: *ordinal };
+            Ok(Order::new(reach.pool, Authority::Own, CommandBody::Accept { offer }))
+        }
+        Wish::Reject { contact, ordinal, reason } => {
+            let reach = reach(desk, caller, *contact).await?;
+            let offer = OfferId { contact: *contact, ordinal: *ordinal };
+            Ok(Order::new(reach.pool, Authority::Own, CommandBody::Reject { offer, reason: *reason }))
+        }
+        Wish::Transfer { contact, to, reason } => {
+            let reach = reach(desk, caller, *contact).await?;
+            known_target(&desk.rights(caller).await?, desk, to).await?;
+            let body = CommandBody::Transfer { contact: *contact, to: to.clone(), reason: reason.clone() };
+            Ok(Order::new(reach.pool, reach.authority, body))
+        }
+        Wish::Assign { contact, operator } => assign(desk, caller, *contact, *operator).await,
+        Wish::Reply { contact, answer } => reply(desk, caller, asked.id, *contact, answer).await,
+        Wish::Note { contact, text } => {
+            let reach = reach(desk, caller, *contact).await?;
+            let note = NoteId(desk.ids.make("note-by-command", &[&asked.id.0.to_be_bytes(), &me.0.to_be_bytes()]));
+            let mut order = Order::new(reach.pool, reach.authority, CommandBody::Note { contact: *contact, note });
+            (order.text, order.note) = (Some(CommandText::Text(text.clone())), Some(note));
+            Ok(order)
+        }
+        wish => plain(desk, caller, wish).await,
+    }
+}
+
+/// Commands that name one contact and nothing that must be looked up.
+async fn plain(desk: &Shared, caller: &Arc<Caller>, wish: &Wish) -> Result<Order, Problem> {
+    let (contact, body) = match wish.clone() {
+        Wish::Touch { contact } => (contact, CommandBody::Touch { contact }),
+        Wish::Pull { contact } => (contact, CommandBody::Pull { contact }),
+        Wish::Resume { contact } => (contact, CommandBody::Resume { contact }),
+        Wish::WrapUp { contact } => (contact, CommandBody::WrapUp { contact }),
+        Wish::Return { contact } => (contact, CommandBody::Return { contact }),
+        Wish::Pend { contact, on, back_after } => (contact, CommandBody::Pend { contact, on, back_after }),
+        Wish::Defer { contact, until } => (contact, CommandBody::Defer { contact, until }),
+        Wish::Close { contact, topic, resolution } => (contact, CommandBody::Close { contact, outcome: Outcome { topic, resolution } }),
+        Wish::RetryMessage { contact, message } => (contact, CommandBody::RetryMessage { contact, message }),
+        Wish::SetCase { contact, case } => (contact, CommandBody::SetCase { contact, case }),
+        _ => return Err(Problem::invalid("this command is not one on a contact")),
+    };
+    let Reach { pool, authority } = reach(desk, caller, contact).await?;
+    // A supervisor who pulls, touches or wraps up acts for themself: only the owner's word counts there.
+    let own = matches!(body, CommandBody::Pull { .. } | CommandBody::Touch { .. });
+    Ok(Order::new(pool, if own { Authority::Own } else { authority }, body))
+}
+
+/// Where the commands of a contact go, if the caller may know of it. What the live feed says they hold needs no question to
+/// the store: that is the way of nearly every command.
+async fn reach(desk: &Shared, caller: &Arc<Caller>, contact: ContactId) -> Result<Reach, Problem> {
+    if caller.is_operator() && desk.hub.holder(&caller.login.pool, contact) == Some(caller.operator()) {
+        return Ok(Reach { pool: caller.login.pool.clone(), authority: Authority::Own });
+    }
+    let rights = desk.rights(caller).await?;
+    let summary = desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
+    let sight = rights.sight(&summary.contact).ok_or_else(Problem::not_found)?;
+    let pool = pool_of(&rights, &summary.contact.administration)?;
+    Ok(Reach { pool, authority: if sight.supervises { Authority::Any } else { Authority::Own } })
+}
+
+fn pool_of(rights: &Rights, administration: &AdministrationId) -> Result<PoolId, Problem> {
+    rights.plan().administrations.get(administration).map(|body| body.pool.clone()).ok_or_else(Problem::not_found)
+}
+
+async fn assign(desk: &Shared, caller: &Arc<Caller>, contact: ContactId, operator: OperatorId) -> Result<Order, Problem> {
+    let rights = desk.rights(caller).await?;
+    rights.require(Role::Supervisor)?;
+    let summary = desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
+    let sight = rights.sight(&summary.contact).ok_or_else(Problem::not_found)?;
+    if !sight.supervises {
+        return Err(Problem::forbidden());
+    }
+    let pool = pool_of(&rights, &summary.contact.administration)?;
+    known_target(&rights, desk, &TransferTarget::Operator(operator)).await?;
+    Ok(Order::new(pool, Authority::Any, CommandBody::Assign { contact, operator }))
+}
+
+/// A queue or colleague of administrations that the caller knows; anything else is as if it were not there.
+async fn known_target(rights: &Rights, desk: &Shared, to: &TransferTarget) -> Result<(), Problem> {
+    let mine = rights.administrations();
+    let known = match to {
+        TransferTarget::Queue(queue) => rights.plan().queues.get(queue).is_some_and(|queue| mine.contains(&queue.administration)),
+        TransferTarget::Operator(operator) => {
+            let people = desk.directory.people(&rights.caller().login.pool).await?;
+            people
+                .operators
+                .get(operator)
+                .is_some_and(|who| who.profile.administrations.iter().any(|administration| mine.contains(administration)))
+        }
+    };
+    if known { Ok(()) } else { Err(Problem::not_found()) }
+}
+
+async fn presence(desk: &Shared, caller: &Arc<Caller>, wish: &Wish) -> Result<Order, Problem> {
+    if !caller.is_operator() {
+        return Err(Problem::forbidden());
+    }
+    let (operator, pool) = (caller.operator(), caller.login.pool.clone());
+    let body = match wish {
+        Wish::Ready => {
+            desk.presence.wanted(desk, operator).await;
+            CommandBody::Ready { operator }
+        }
+        Wish::Away { reason } => {
+            desk.presence.wanted(desk, operator).await;
+            CommandBody::Away { operator, reason: reason.clone() }
+        }
+        _ => {
+            desk.presence.signed_out(operator);
+            CommandBody::Disconnect { operator, node: desk.options.node.clone(), signed_out: true }
+        }
+    };
+    Ok(Order::new(pool, Authority::Own, body))
+}
+
+async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: ContactId, answer: &Answer) -> Result<Order, Problem> {
+    let Reach { pool, authority } = reach(desk, caller, contact).await?;
+    let mut attachments = Vec::with_capacity(answer.attachments.len());
+    if !answer.attachments.is_empty() {
+        let rights = desk.rights(caller).await?;
+        let summary = desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
+        let administration = &summary.contact.administration;
+        for given in &answer.attachments {
+            let file = handle::verify(&desk.ids, given, contact, administration, now());
+            attachments.push(file.map_err(|error| Problem::conflict("bad_attachment", error.to_string()))?);
+        }
+    }
+    let message = MessageId(desk.ids.make("message-by-command", &[&id.0.to_be_bytes(), &caller.operator().0.to_be_bytes()]));
+    let text = CommandText::Reply { text: answer.text.clone(), subject: answer.subject.clone(), cc: answer.cc.clone(), attachments };
+    let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message });
+    (order.text, order.message) = (Some(text), Some(message));
+    Ok(order)
+}
+
+/// Lengths and characters that no command may have.
+fn check(wish: &Wish) -> Result<(), Problem> {
+    match wish {
+        Wish::Away { reason } | Wish::Transfer { reason, .. } => check_code("reason", reason),
+        Wish::Note { text, .. } => check_text("text", text),
+        Wish::SetCase { case: Some(case), .. } => check_line("number", &case.number, WORD_CHARACTERS_MAX),
+        Wish::CloseQueue { notice: Some(notice), .. } if notice.chars().count() > NOTICE_CHARACTERS_MAX => {
+            Err(Problem::invalid(format!("`notice` has at most {NOTICE_CHARACTERS_MAX} characters")))
+        }
+        Wish::Reply { answer, .. } => check_answer(answer),
+        _ => Ok(()),
+    }
+}
+
+fn check_answer(answer: &Answer) -> Result<(), Problem> {
+    check_text("text", &answer.text)?;
+    if let Some(subject) = &answer.subject {
+        check_line("subject", subject, SUBJECT_CHARACTERS_MAX)?;
+    }
+    if answer.cc.len() > CC_MAX {
+        return Err(Problem::invalid(format!("`cc` has at most {CC_MAX} entries")));
+    }
+    if answer.attachments.len() > ATTACHMENTS_MAX {
+        return Err(Problem::invalid(format!("`attachments` has at most {ATTACHMENTS_MAX} entries")));
+    }
+    for party in &answer.cc {
+        check_line("cc", &party.address, WORD_CHARACTERS_MAX)?;
+        check_line("cc", party.name.as_deref().unwrap_or("-"), WORD_CHARACTERS_MAX)?;
+    }
+    Ok(())
+}
+
+fn check_text(field: &str, text: &str) -> Result<(), Problem> {
+    if text.trim().is_empty() {
+        return Err(Problem::invalid(format!("`{field}` is empty")));
+    }
+    if text.len() > TEXT_BYTES_MAX {
+        return Err(Problem::invalid(format!("`{field}` has at most {TEXT_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
+/// One line: CR and LF would end a mail header.
+fn check_line(field: &str, text: &str, characters_max: usize) -> Result<(), Problem> {
+    let fits = !text.trim().is_empty() && text.chars().count() <= characters_max && !text.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(Problem::invalid(format!("`{field}` must be one line of 1 to {characters_max} characters"))) }
+}
+
+fn check_code(field: &str, code: &str) -> Result<(), Problem> {
+    let fits = (1..=32).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if fits { Ok(()) } else { Err(Problem::invalid(format!("`{field}` must be a code such as `screen_break`"))) }
+}
+
+/// A command id of the desk's own, for clients that sent none.
+pub fn fresh_id() -> CommandId {
+    CommandId(accounts::random_id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wish(json: &str) -> Result<Wish, serde_json::Error> {
+        serde_json::from_str(json)
+    }
+
+    #[test]
+    fn wishes_read_as_documented() {
+        let contact = ContactId(5);
+        assert_eq!(
+            wish(&format!(r#"{{"id":"cm_x","do":"accept","contact":"{contact}","ordinal":2}}"#)).unwrap(),
+            Wish::Accept { contact, ordinal: 2 }
+        );
+        assert_eq!(
+            wish(&format!(r#"{{"do":"close","contact":"{contact}","resolution":"resolved"}}"#)).unwrap(),
+            Wish::Close { contact, topic: None, resolution: Resolution::Resolved }
+        );
+        assert!(matches!(wish(&format!(r#"{{"do":"reply","contact":"{contact}","text":"ciao"}}"#)).unwrap(), Wish::Reply { .. }));
+        assert_eq!(wish(r#"{"do":"ready"}"#).unwrap(), Wish::Ready);
+        assert!(wish(r#"{"do":"put_operator"}"#).is_err(), "what only the machinery may ask is no wish");
+        assert!(wish(r#"{"do":"apply_plan","version":1}"#).is_err());
+    }
+
+    #[test]
+    fn lines_and_lengths() {
+        let reply = |subject: &str, text: &str| Wish::Reply {
+            contact: ContactId(1),
+            answer: Answer { text: text.into(), subject: Some(subject.into()), cc: vec![], attachments: vec![] },
+        };
+        assert!(check(&reply("Re: TARI", "Buongiorno")).is_ok());
+        assert!(check(&reply("a\r\nBcc: x@y", "Buongiorno")).is_err());
+        assert!(check(&reply("Re", "  ")).is_err());
+        assert!(check(&reply("Re", &"x".repeat(TEXT_BYTES_MAX + 1))).is_err());
+        assert!(check(&Wish::Away { reason: "Lunch!".into() }).is_err());
+    }
+}

@@ -1,0 +1,271 @@
+//! Accounts of people: an administrator makes and changes them within their own reach, a supervisor may look.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::desk::Shared;
+use crate::desk::accounts::{AccountError, NewOperator, announce_operator, check_name, create_operator, set_password};
+use crate::desk::authorisation::Rights;
+use crate::desk::directory::People;
+use crate::desk::extract::{Body, Ids};
+use crate::desk::problem::{Problem, ProblemDocument};
+use crate::desk::routes::session::account_problem;
+use crate::desk::session::SignedIn;
+use crate::model::id::OperatorId;
+use crate::model::operator::{Grant, OperatorProfile, Role};
+use crate::port::store::Login;
+
+/// The most skills, queues or grants of one person.
+const LIST_MAX: usize = 200;
+
+/// An account.
+#[derive(Serialize, JsonSchema)]
+pub struct OperatorAccount {
+    /// Who.
+    operator: OperatorId,
+    /// What they type to sign in.
+    login: String,
+    /// Their name.
+    name: String,
+    /// Their language on the pages.
+    language: String,
+    /// A disabled account signs in nowhere and takes nothing.
+    enabled: bool,
+    /// What they can do.
+    profile: OperatorProfile,
+    /// What they may do.
+    grants: Vec<Grant>,
+}
+
+/// A list of accounts.
+#[derive(Serialize, JsonSchema)]
+pub struct OperatorList {
+    /// In the order of their names.
+    items: Vec<OperatorAccount>,
+}
+
+/// A new account.
+#[derive(Deserialize, JsonSchema)]
+pub struct NewAccount {
+    /// What they type to sign in.
+    login: String,
+    /// Their name.
+    name: String,
+    /// Their first password, at least 12 characters.
+    password: String,
+    /// `it` or `en`.
+    #[serde(default)]
+    language: Option<String>,
+    /// What they can do.
+    #[serde(default)]
+    profile: OperatorProfile,
+    /// What they may do.
+    #[serde(default)]
+    grants: Vec<Grant>,
+}
+
+/// What changes; what is absent stays.
+#[derive(Deserialize, JsonSchema)]
+pub struct AccountChange {
+    /// Their name.
+    #[serde(default)]
+    name: Option<String>,
+    /// What they can do.
+    #[serde(default)]
+    profile: Option<OperatorProfile>,
+    /// What they may do.
+    #[serde(default)]
+    grants: Option<Vec<Grant>>,
+    /// Whether they may sign in and work.
+    #[serde(default)]
+    enabled: Option<bool>,
+}
+
+/// A new password for somebody else.
+#[derive(Deserialize, JsonSchema)]
+pub struct NewPassword {
+    /// At least 12 characters.
+    new: String,
+}
+
+fn view(login: Login, people: &People) -> OperatorAccount {
+    OperatorAccount {
+        operator: login.operator,
+        profile: people.operators.get(&login.operator).map(|operator| operator.profile.clone()).unwrap_or_default(),
+        login: login.login,
+        name: login.name,
+        language: login.language,
+        enabled: login.enabled,
+        grants: login.grants,
+    }
+}
+
+/// Accounts in the caller's scope.
+#[utoipa::path(get, path = "/operators", tag = "administration", responses(
+    (status = 200, body = OperatorList), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument)))]
+pub async fn list(State(desk): State<Shared>, SignedIn(caller): SignedIn) -> Result<Json<OperatorList>, Problem> {
+    let (rights, people) = desk.rights_and_people(&caller).await?;
+    rights.require(Role::Supervisor)?;
+    let logins = desk.store.logins(&caller.login.pool).await?;
+    let mut items: Vec<_> =
+        logins.into_iter().filter(|login| is_visible(&rights, &people, login)).map(|login| view(login, &people)).collect();
+    items.sort_by(|a, b| (&a.name, a.operator).cmp(&(&b.name, b.operator)));
+    Ok(Json(OperatorList { items }))
+}
+
+fn is_visible(rights: &Rights, people: &People, login: &Login) -> bool {
+    match people.operators.get(&login.operator) {
+        Some(operator) => rights.supervises_operator(operator),
+        // An account that the router has not heard of yet.
+        None => rights.administers_pool(&login.pool),
+    }
+}
+
+/// An account in the caller's scope; 404 otherwise.
+async fn found(desk: &Shared, rights: &Rights, people: &People, operator: OperatorId) -> Result<Login, Problem> {
+    let login = desk.store.login_of(operator).await?.ok_or_else(Problem::not_found)?;
+    let mine = login.pool == rights.caller().login.pool && is_visible(rights, people, &login);
+    if mine { Ok(login) } else { Err(Problem::not_found()) }
+}
+
+/// One account.
+#[utoipa::path(get, path = "/operators/{id}", tag = "administration", params(("id" = String, Path)), responses(
+    (status = 200, body = OperatorAccount), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument),
+    (status = 404, body = ProblemDocument)))]
+pub async fn get(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Ids(operator): Ids<OperatorId>,
+) -> Result<Json<OperatorAccount>, Problem> {
+    let (rights, people) = desk.rights_and_people(&caller).await?;
+    rights.require(Role::Supervisor)?;
+    found(&desk, &rights, &people, operator).await.map(|login| Json(view(login, &people)))
+}
+
+/// Makes an account in the caller's own pool. Nobody hands out more than they have.
+#[utoipa::path(post, path = "/operators", tag = "administration", request_body = NewAccount, responses(
+    (status = 201, body = OperatorAccount), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument),
+    (status = 403, body = ProblemDocument), (status = 409, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+pub async fn create(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Body(new): Body<NewAccount>,
+) -> Result<(StatusCode, Json<OperatorAccount>), Problem> {
+    let rights = desk.rights(&caller).await?;
+    rights.require(Role::Admin)?;
+    check_profile(&rights, &new.profile, &new.grants)?;
+    if !rights.may_administer(&caller.login.pool, &new.profile, &new.grants) {
+        return Err(Problem::forbidden());
+    }
+    let language = language(new.language.as_deref())?;
+    let operator = NewOperator {
+        pool: caller.login.pool.clone(),
+        login: new.login,
+        name: new.name,
+        password: new.password,
+        language,
+        profile: new.profile,
+        grants: new.grants,
+    };
+    let profile = operator.profile.clone();
+    let created = create_operator(&*desk.store, &*desk.commands, &desk.passwords, operator).await;
+    let operator = created.map_err(|error| account_problem(&error))?;
+    desk.directory.forget(&caller.login.pool).await;
+    tracing::info!(%operator, by = %caller.operator(), "account {operator} was made by {}", caller.operator());
+    let login = desk.store.login_of(operator).await?.ok_or_else(Problem::internal)?;
+    Ok((StatusCode::CREATED, Json(OperatorAccount { profile, ..view(login, &People::default()) })))
+}
+
+/// Changes an account. Disabling it ends its sessions and closes its consoles at once.
+#[utoipa::path(patch, path = "/operators/{id}", tag = "administration", request_body = AccountChange, params(("id" = String, Path)), responses(
+    (status = 200, body = OperatorAccount), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument),
+    (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+pub async fn change(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Ids(operator): Ids<OperatorId>,
+    Body(change): Body<AccountChange>,
+) -> Result<Json<OperatorAccount>, Problem> {
+    let (rights, people) = desk.rights_and_people(&caller).await?;
+    rights.require(Role::Admin)?;
+    let before = found(&desk, &rights, &people, operator).await?;
+    let profile_before = people.operators.get(&operator).map(|operator| operator.profile.clone()).unwrap_or_default();
+    let profile = change.profile.unwrap_or_else(|| profile_before.clone());
+    let mut login = before.clone();
+    login.name = change.name.unwrap_or(login.name);
+    login.grants = change.grants.unwrap_or(login.grants);
+    login.enabled = change.enabled.unwrap_or(login.enabled);
+    check_name("name", &login.name).map_err(|error| account_problem(&error))?;
+    check_profile(&rights, &profile, &login.grants)?;
+    // Both what it was and what it becomes: nobody takes over an account that reaches further than theirs.
+    let pool = &before.pool;
+    if !rights.may_administer(pool, &profile_before, &before.grants) || !rights.may_administer(pool, &profile, &login.grants) {
+        return Err(Problem::forbidden());
+    }
+    desk.store.put_login(&login).await?;
+    after_change(&desk, &login).await;
+    announce_operator(&*desk.commands, &login, profile.clone(), Some(caller.operator())).await.map_err(|error| account_problem(&error))?;
+    desk.directory.forget(pool).await;
+    tracing::info!(%operator, by = %caller.operator(), "account {operator} was changed by {}", caller.operator());
+    Ok(Json(OperatorAccount { profile, ..view(login, &People::default()) }))
+}
+
+/// Sets somebody's password. Their sessions end.
+#[utoipa::path(put, path = "/operators/{id}/password", tag = "administration", request_body = NewPassword, params(("id" = String, Path)),
+    responses((status = 204), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument),
+    (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
+pub async fn password(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Ids(operator): Ids<OperatorId>,
+    Body(body): Body<NewPassword>,
+) -> Result<StatusCode, Problem> {
+    let (rights, people) = desk.rights_and_people(&caller).await?;
+    rights.require(Role::Admin)?;
+    let login = found(&desk, &rights, &people, operator).await?;
+    let profile = people.operators.get(&operator).map(|operator| operator.profile.clone()).unwrap_or_default();
+    if !rights.may_administer(&login.pool, &profile, &login.grants) {
+        return Err(Problem::forbidden());
+    }
+    set_password(&*desk.store, &desk.passwords, operator, &body.new).await.map_err(|error: AccountError| account_problem(&error))?;
+    after_change(&desk, &login).await;
+    tracing::info!(%operator, by = %caller.operator(), "the password of {operator} was set by {}", caller.operator());
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// This node looks again at once at who they are; the others do within about a second.
+async fn after_change(desk: &Shared, login: &Login) {
+    desk.sessions.forget_operator(login.operator);
+    desk.hub.recheck(login.operator);
+}
+
+fn language(wanted: Option<&str>) -> Result<String, Problem> {
+    match wanted.unwrap_or("it") {
+        language @ ("it" | "en") => Ok(language.to_owned()),
+        _ => Err(Problem::invalid("`language` is `it` or `en`")),
+    }
+}
+
+/// Names that the plan does not know, levels out of range, too many of anything.
+fn check_profile(rights: &Rights, profile: &OperatorProfile, grants: &[Grant]) -> Result<(), Problem> {
+    let plan = rights.plan();
+    let few = profile.skills.len().max(profile.queues.len()).max(profile.offices.len()).max(profile.administrations.len()) <= LIST_MAX
+        && profile.languages.len().max(profile.channels.len()).max(profile.capacity.channels.len()).max(grants.len()) <= LIST_MAX;
+    if !few {
+        return Err(Problem::invalid(format!("a profile has at most {LIST_MAX} of each")));
+    }
+    if let Some((skill, _)) = profile.skills.iter().find(|(skill, level)| !plan.skills.contains_key(*skill) || !(1..=10).contains(*level)) {
+        return Err(Problem::invalid(format!("skill `{skill}` is not in the plan, or its level is not 1 to 10")));
+    }
+    if let Some(queue) = profile.queues.iter().find(|queue| !plan.queues.contains_key(*queue)) {
+        return Err(Problem::invalid(format!("queue `{queue}` is not in the plan")));
+    }
+    let known = |office| profile.administrations.iter().any(|administration| plan.office(administration, office).is_some());
+    if let Some(office) = profile.offices.iter().find(|office| !known(office)) {
+        return Err(Problem::invalid(format!("office `{office}` is not one of the administrations named")));
+    }
+    Ok(())
+}

@@ -1,0 +1,323 @@
+//! Contacts and conversations as far as the caller may read them.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::desk::Shared;
+use crate::desk::authorisation::{Rights, Sight};
+use crate::desk::directory::People;
+use crate::desk::extract::{Asking, Ids};
+use crate::desk::problem::{Problem, ProblemDocument};
+use crate::desk::session::SignedIn;
+use crate::desk::view::{ContactView, contact_views};
+use crate::model::channel::{Channel, IdentityLevel};
+use crate::model::contact::{Direction, StateName};
+use crate::model::conversation::{Automatic, Message, Note, Party};
+use crate::model::delivery::DeliveryState;
+use crate::model::id::{AdministrationId, ContactId, ConversationId, MessageId, NoteId, OperatorId, QueueId};
+use crate::model::operator::Role;
+use crate::model::time::Timestamp;
+use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page};
+
+/// The longest page.
+const LIMIT_MAX: u32 = 500;
+/// How far a list may be paged.
+const OFFSET_MAX: u32 = 100_000;
+
+/// Which contacts.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct ContactQuery {
+    /// A state's name, or several with commas; by default all that are not final.
+    state: Option<String>,
+    /// A queue.
+    queue: Option<String>,
+    /// The owner, or whom it rings. An operator sees their own only.
+    operator: Option<String>,
+    /// 1 to 500, by default 100.
+    limit: Option<u32>,
+    /// Skips so many.
+    offset: Option<u32>,
+}
+
+/// A list of contacts.
+#[derive(Serialize, JsonSchema)]
+pub struct ContactList {
+    /// The page; contacts that the caller may not know of are left out, so it may be shorter than its limit.
+    items: Vec<ContactView>,
+}
+
+/// Contacts: an operator's own, a supervisor's scope.
+#[utoipa::path(get, path = "/contacts", tag = "reading", params(ContactQuery), responses(
+    (status = 200, body = ContactList), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument)))]
+pub async fn contacts(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Asking(query): Asking<ContactQuery>,
+) -> Result<Json<ContactList>, Problem> {
+    let (rights, people) = desk.rights_and_people(&caller).await?;
+    let page = page(query.limit, query.offset)?;
+    let mut filter = filter(&query)?;
+    let supervises = caller.has_role(Role::Supervisor);
+    if !supervises {
+        filter.operator = Some(caller.operator());
+    }
+    let found = desk.store.contacts(rights.administrations(), &filter, page).await?;
+    // A supervisor who is an operator too sees in lists what is theirs by either role, not what they could pull.
+    let me = caller.operator();
+    let mine = |summary: &ContactSummary| {
+        let contact = &summary.contact;
+        rights.supervises(&contact.administration, &contact.office) || [contact.state.owner(), contact.state.holder()].contains(&Some(me))
+    };
+    let items = contact_views(&rights, &people, found.into_iter().filter(mine).collect());
+    Ok(Json(ContactList { items }))
+}
+
+/// A page of a list, refused beyond the limits.
+pub fn page(limit: Option<u32>, offset: Option<u32>) -> Result<Page, Problem> {
+    let (limit, offset) = (limit.unwrap_or(100), offset.unwrap_or(0));
+    if !(1..=LIMIT_MAX).contains(&limit) || offset > OFFSET_MAX {
+        return Err(Problem::invalid(format!("`limit` is 1 to {LIMIT_MAX}, `offset` at most {OFFSET_MAX}")));
+    }
+    Ok(Page { limit, offset })
+}
+
+fn filter(query: &ContactQuery) -> Result<ContactFilter, Problem> {
+    let mut filter = ContactFilter::default();
+    for name in query.state.as_deref().unwrap_or_default().split(',').filter(|name| !name.is_empty()) {
+        let state = StateName::ALL.into_iter().find(|state| state.as_str() == name.trim());
+        filter.states.push(state.ok_or_else(|| Problem::invalid("`state` is the name of a contact's state"))?);
+    }
+    if let Some(queue) = &query.queue {
+        filter.queue = Some(QueueId::new(queue).map_err(|_| Problem::invalid("`queue` is the name of a queue"))?);
+    }
+    if let Some(operator) = &query.operator {
+        filter.operator = Some(operator.parse().map_err(|_| Problem::invalid("`operator` is an operator's id"))?);
+    }
+    Ok(filter)
+}
+
+/// One contact.
+#[utoipa::path(get, path = "/contacts/{id}", tag = "reading", params(("id" = String, Path)), responses(
+    (status = 200, body = ContactView), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
+pub async fn contact(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Ids(id): Ids<ContactId>,
+) -> Result<Json<ContactView>, Problem> {
+    let (rights, people) = desk.rights_and_people(&caller).await?;
+    let (summary, sight) = seen_contact(&desk, &rights, id).await?;
+    Ok(Json(ContactView::new(summary, sight, &people, rights.plan())))
+}
+
+/// A contact that the caller may know of, with how far they may look; 404 otherwise.
+pub async fn seen_contact(desk: &Shared, rights: &Rights, id: ContactId) -> Result<(ContactSummary, Sight), Problem> {
+    let summary = desk.store.contact(rights.administrations(), id).await?.ok_or_else(Problem::not_found)?;
+    let sight = rights.sight(&summary.contact).ok_or_else(Problem::not_found)?;
+    Ok((summary, sight))
+}
+
+/// A conversation with all that the caller may read of it.
+#[derive(Serialize, JsonSchema)]
+pub struct Conversation {
+    /// Its id.
+    id: ConversationId,
+    /// Whose citizen it is.
+    administration: AdministrationId,
+    /// The subject of its first message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    /// Who wrote, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    citizen: Option<Citizen>,
+    /// Its contacts, oldest first.
+    contacts: Vec<ContactView>,
+    /// What was said, oldest first.
+    entries: Vec<Entry>,
+}
+
+/// A citizen.
+#[derive(Serialize, JsonSchema)]
+pub struct Citizen {
+    /// The name last written beside an address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// Their addresses.
+    addresses: Vec<Address>,
+}
+
+/// An address of a citizen.
+#[derive(Serialize, JsonSchema)]
+pub struct Address {
+    /// The channel it is an address of.
+    channel: Channel,
+    /// The address.
+    address: String,
+    /// How sure it is who is behind it.
+    level: IdentityLevel,
+}
+
+/// What was said or noted.
+#[derive(Serialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Entry {
+    /// Between citizen and office.
+    Message(Box<MessageEntry>),
+    /// Inside.
+    Note(NoteEntry),
+}
+
+/// A message.
+#[derive(Serialize, JsonSchema)]
+pub struct MessageEntry {
+    id: MessageId,
+    contact: ContactId,
+    direction: Direction,
+    channel: Channel,
+    at: Timestamp,
+    filed_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author: Option<OperatorId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    author_name: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<Party>,
+    to: Vec<Party>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<String>,
+    text: String,
+    has_html: bool,
+    attachments: Vec<AttachmentView>,
+    has_raw: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    automatic: Option<Automatic>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<DeliveryState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<String>,
+}
+
+/// A file of a message.
+#[derive(Serialize, JsonSchema)]
+pub struct AttachmentView {
+    /// Its place in the message, from 0.
+    index: usize,
+    name: String,
+    media_type: String,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content_id: Option<String>,
+}
+
+/// A note.
+#[derive(Serialize, JsonSchema)]
+pub struct NoteEntry {
+    id: NoteId,
+    contact: ContactId,
+    at: Timestamp,
+    author: OperatorId,
+    author_name: Arc<str>,
+    text: String,
+}
+
+/// A conversation. What belongs to contacts that the caller may not read is left out.
+#[utoipa::path(get, path = "/conversations/{id}", tag = "reading", params(("id" = String, Path)), responses(
+    (status = 200, body = Conversation), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument),
+    (status = 404, body = ProblemDocument)))]
+pub async fn conversation(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Ids(id): Ids<ConversationId>,
+) -> Result<Json<Conversation>, Problem> {
+    let (rights, people) = desk.rights_and_people(&caller).await?;
+    for administration in rights.administrations() {
+        if let Some(view) = desk.store.conversation(administration, id).await? {
+            return shown(view, &rights, &people).map(Json);
+        }
+    }
+    Err(Problem::not_found())
+}
+
+fn shown(view: ConversationView, rights: &Rights, people: &People) -> Result<Conversation, Problem> {
+    let ConversationView { conversation, contacts, messages, notes, addresses } = view;
+    let seen: Vec<_> = contacts.into_iter().filter_map(|contact| rights.sight(&contact).map(|sight| (contact, sight))).collect();
+    if seen.is_empty() {
+        return Err(Problem::not_found());
+    }
+    let readable: Vec<ContactId> = seen.iter().filter(|(_, sight)| sight.content).map(|(contact, _)| contact.id).collect();
+    if readable.is_empty() {
+        return Err(Problem::no_right_to_content());
+    }
+    let messages = messages.into_iter().filter(|message| readable.contains(&message.contact));
+    let notes = notes.into_iter().filter(|note| readable.contains(&note.contact));
+    let mut entries: Vec<(Timestamp, Entry)> = messages.map(|message| (message.at, message_entry(message, people))).collect();
+    entries.extend(notes.map(|note| (note.at, note_entry(note, people))));
+    entries.sort_by_key(|(at, _)| *at);
+    let name = addresses.iter().max_by_key(|address| address.seen_at).and_then(|address| address.name.clone());
+    let citizen = (!addresses.is_empty()).then(|| Citizen {
+        name,
+        addresses: addresses
+            .into_iter()
+            .map(|address| Address { channel: address.channel, address: address.address, level: address.level })
+            .collect(),
+    });
+    let contacts = seen.into_iter().map(|(contact, sight)| {
+        let summary = ContactSummary { contact, subject: conversation.subject.clone(), citizen: None };
+        ContactView::new(summary, sight, people, rights.plan())
+    });
+    Ok(Conversation {
+        contacts: contacts.collect(),
+        id: conversation.id,
+        administration: conversation.administration,
+        subject: conversation.subject,
+        citizen,
+        entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+    })
+}
+
+fn message_entry(message: Message, people: &People) -> Entry {
+    let files = message.attachments.into_iter().enumerate();
+    Entry::Message(Box::new(MessageEntry {
+        id: message.id,
+        contact: message.contact,
+        direction: message.direction,
+        channel: message.channel,
+        at: message.at,
+        filed_at: message.filed_at,
+        author: message.author,
+        author_name: message.author.map(|author| people.name(author)),
+        from: message.from,
+        to: message.to,
+        subject: message.subject,
+        text: message.text,
+        has_html: message.html.is_some(),
+        attachments: files
+            .map(|(index, file)| AttachmentView {
+                index,
+                name: file.name,
+                media_type: file.media_type,
+                size: file.blob.size,
+                content_id: file.content_id,
+            })
+            .collect(),
+        has_raw: message.raw.is_some(),
+        automatic: message.automatic,
+        delivery: message.delivery,
+        failure: message.failure,
+    }))
+}
+
+fn note_entry(note: Note, people: &People) -> Entry {
+    Entry::Note(NoteEntry {
+        id: note.id,
+        contact: note.contact,
+        at: note.at,
+        author: note.author,
+        author_name: people.name(note.author),
+        text: note.text,
+    })
+}
