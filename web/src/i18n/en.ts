@@ -69,7 +69,7 @@ export const en: Record<Key, string> = {
   'link.offline_help': 'You can go on writing: drafts stay here. I reconnect by myself.',
   'link.now': 'Reconnect now',
 
-  'notices.region': 'Notices',
+  'notices.region': 'Messages of the console',
   'notices.dismiss': 'Dismiss the notice',
 
   'offer.region': 'Incoming contacts',

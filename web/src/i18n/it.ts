@@ -68,7 +68,7 @@ export const it = {
   'link.offline_help': 'Puoi continuare a scrivere: le bozze restano qui. Mi ricollego da solo.',
   'link.now': 'Ricollega ora',
 
-  'notices.region': 'Avvisi',
+  'notices.region': 'Messaggi della console',
   'notices.dismiss': 'Chiudi l\'avviso',
 
   'offer.region': 'Contatti in arrivo',
