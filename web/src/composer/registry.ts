@@ -19,7 +19,7 @@ export interface ComposerSpec {
   rows: number;
 }
 
-const LETTER: ComposerSpec = { canReply: true, fields: EmailFields, hasSubject: true, hasAttachments: true, hasSignature: true, sendOnEnter: false, rows: 7 };
+const LETTER: ComposerSpec = { canReply: true, fields: EmailFields, hasSubject: true, hasAttachments: true, hasSignature: true, sendOnEnter: false, rows: 5 };
 const BRIEF: ComposerSpec = { canReply: true, fields: SmsFields, hasSubject: false, hasAttachments: false, hasSignature: false, sendOnEnter: false, rows: 3 };
 const CHAT: ComposerSpec = { canReply: true, hasSubject: false, hasAttachments: false, hasSignature: false, sendOnEnter: true, rows: 2 };
 const SPOKEN: ComposerSpec = { canReply: false, hasSubject: false, hasAttachments: false, hasSignature: false, sendOnEnter: false, rows: 3 };
