@@ -107,7 +107,7 @@ fn unknown_keys_and_missing_ones() {
         "address = ",
         "",
         &[
-            "line 11, column 31: administration.comune.account.mail: `address` is missing: write the office's own address or number, which citizens see and answer to",
+            "line 11, column 32: administration.comune.account.mail: `address` is missing: write the office's own address or number, which citizens see and answer to",
         ],
     );
 }
