@@ -130,3 +130,15 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
         ExitCode::from(code)
     })
 }
+
+/// Runs the commands that need nothing running and nothing connected: check, settings, version, plan example. `None`: the
+/// command needs more. (`healthcheck` needs a runtime: [`healthcheck::run`].)
+pub fn run_alone(cli: &Cli) -> Option<ExitCode> {
+    match &cli.command {
+        Command::Check(args) => Some(check::run(&cli.settings, args)),
+        Command::Settings(args) => Some(settings::run(&cli.settings, args)),
+        Command::Version => Some(version::run()),
+        Command::Plan(plan::PlanCommand::Example) => Some(plan::print_example()),
+        _ => None,
+    }
+}
