@@ -11,11 +11,14 @@ pub mod healthcheck;
 pub mod operator;
 pub mod plan;
 pub mod quarantine;
+mod run;
 pub mod settings;
 #[cfg(test)]
 mod tests;
 pub mod token;
 pub mod version;
+
+pub use run::run;
 
 /// Done.
 pub const EXIT_OK: u8 = 0;

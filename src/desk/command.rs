@@ -9,7 +9,7 @@ use super::problem::{Problem, refusal_code};
 use super::session::Caller;
 use super::{Shared, accounts};
 use crate::model::command::{Actor, Authority, Command, CommandBody, RejectReason, Reply, TransferTarget};
-use crate::model::contact::{CaseReference, Outcome, PendingOn, Resolution};
+use crate::model::contact::{CaseReference, Contact, Direction, Outcome, PendingOn, Resolution};
 use crate::model::conversation::Party;
 use crate::model::id::{AdministrationId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId, QueueId, TopicId};
 use crate::model::inbound::TEXT_BYTES_MAX;
@@ -408,10 +408,26 @@ async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: Cont
         }
     }
     let message = MessageId(desk.ids.make("message-by-command", &[&id.0.to_be_bytes(), &caller.operator().0.to_be_bytes()]));
-    let text = CommandText::Reply { text: answer.text.clone(), subject: answer.subject.clone(), cc: answer.cc.clone(), attachments };
+    let text = CommandText::Reply {
+        text: answer.text.clone(),
+        subject: answer.subject.clone(),
+        to: recipient(desk, caller, contact).await?,
+        cc: answer.cc.clone(),
+        attachments,
+    };
     let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message });
     (order.text, order.message) = (Some(text), Some(message));
     Ok(order)
+}
+
+/// Whom a reply goes to: whoever wrote last in the conversation.
+async fn recipient(desk: &Shared, caller: &Arc<Caller>, contact: ContactId) -> Result<Option<Party>, Problem> {
+    let rights = desk.rights(caller).await?;
+    let summary = desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
+    let Contact { administration, conversation, .. } = summary.contact;
+    let view = desk.store.conversation(&administration, conversation).await?.ok_or_else(Problem::not_found)?;
+    let written = view.messages.into_iter().rev().filter(|message| message.direction == Direction::Inbound && message.automatic.is_none());
+    Ok(written.filter_map(|message| message.from).next())
 }
 
 /// Lengths and characters that no command may have.

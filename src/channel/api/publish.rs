@@ -19,6 +19,7 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
     let message = InboundMessage {
         account: program.account.clone(),
         provider_id: new.external_id,
+        header_id: None,
         received_at: at,
         mode: new.mode,
         from: new.from,
