@@ -34,7 +34,7 @@ describe('dictionaries', () => {
       reject: ['busy', 'not_competent', 'conflict', 'technical', 'other'], identity: ['claimed', 'verified', 'spid'],
       pending: ['citizen', 'office'], automatic: ['auto_reply', 'bounce', 'receipt', 'list', 'loop'], role: ['operator', 'supervisor', 'admin'],
       released: ['untouched', 'owner_lost', 'returned', 'reassigned'],
-      error: ['not_found', 'not_owner', 'version_changed', 'wrong_state', 'offer_expired', 'offer_revoked', 'offer_ended', 'operator_not_ready', 'operator_not_allowed', 'not_connected', 'other_administration', 'no_reply_channel', 'invalid', 'limit_reached', 'quarantined', 'router_unavailable', 'bad_credentials', 'too_many_attempts', 'offline', 'timeout'],
+      error: ['not_found', 'not_owner', 'version_changed', 'wrong_state', 'offer_expired', 'offer_revoked', 'offer_ended', 'operator_not_ready', 'operator_not_allowed', 'not_connected', 'other_administration', 'no_reply_channel', 'invalid', 'limit_reached', 'quarantined', 'router_unavailable', 'bad_credentials', 'too_many_attempts', 'bad_attachment', 'bad_password', 'broker_unavailable', 'cannot_retry', 'files_unavailable', 'foreign_origin', 'internal', 'login_taken', 'name_taken', 'no_right_to_content', 'not_held', 'refused', 'store_unavailable', 'too_large', 'forbidden', 'offline', 'timeout'],
       key: [...LETTERS, ...FUNCTION_KEYS].map(([, action]) => action),
     };
     for (const [family, words] of Object.entries(codes)) for (const code of words) expect(italian, `${family}.${code}`).toHaveProperty([`${family}.${code}`]);

@@ -46,9 +46,10 @@ describe('offers', () => {
     const { model, effects } = reduce(holding(), made);
     expect(model.offers).toEqual([{ id: 'b', ordinal: 2, deadline: AT, queue: 'tributi', channel: 'email' }]);
     expect(doings(effects)).toEqual(['load_contact', 'tell offer']);
-    const offered = contact('b', { state: 'offered', subject: 'x' });
-    delete offered.owner;
-    expect(withContact(model, offered).offers[0]?.contact?.subject).toBe('x');
+    // Whom it rings is named as its owner, but it is not theirs yet.
+    const rung = withContact(model, contact('b', { state: 'offered', subject: 'x' }));
+    expect(rung.offers[0]?.contact?.subject).toBe('x');
+    expect(rung.contacts).toEqual({});
   });
   it('do not ring for a colleague', () => {
     const other = event(11, { event: 'offer.made', ordinal: 1, operator: 'op_other', deadline: AT }, 'b');
