@@ -119,6 +119,7 @@ export const en: Record<Key, string> = {
   'welcome.title': 'Welcome, {name}',
   'welcome.ready': 'You are ready: contacts come by themselves. Choose one from the list to work on it.',
   'welcome.not_ready': 'You are not receiving contacts.',
+  'welcome.room_only': 'Your role watches the room: what waits and who holds what is there.',
   'welcome.notify': 'Do you work with other windows in front? Turn on desktop notifications, so that you do not miss a contact.',
   'welcome.notify_button': 'Turn on notifications',
   'welcome.closed': 'Queues closed now',

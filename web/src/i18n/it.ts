@@ -118,6 +118,7 @@ export const it = {
   'welcome.title': 'Buon lavoro, {name}',
   'welcome.ready': 'Sei disponibile: i contatti arrivano da soli. Scegline uno dall\'elenco per lavorarci.',
   'welcome.not_ready': 'Non stai ricevendo contatti.',
+  'welcome.room_only': 'Il tuo ruolo segue la sala: i contatti in coda e chi li ha sono lì.',
   'welcome.notify': 'Lavori con altre finestre davanti? Attiva le notifiche del computer, così non perdi un contatto in arrivo.',
   'welcome.notify_button': 'Attiva le notifiche',
   'welcome.closed': 'Code chiuse ora',
