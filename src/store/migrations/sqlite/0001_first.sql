@@ -287,7 +287,7 @@ create index quarantine_held on quarantine (at) where state = 'held';
 create table left_command (
     pool text not null,
     id text not null,
-    left_at bigint not null,
+    left_at integer not null,
     body text not null,
     answer text,
     primary key (pool, id)
