@@ -24,9 +24,8 @@ use crate::dovecot::Dovecot;
 use crate::smtp_server::SmtpServer;
 use crate::world::{World, WorldBroker, plan};
 
-/// A running email channel over a [`World`].
+/// A running email channel.
 pub struct Running {
-    pub world: Arc<World>,
     pub handle: EmailHandle,
     pub plan: watch::Sender<Arc<Plan>>,
     shutdown: CancellationToken,
@@ -51,7 +50,7 @@ impl Running {
         };
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
         let handle = email::start(options, deps, shutdown.clone(), tracker.clone()).await.expect("starts");
-        Self { world, handle, plan: sender, shutdown, tracker }
+        Self { handle, plan: sender, shutdown, tracker }
     }
 
     /// Stops it and waits until everything has ended.
@@ -378,5 +377,39 @@ async fn the_maildir_has_one_file_however_often_it_is_written() {
     assert_eq!(files.len(), 1);
     let mail = std::fs::read_to_string(files[0].as_ref().unwrap().path()).unwrap();
     assert!(mail.contains("To: mario@example.it") && mail.contains("X-Loop: urp@comune.example"), "{mail}");
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_never_answers_is_left_in_time() {
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let world = World::new();
+    let id = keep(&world, message(2, Direction::Outbound, "mario@example.it"));
+    let transport = Submission {
+        host: "127.0.0.1".into(),
+        port: silent.local_addr().unwrap().port(),
+        security: SubmissionSecurity::None,
+        trust: None,
+        credentials: None,
+        timeout: Duration::from_millis(200),
+    };
+    let (running, _folder) = sending(&world, Transport::Submission(transport)).await;
+    order(&world, id, 1);
+    world.until("the report", World::all_acknowledged).await;
+    assert_eq!(world.events()[0]["data"]["code"].as_str(), Some("timeout"));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn accounts_come_and_go_with_the_plan() {
+    let world = World::new();
+    let id = keep(&world, message(2, Direction::Outbound, "mario@example.it"));
+    let folder = tempfile::tempdir().unwrap();
+    let options = EmailOptions { transport: Transport::Maildir(folder.path().to_owned()), ..options(folder.path()) };
+    let running = Running::start(world.clone(), options, &[]).await;
+    order(&world, id, 1);
+    running.plan.send_replace(Arc::new(plan(&[("urp", "urp@comune.example")])));
+    world.until("the order", World::all_acknowledged).await;
+    assert_eq!(world.events()[0]["data"]["result"].as_str(), Some("sent"));
     running.stop().await;
 }
