@@ -121,8 +121,8 @@ async fn a_mailbox_is_read_from_now_on_and_marked_only_when_published() {
     assert_eq!(event["type"], "it.example.sportello.inbound.message.v1");
     assert_eq!(event["data"]["header_id"], "uno@example.it");
     assert_eq!(event["data"]["account"], "urp");
-    // Filing time is when it reached the mailbox, which the file's name says.
-    assert_eq!(event["data"]["received_at"].as_str().map(|time| &time[..4]), Some("2026"));
+    // Filing time is when it reached the mailbox.
+    assert_eq!(event["data"]["received_at"].as_str(), Some("2026-09-21T14:13:22Z"));
     let raw = event["data"]["raw"]["key"].as_str().unwrap();
     assert!(world.blobs.lock().unwrap()[raw].starts_with(b"From: Mario"));
     running.stop().await;
@@ -209,6 +209,67 @@ async fn tls_from_the_first_byte_and_after_starttls() {
     world.until("a failure", |_| running.handle.counters.imap_failures.get() > 0).await;
     assert!(world.published.lock().unwrap().is_empty());
     running.stop().await;
+}
+
+/// An IMAP server with two mails: it announces 400 MB for the first, or falls silent, as told.
+async fn odd_server(silent: bool) -> u16 {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                stream.get_mut().write_all(b"* OK odd\r\n").await.unwrap();
+                let mut line = String::new();
+                while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                    let (tag, command) = line.trim_end().split_once(' ').unwrap();
+                    let answer = match command {
+                        "CAPABILITY" => "* CAPABILITY IMAP4rev1\r\n".to_owned(),
+                        command if command.starts_with("SELECT") => {
+                            "* 2 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 3] x\r\n".to_owned()
+                        }
+                        "UID SEARCH UID 1:*" => "* SEARCH 1 2\r\n".to_owned(),
+                        command if command.starts_with("UID SEARCH") => "* SEARCH 2\r\n".to_owned(),
+                        command if command.contains("RFC822.SIZE") => {
+                            let uid = command.split(' ').nth(2).unwrap();
+                            format!("* {uid} FETCH (UID {uid} RFC822.SIZE 40 INTERNALDATE \"23-Nov-2026 09:00:00 +0100\")\r\n")
+                        }
+                        "UID FETCH 1 (UID BODY.PEEK[])" if silent => return std::future::pending().await,
+                        "UID FETCH 1 (UID BODY.PEEK[])" => "* 1 FETCH (UID 1 BODY[] {400000000}\r\n".to_owned(),
+                        "UID FETCH 2 (UID BODY.PEEK[])" => "* 2 FETCH (UID 2 BODY[] {17}\r\nSubject: ok\r\n\r\nhi)\r\n".to_owned(),
+                        _ => String::new(),
+                    };
+                    stream.get_mut().write_all(format!("{answer}{tag} OK done\r\n").as_bytes()).await.unwrap();
+                    line.clear();
+                }
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_lies_or_falls_silent_holds_up_one_mail_only() {
+    for silent in [false, true] {
+        let world = World::new();
+        let account = AccountId::new("urp").unwrap();
+        let options = MailboxOptions {
+            port: odd_server(silent).await,
+            security: ImapSecurity::None,
+            start: Start::All,
+            command_timeout: Duration::from_millis(500),
+            look_every: Duration::from_millis(500),
+            ..MailboxOptions::new(account, "127.0.0.1", "urp", SecretString::from("segreta".to_owned()))
+        };
+        let (running, _folder) = reading(&world, options, LARGE).await;
+        world.until("the second mail", |world| world.published.lock().unwrap().len() == 1).await;
+        assert_eq!(subjects(&world), ["ok"]);
+        let held = world.quarantined.lock().unwrap().clone();
+        assert!(held.len() == 1 && held[0].reason.contains("UID 1 of UIDVALIDITY 1"), "{held:?}");
+        running.stop().await;
+    }
 }
 
 fn message(id: u128, direction: Direction, to: &str) -> Message {

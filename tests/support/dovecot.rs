@@ -1,11 +1,12 @@
 //! A private Dovecot: own folder, own configuration, free ports, one user `urp` with the password `segreta`.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A running Dovecot; dropping it stops it.
 pub struct Dovecot {
@@ -140,9 +141,12 @@ userdb {{
     pub fn deliver(&self, mail: &[u8]) {
         let number = self.delivered.get() + 1;
         self.delivered.set(number);
-        let name = format!("{}.{number:05}.test", 1_795_000_000 + number);
+        let name = format!("{}.{number:05}.test", 1_790_000_000 + number);
         let draft = self.maildir().join("tmp").join(&name);
         std::fs::write(&draft, mail).unwrap();
+        // Dovecot takes a file's time for INTERNALDATE.
+        let arrived = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(1_790_000_000 + number));
+        File::options().write(true).open(&draft).unwrap().set_modified(arrived).unwrap();
         chown(&draft, Some(self.mail_user), Some(self.mail_group)).unwrap();
         std::fs::rename(&draft, self.maildir().join("new").join(name)).unwrap();
     }
