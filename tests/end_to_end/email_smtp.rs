@@ -6,10 +6,19 @@ use std::time::Duration;
 
 use sportello::channel::email::options::CertificateFiles;
 use sportello::channel::email::{EmailOptions, SmtpOptions};
+<<<<<<< HEAD
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::email::{Running, options};
+=======
+use sportello::model::id::{IdMaker, MessageId};
+use sportello::model::signature;
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+use crate::email::{Running, SECRET, options};
+>>>>>>> email
 use crate::world::World;
 
 const ACCOUNTS: [(&str, &str); 2] = [("urp", "URP@comune.example"), ("tributi", "tributi@altro.example")];
@@ -290,3 +299,30 @@ async fn starttls_and_nothing_said_before_it_counts() {
     assert!(String::from_utf8_lossy(&raw).contains("with ESMTPS;"));
     running.stop().await;
 }
+<<<<<<< HEAD
+=======
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bounce_names_the_message_of_ours_that_came_back() {
+    let world = World::new();
+    let (running, _folder) = listening(&world, smtp()).await;
+    let ids = IdMaker::new(SECRET);
+    let ours = signature::sign(&ids, MessageId(7), "nessuno@example.it", "comune.example");
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mail/postfix_bounce.eml");
+    let sample = std::fs::read_to_string(sample).unwrap();
+    let forged = "000000000000000000000000000000aa.1111111111111111.2222222222222222@comune.example";
+    let mut client = greeted(&running).await;
+    for bounce in [sample.replace(forged, &ours), sample] {
+        assert!(client.mail(&["urp@comune.example"], &bounce).await.starts_with("250"));
+    }
+    let events = world.events();
+    assert_eq!(events[0]["data"]["automatic"], "bounce");
+    assert_eq!(events[0]["data"]["attributes"]["bounce_status"], "5.1.1");
+    let named = events[0]["data"]["references"][0].as_str().unwrap();
+    assert_eq!(signature::verify_any(&ids, named), Some(MessageId(7)));
+    // Whoever writes from the mail system's address is not the citizen: the reference must not join as theirs.
+    assert_eq!(signature::verify(&ids, named, "MAILER-DAEMON@mx.comune.example"), None);
+    assert_eq!(events[1]["data"]["references"], serde_json::json!([]));
+    running.stop().await;
+}
+>>>>>>> email

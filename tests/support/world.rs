@@ -413,7 +413,7 @@ impl Store for World {
     async fn node_seen(&self, _node: &str) -> Result<(), StoreError> {
         absent()
     }
-    async fn nodes_lost(&self, _late: std::time::Duration) -> Result<Vec<String>, StoreError> {
+    async fn nodes_lost(&self, _late: Duration) -> Result<Vec<String>, StoreError> {
         absent()
     }
     async fn forget_node(&self, _node: &str) -> Result<(), StoreError> {

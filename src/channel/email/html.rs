@@ -7,10 +7,12 @@ use std::collections::HashSet;
 
 /// The most bytes of HTML that are shown.
 pub const HTML_BYTES_MAX: usize = 512 * 1024;
+/// The most bytes of HTML that are made into plain text, which is the dearer of the two.
+const TEXT_FROM_BYTES_MAX: usize = 256 * 1024;
 /// The deepest element, and the most formatting elements left open (a tree builder opens them again in every block).
 const DEPTH_MAX: usize = 100;
 /// The most work: the sum over all tags of what is open at each.
-const COST_MAX: usize = 600_000;
+const COST_MAX: usize = 250_000;
 
 /// Elements without content: they open nothing.
 const VOID: [&str; 14] = ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"];
@@ -123,7 +125,6 @@ pub fn sanitise(html: &str) -> String {
         .url_schemes(schemes)
         .url_relative(ammonia::UrlRelative::Deny)
         .link_rel(Some("noopener noreferrer nofollow"))
-        .add_tag_attributes("a", ["name"])
         .rm_tags(["map", "area"]);
     builder.attribute_filter(|element, attribute, value| {
         let remote_image = element == "img" && attribute == "src" && !value.trim_start().to_ascii_lowercase().starts_with("cid:");
@@ -134,7 +135,7 @@ pub fn sanitise(html: &str) -> String {
 
 /// The words of `html`, in lines of at most 100 columns.
 pub fn to_text(html: &str) -> String {
-    let html = gate(html);
+    let html = cut(gate(html), TEXT_FROM_BYTES_MAX);
     let rendered = html2text::config::plain_no_decorate()
         .raw_mode(true)
         .no_table_borders()

@@ -13,6 +13,7 @@ use super::{EmailDeps, EmailError, MailboxOptions, tls};
 use crate::port::store::{Leases, Store};
 
 pub mod connect;
+pub mod frames;
 pub mod mailbox;
 
 /// How long a lease lasts unless it is renewed.

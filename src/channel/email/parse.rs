@@ -29,7 +29,7 @@ pub struct ParsedMail {
     /// Who says they wrote it.
     pub from: Option<Party>,
     /// Where they want the answer, if elsewhere.
-    pub reply_to: Option<String>,
+    pub reply_to: Option<Party>,
     /// `To` and `Cc`.
     pub to: Vec<Party>,
     /// Subject, decoded.
@@ -84,7 +84,7 @@ pub fn header_only(raw: &[u8], refused: Refused, own: Option<&str>) -> ParsedMai
     let parsed = catch_unwind(AssertUnwindSafe(|| {
         // An end to the header, or the parser takes it for cut and gives nothing.
         let block = [head, b"\r\n\r\n"].concat();
-        MessageParser::default().parse_headers(&block).map(|message| envelope(&message, &headers))
+        MessageParser::default().parse_headers(&block).map(|message| envelope(&message, &headers, own))
     }));
     let mut mail = parsed.ok().flatten().unwrap_or_default();
     mail.subject = mail.subject.or_else(|| headers.get("subject").map(|subject| name::line(subject, SUBJECT_CHARS_MAX)));
@@ -104,7 +104,7 @@ fn read(raw: &[u8], opaque: &[u8], own: Option<&str>) -> Result<ParsedMail, Refu
         std::mem::forget(message);
         return Err(Refused::NotUnderstood);
     }
-    let mut mail = envelope(&message, &headers);
+    let mut mail = envelope(&message, &headers, own);
     (mail.text, mail.html) = bodies(&message);
     let ids = &message.attachments;
     mail.attachments_omitted = ids.len().saturating_sub(ATTACHMENTS_MAX);
@@ -122,17 +122,25 @@ fn read(raw: &[u8], opaque: &[u8], own: Option<&str>) -> Result<ParsedMail, Refu
     Ok(mail)
 }
 
-/// Sender, recipients, subject, ids.
-fn envelope(message: &Message<'_>, headers: &Headers) -> ParsedMail {
+/// Sender, recipients, subject, ids. A form on the office's web pages writes from the office's own address and names the citizen
+/// in `Reply-To`: there the citizen is the sender.
+fn envelope(message: &Message<'_>, headers: &Headers, own: Option<&str>) -> ParsedMail {
     let mut to = parties(message.to());
     to.extend(parties(message.cc()));
     to.truncate(RECIPIENTS_MAX);
     let from = parties(message.from()).into_iter().next().or_else(|| parties(message.sender()).into_iter().next());
-    let reply_to = parties(message.reply_to()).into_iter().next().map(|party| party.address);
-    let from_address = from.as_ref().map(|from| from.address.clone());
+    let reply_to = parties(message.reply_to()).into_iter().next();
+    let same = |one: &Option<Party>, other: Option<&str>| {
+        one.as_ref().zip(other).is_some_and(|(one, other)| one.address.eq_ignore_ascii_case(other))
+    };
+    let (from, reply_to) = match reply_to {
+        reply_to if same(&reply_to, from.as_ref().map(|from| from.address.as_str())) => (from, None),
+        Some(citizen) if same(&from, own) => (Some(citizen), None),
+        reply_to => (from, reply_to),
+    };
     let subject = message.subject().map(|subject| name::line(subject, SUBJECT_CHARS_MAX)).filter(|subject| !subject.is_empty());
     ParsedMail {
-        reply_to: reply_to.filter(|reply_to| Some(reply_to) != from_address.as_ref()),
+        reply_to,
         from,
         to,
         subject,

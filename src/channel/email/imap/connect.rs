@@ -18,12 +18,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::ImapError;
+use super::frames::Frames;
 use crate::channel::email::options::{Credentials, ImapSecurity, MailboxOptions};
 
 /// What every command but the fetch of a mail may be answered with, in bytes.
 const ANSWER_MAX: usize = 4 * 1024 * 1024;
 
-/// Bytes that may still be read: a server that announces a huge literal gets no memory for it.
+/// Bytes that may still be read.
 #[derive(Debug, Clone, Default)]
 pub struct Allowance(Arc<AtomicUsize>);
 
@@ -38,11 +39,18 @@ impl Allowance {
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug> Wire for T {}
 
-/// A stream that gives no more than it is allowed to.
+/// A stream that gives no more than it is allowed to, and no announcement of more.
 #[derive(Debug)]
 pub struct Bounded {
     wire: Box<dyn Wire>,
     allowance: Allowance,
+    frames: Frames,
+}
+
+impl Bounded {
+    fn new(wire: Box<dyn Wire>, allowance: Allowance) -> Self {
+        Self { wire, allowance, frames: Frames::default() }
+    }
 }
 
 impl AsyncRead for Bounded {
@@ -52,9 +60,13 @@ impl AsyncRead for Bounded {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes than were asked for")));
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.wire).poll_read(context, buffer);
-        let read = buffer.filled().len() - before;
-        self.allowance.0.store(left.saturating_sub(read), Ordering::Relaxed);
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.wire).poll_read(context, buffer);
+        let read = &buffer.filled()[before..];
+        this.allowance.0.store(left.saturating_sub(read.len()), Ordering::Relaxed);
+        if !this.frames.push(read, left) {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes announced than were asked for")));
+        }
         polled
     }
 }
@@ -93,31 +105,22 @@ pub async fn connect(options: &MailboxOptions, connector: Option<&TlsConnector>)
     let stream = timed(limit, "connect", async { Ok(TcpStream::connect((options.host.as_str(), options.port)).await?) }).await?;
     let client = match (options.security, connector) {
         (ImapSecurity::Tls, Some(connector)) => {
-            let wire =
-                encrypt(limit, connector, &options.host, Bounded { wire: Box::new(stream), allowance: Allowance::unlimited() }).await?;
-            greeted(limit, Bounded { wire, allowance: allowance.clone() }).await?
+            let wire = encrypt(limit, connector, &options.host, Box::new(stream)).await?;
+            greeted(limit, Bounded::new(wire, allowance.clone())).await?
         }
         (ImapSecurity::StartTls, Some(connector)) => {
-            let mut client = greeted(limit, Bounded { wire: Box::new(stream), allowance: allowance.clone() }).await?;
+            let mut client = greeted(limit, Bounded::new(Box::new(stream), allowance.clone())).await?;
             timed(limit, "STARTTLS", client.run_command_and_check_ok("STARTTLS", None)).await?;
             // What the server, or somebody in between, sent after its OK is dropped with the client's buffer.
-            let Bounded { wire, .. } = client.into_inner();
-            let wire = encrypt(limit, connector, &options.host, Bounded { wire, allowance: Allowance::unlimited() }).await?;
-            Client::new(Bounded { wire, allowance: allowance.clone() })
+            let wire = encrypt(limit, connector, &options.host, client.into_inner().wire).await?;
+            Client::new(Bounded::new(wire, allowance.clone()))
         }
-        (ImapSecurity::None, _) => greeted(limit, Bounded { wire: Box::new(stream), allowance: allowance.clone() }).await?,
+        (ImapSecurity::None, _) => greeted(limit, Bounded::new(Box::new(stream), allowance.clone())).await?,
         _ => return Err(ImapError::Connection("TLS", "not set up".to_owned())),
     };
     let Credentials::Password { login, password } = &options.credentials;
     let signed_in = async { client.login(login, password.expose_secret()).await.map_err(|(error, _)| error) };
     Ok((timed(limit, "LOGIN", signed_in).await?, allowance))
-}
-
-impl Allowance {
-    /// For what lies under TLS: the bound is on what comes out of it.
-    fn unlimited() -> Self {
-        Self(Arc::new(AtomicUsize::new(usize::MAX)))
-    }
 }
 
 async fn greeted(limit: Duration, stream: Bounded) -> Result<Client<Bounded>, ImapError> {
@@ -129,7 +132,7 @@ async fn greeted(limit: Duration, stream: Bounded) -> Result<Client<Bounded>, Im
     Ok(client)
 }
 
-async fn encrypt(limit: Duration, connector: &TlsConnector, host: &str, stream: Bounded) -> Result<Box<dyn Wire>, ImapError> {
+async fn encrypt(limit: Duration, connector: &TlsConnector, host: &str, stream: Box<dyn Wire>) -> Result<Box<dyn Wire>, ImapError> {
     let name = ServerName::try_from(host.to_owned()).map_err(|_| ImapError::Connection("TLS", "the host is no name".to_owned()))?;
     let handshake = async { Ok(connector.connect(name, stream).await?) };
     Ok(Box::new(timed(limit, "TLS", handshake).await?))

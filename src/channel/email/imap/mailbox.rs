@@ -43,6 +43,16 @@ struct Open {
     allowance: Allowance,
     mark: Watermark,
     idles: bool,
+    /// The folder's next UID, if the server says it.
+    uid_next: Option<u32>,
+}
+
+/// A mail as it was fetched.
+struct Fetched {
+    meta: Meta,
+    bytes: Bytes,
+    /// Or its header only.
+    is_whole: bool,
 }
 
 /// What is known of a mail before it is fetched.
@@ -69,6 +79,9 @@ impl Mailbox {
             () = stop.cancelled() => return Ok(()),
             opened = self.open() => opened?,
         };
+        if !self.settle(&mut open, stop).await? {
+            return Ok(());
+        }
         tracing::info!(account = %self.options.account, uid = open.mark.uid, idle = open.idles, "mailbox is open");
         self.progressed = true;
         loop {
@@ -86,45 +99,55 @@ impl Mailbox {
         self.options.command_timeout
     }
 
-    /// Connects, selects the folder, and finds out from where to read.
-    async fn open(&mut self) -> Result<Open, ImapError> {
+    /// Connects and selects the folder. Nothing is written, so it may be dropped half way.
+    async fn open(&self) -> Result<Open, ImapError> {
         let (mut session, allowance) = connect(&self.options, self.connector.as_ref()).await?;
         let capabilities = timed(self.limit(), "CAPABILITY", session.capabilities()).await?;
         let idles = capabilities.has_str("IDLE");
         let folder = timed(self.limit(), "SELECT", session.select(&self.options.folder)).await?;
         let uid_validity = folder.uid_validity.ok_or(ImapError::Nonsense("SELECT"))?;
+        Ok(Open { session, allowance, mark: Watermark { uid_validity, uid: 0 }, idles, uid_next: folder.uid_next })
+    }
+
+    /// Finds out from where to read. False if `stop` came first.
+    async fn settle(&mut self, open: &mut Open, stop: &CancellationToken) -> Result<bool, ImapError> {
+        let uid_validity = open.mark.uid_validity;
         let known = self.store.watermark(&self.options.account).await.map_err(|error| ImapError::NotNow(error.to_string()))?;
-        let mut open = Open { session, allowance, mark: Watermark { uid_validity, uid: 0 }, idles };
         match known {
-            Some(mark) if mark.uid_validity == uid_validity => open.mark = mark,
+            Some(mark) if mark.uid_validity == uid_validity => {
+                open.mark = mark;
+                Ok(true)
+            }
             Some(_) => {
                 // The folder was rebuilt: every UID is another. What nobody read is taken; what was taken before is known by its digest.
                 tracing::warn!(account = %self.options.account, uid_validity, "the mailbox has new UIDs; unread mail is taken again");
-                self.first_look(&mut open, folder.uid_next, Start::Unseen).await?;
+                self.first_look(open, Start::Unseen, stop).await
             }
-            None => self.first_look(&mut open, folder.uid_next, self.options.start).await?,
+            None => self.first_look(open, self.options.start, stop).await,
         }
-        Ok(open)
     }
 
-    /// Takes what `start` asks for of the mail that is there, and puts the watermark behind it.
-    async fn first_look(&mut self, open: &mut Open, uid_next: Option<u32>, start: Start) -> Result<(), ImapError> {
+    /// Takes what `start` asks for of the mail that is there, and puts the watermark behind it. False if `stop` came first: then
+    /// it begins anew next time, and what was taken is known by its digest.
+    async fn first_look(&mut self, open: &mut Open, start: Start, stop: &CancellationToken) -> Result<bool, ImapError> {
         let query = match start {
-            Start::All => return self.remember(open, 0).await,
+            Start::All => return self.remember(open, 0).await.map(|()| true),
             Start::Now => None,
             Start::Unseen => Some("UNSEEN".to_owned()),
             Start::Since(time) => Some(format!("SINCE {}", imap_date(time))),
         };
-        let last = match uid_next {
+        let last = match open.uid_next {
             Some(next) => next.saturating_sub(1),
             None => self.search(open, "ALL").await?.last().copied().unwrap_or(0),
         };
         if let Some(query) = query {
             for uid in self.search(open, &query).await?.into_iter().filter(|uid| *uid <= last) {
-                self.take(open, uid, &CancellationToken::new()).await?;
+                if stop.is_cancelled() || !self.take(open, uid, stop).await? {
+                    return Ok(false);
+                }
             }
         }
-        self.remember(open, last).await
+        self.remember(open, last).await.map(|()| true)
     }
 
     /// UIDs by a search, in order.
@@ -160,34 +183,39 @@ impl Mailbox {
 
     /// Takes one mail in and marks it as read. False if `stop` came before it was in.
     async fn take(&mut self, open: &mut Open, uid: u32, stop: &CancellationToken) -> Result<bool, ImapError> {
-        let tries = self.failures.entry(uid).or_default();
-        *tries += 1;
-        if *tries > FETCHES_MAX {
+        if self.failures.get(&uid).is_some_and(|failures| *failures >= FETCHES_MAX) {
             self.failures.remove(&uid);
             return self.pass_by(open, uid).await;
         }
-        let Some(meta) = self.meta(open, uid).await? else {
-            self.failures.remove(&uid);
-            return Ok(true);
+        let fetched = match self.fetch(open, uid).await {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                *self.failures.entry(uid).or_default() += 1;
+                return Err(error);
+            }
         };
-        let (part, is_whole) = match meta.size > self.inbound.size_max() {
-            true => (format!("(UID BODY.PEEK[HEADER]<0.{HEADER_BYTES_MAX}>)"), false),
-            false => ("(UID BODY.PEEK[])".to_owned(), true),
-        };
-        let Some(bytes) = self.fetch(open, uid, &part, meta.size, is_whole).await? else {
-            self.failures.remove(&uid);
-            return Ok(true);
-        };
-        if !self.hand_in(open, uid, &meta, bytes, is_whole, stop).await? {
-            self.failures.remove(&uid);
+        self.failures.remove(&uid);
+        let Some(fetched) = fetched else { return Ok(true) };
+        if !self.hand_in(open, uid, &fetched, stop).await? {
             return Ok(false);
         }
-        self.failures.remove(&uid);
         self.progressed = true;
-        if is_whole {
+        if fetched.is_whole {
             self.mark_read(open, uid).await?;
         }
         Ok(true)
+    }
+
+    /// The mail, or its header if it is too large; none if it is gone.
+    async fn fetch(&self, open: &mut Open, uid: u32) -> Result<Option<Fetched>, ImapError> {
+        let Some(meta) = self.meta(open, uid).await? else { return Ok(None) };
+        let is_whole = meta.size <= self.inbound.size_max();
+        let part = match is_whole {
+            true => "(UID BODY.PEEK[])".to_owned(),
+            false => format!("(UID BODY.PEEK[HEADER]<0.{HEADER_BYTES_MAX}>)"),
+        };
+        let bytes = self.fetch_part(open, uid, &part, meta.size, is_whole).await?;
+        Ok(bytes.map(|bytes| Fetched { meta, bytes, is_whole }))
     }
 
     /// Size and arrival; none if the mail is gone.
@@ -206,8 +234,8 @@ impl Mailbox {
         }))
     }
 
-    /// The mail, or its header; none if it is gone. A server that sends more than it announced is cut off.
-    async fn fetch(&self, open: &mut Open, uid: u32, part: &str, size: usize, whole: bool) -> Result<Option<Bytes>, ImapError> {
+    /// A part of a mail; none if it is gone. A server that sends more than it announced is cut off.
+    async fn fetch_part(&self, open: &mut Open, uid: u32, part: &str, size: usize, whole: bool) -> Result<Option<Bytes>, ImapError> {
         open.allowance.grant(if whole { size.min(self.inbound.size_max()) } else { HEADER_BYTES_MAX });
         let session = &mut open.session;
         let query = async {
@@ -224,19 +252,12 @@ impl Mailbox {
     }
 
     /// Hands the mail in, as often as it takes. False if `stop` came first.
-    async fn hand_in(
-        &self,
-        open: &Open,
-        uid: u32,
-        meta: &Meta,
-        bytes: Bytes,
-        whole: bool,
-        stop: &CancellationToken,
-    ) -> Result<bool, ImapError> {
+    async fn hand_in(&self, open: &Open, uid: u32, fetched: &Fetched, stop: &CancellationToken) -> Result<bool, ImapError> {
+        let Fetched { meta, bytes, is_whole } = fetched;
         let account = &self.options.account;
         let mut failures = 0;
         loop {
-            let taken = if whole {
+            let taken = if *is_whole {
                 self.inbound.accept(account, bytes.clone(), meta.arrived, "imap").await
             } else {
                 let key = format!("imap:{}:{uid}", open.mark.uid_validity);
@@ -289,7 +310,7 @@ impl Mailbox {
             pause(look_every, stop).await;
             return Ok(open);
         }
-        let Open { session, allowance, mark, idles } = open;
+        let Open { session, allowance, mark, idles, uid_next } = open;
         let mut idle = session.idle();
         timed(self.limit(), "IDLE", idle.init()).await?;
         {
@@ -305,7 +326,7 @@ impl Mailbox {
             }
         }
         let session = timed(self.limit(), "DONE", idle.done()).await?;
-        Ok(Open { session, allowance, mark, idles })
+        Ok(Open { session, allowance, mark, idles, uid_next })
     }
 }
 

@@ -90,7 +90,7 @@ fn attributes(mail: &ParsedMail) -> std::collections::BTreeMap<String, String> {
         attributes.insert(BOUNCE_OUTCOME.to_owned(), outcome.to_owned());
     }
     if let Some(reply_to) = &mail.reply_to {
-        attributes.insert(REPLY_TO.to_owned(), reply_to.clone());
+        attributes.insert(REPLY_TO.to_owned(), reply_to.address.clone());
     }
     if mail.attachments_omitted > 0 {
         attributes.insert(ATTACHMENTS_OMITTED.to_owned(), mail.attachments_omitted.to_string());

@@ -17,15 +17,20 @@ use crate::model::conversation::Message;
 use crate::model::delivery::AttemptResult;
 use crate::model::id::AccountId;
 
-/// The longest that one attempt may last, whatever the server does.
-const ATTEMPT_MAX: Duration = Duration::from_secs(600);
+/// What an attempt is given beside its five timeouts: a second for each so many bytes.
+const BYTES_PER_SECOND: usize = 32 * 1024;
 
 /// A way out.
 pub enum Carrier {
     /// Into a maildir of the account below this folder.
     Maildir(PathBuf),
     /// To a mail server.
-    Submission(AsyncSmtpTransport<Tokio1Executor>),
+    Submission {
+        /// Its connections.
+        transport: AsyncSmtpTransport<Tokio1Executor>,
+        /// The timeout of connecting, a fifth of what an attempt may last: the client has no limits of its own after that.
+        timeout: Duration,
+    },
 }
 
 impl Carrier {
@@ -33,7 +38,7 @@ impl Carrier {
     pub fn new(transport: &Transport, hello: &str) -> Result<Self, EmailError> {
         Ok(match transport {
             Transport::Maildir(folder) => Self::Maildir(folder.clone()),
-            Transport::Submission(submission) => Self::Submission(connect(submission, hello)?),
+            Transport::Submission(submission) => Self::Submission { transport: connect(submission, hello)?, timeout: submission.timeout },
         })
     }
 
@@ -53,8 +58,10 @@ impl Carrier {
                     Err(_) => Err(temporary("maildir")),
                 }
             }
-            Self::Submission(transport) => {
-                let sent = tokio::time::timeout(ATTEMPT_MAX, transport.send_raw(&mail.envelope, &mail.bytes)).await;
+            Self::Submission { transport, timeout } => {
+                let seconds = u64::try_from(mail.bytes.len() / BYTES_PER_SECOND).unwrap_or(0);
+                let limit = *timeout * 5 + Duration::from_secs(seconds);
+                let sent = tokio::time::timeout(limit, transport.send_raw(&mail.envelope, &mail.bytes)).await;
                 match sent {
                     Ok(Ok(_)) => Ok(()),
                     Ok(Err(error)) => Err(meaning(&error, has_unicode_address(&mail))),

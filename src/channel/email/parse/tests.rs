@@ -42,7 +42,23 @@ fn html_with_an_inline_image_a_file_and_a_forwarded_mail() {
     assert_eq!((files[2].0, files[2].1, files.len()), ("allegato-3.eml", "message/rfc822", 3));
     assert!(String::from_utf8_lossy(&mail.attachments[2].bytes).contains("inoltrato"));
     assert_eq!(mail.attachments[0].content_id.as_deref(), Some("logo@example.it"));
-    assert_eq!(mail.reply_to.as_deref(), Some("studio@caf.example"));
+    assert_eq!(mail.reply_to.map(|party| party.address).as_deref(), Some("studio@caf.example"));
+}
+
+#[test]
+fn a_form_on_the_offices_own_pages_is_the_citizens_letter() {
+    for (from, reply_to, expected, answer_to) in [
+        ("urp@comune.example", "mario@example.it", "mario@example.it", None),
+        ("urp@comune.example", "URP@comune.example", "urp@comune.example", None),
+        ("mario@example.it", "caf@example.it", "mario@example.it", Some("caf@example.it")),
+        ("mario@example.it", "mario@example.it", "mario@example.it", None),
+    ] {
+        let raw = format!("From: Sito <{from}>\r\nReply-To: {reply_to}\r\nSubject: Modulo\r\n\r\nciao");
+        let mail = parse(raw.as_bytes(), &GateLimits::default(), Some(OWN));
+        assert_eq!(mail.from.map(|party| party.address).as_deref(), Some(expected));
+        assert_eq!(mail.reply_to.map(|party| party.address).as_deref(), answer_to);
+        assert_eq!(mail.automatic, None);
+    }
 }
 
 #[test]

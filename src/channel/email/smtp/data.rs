@@ -76,7 +76,7 @@ impl DataReader {
     }
 
     /// Bytes kept so far.
-    pub fn len(&self) -> usize {
+    pub fn kept_bytes(&self) -> usize {
         self.content.len()
     }
 

@@ -331,7 +331,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
                 self.input = input[used..].to_vec();
                 break;
             }
-            while !short_of_memory && memory.len() * MEGABYTE < reader.len() {
+            while !short_of_memory && memory.len() * MEGABYTE < reader.kept_bytes() {
                 match self.shared.memory_mb.try_acquire() {
                     Ok(permit) => memory.push(permit),
                     Err(_) => {
