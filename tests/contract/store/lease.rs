@@ -110,17 +110,18 @@ async fn a_leader_paused_inside_a_commit_holds_nobody_up(place: Place) {
     let other = place.another().await;
     {
         let mut commit = leader.writer.commit(&writes);
-        // Goes on until it has begun its transaction; from then on nobody goes on with it.
-        eventually("inside its transaction", async || {
+        // Goes on until it has locked its epoch; from then on nobody goes on with it.
+        eventually("inside its transaction, the epoch locked", async || {
             assert!(futures_util::poll!(&mut commit).is_pending(), "not committed before it was paused");
-            (place.idle_in_transaction().await > 0).then_some(())
+            (place.paused_in_commit().await > 0).then_some(())
         })
         .await;
         let began = Instant::now();
         let second = other.lead(&pool(), "b", TTL).await.expect("asks").expect("leads");
         assert!(began.elapsed() < Duration::from_secs(8), "took {:?}", began.elapsed());
         assert_eq!(second.epoch, leader.leadership.epoch + 1);
-        assert!(matches!(commit.await, Err(StoreError::Unavailable(_))), "the paused one goes on and finds its connection gone");
+        let answer = commit.await;
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "the paused one goes on and finds its connection gone: {answer:?}");
     }
     assert_eq!(leader.writer.commit(&writes).await, Err(StoreError::Fenced));
     assert!(leader.writer.load(&pool()).await.expect("loads").contacts.is_empty());

@@ -62,10 +62,11 @@ impl Place {
         }
     }
 
-    /// How many of the store's connections stand inside a transaction (PostgreSQL only).
-    pub async fn idle_in_transaction(&self) -> i64 {
+    /// How many connections stand inside a commit that has locked its epoch and come to its contacts (PostgreSQL only).
+    pub async fn paused_in_commit(&self) -> i64 {
         let At::Postgres { superuser, .. } = &self.at else { return 0 };
-        let sql = "select count(*) from pg_stat_activity where state = 'idle in transaction' and datname = current_database()";
+        let sql = "select count(*) from pg_stat_activity a join pg_locks l on l.pid = a.pid \
+                   where a.state = 'idle in transaction' and l.relation = 'contact'::regclass and l.mode = 'RowExclusiveLock'";
         let mut connection = PgConnection::connect(superuser).await.expect("connects");
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
