@@ -162,8 +162,9 @@ class Postgres:
         if self.user is not None:
             os.chown(self.folder, self.user, self.group)
             os.chown(self.password_file, self.user, self.group)
+        # md5, not SCRAM: thousands of short connections from an unoptimised test binary, on loopback, with a random password.
         command = [
-            initdb, "-D", self.data, "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={self.password_file}",
+            initdb, "-D", self.data, "-U", "postgres", "--auth=md5", f"--pwfile={self.password_file}",
             "-E", "UTF8", "--locale=C.UTF-8",
         ]
         made = subprocess.run(command, capture_output=True, text=True, cwd=self.folder, **self.as_user())

@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(blobs.get(&comune, &blob).await.expect("gets"), "testo");
         assert!(matches!(blobs.get(&administration("asl"), &blob).await, Err(BlobError::NotFound)));
 
-        std::fs::write(folder.path().join(&blob.key), b"testo").expect("damages");
+        std::fs::write(folder.path().join(&blob.key), b"tesTo").expect("damages");
         assert!(matches!(blobs.get(&comune, &blob).await, Err(BlobError::Damaged(_))));
         std::fs::write(folder.path().join(&blob.key), b"longer").expect("damages");
         assert!(matches!(blobs.get(&comune, &blob).await, Err(BlobError::Damaged(_))));

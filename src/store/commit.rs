@@ -101,9 +101,7 @@ fn scope(writes: &WriteSet) -> Scope {
 fn steps(dialect: Dialect, pool: &PoolId, writes: &WriteSet) -> Result<Vec<Step>, StoreError> {
     let mut steps = Vec::with_capacity(12);
     let mut add = |table: &'static table::Table, rows: Vec<Vec<table::Cell>>| {
-        if !rows.is_empty() {
-            steps.push(table.step(dialect, rows));
-        }
+        steps.extend(table.steps(dialect, rows));
     };
     let contacts = latest(&writes.contacts, |contact| (&contact.administration, contact.id));
     add(&table::CONTACT, contacts.iter().map(|it| row::contact(pool, writes.at, it)).collect::<Result<_, _>>()?);

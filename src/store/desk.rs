@@ -9,14 +9,39 @@ use crate::port::store::{
     ContactCount, ContactFilter, ContactSummary, Conversation, ConversationView, InputStatus, Page, QueueState, StoreError,
 };
 
-use super::engine::{Engine, Scope, read};
+use super::engine::{Dialect, Engine, Scope, read};
 use super::row::{message_columns, read_citizen, read_message, read_note};
 use super::snapshot::read_queue;
 use super::value::{Row, Value, arguments, list};
 
+/// One statement for each database, told apart by how it looks a column up in the list `$1`: as an array PostgreSQL can look
+/// it up in an index, which it doesn't with a subquery; SQLite has no arrays and does it with the subquery.
+struct Texts {
+    postgres: &'static str,
+    sqlite: &'static str,
+}
+
+impl Texts {
+    fn of(&self, dialect: Dialect) -> &'static str {
+        match dialect {
+            Dialect::Postgres => self.postgres,
+            Dialect::Sqlite => self.sqlite,
+        }
+    }
+}
+
+macro_rules! texts {
+    ($text:ident, $rest:literal) => {
+        Texts {
+            postgres: $text!("= any(array(select value ->> 0 from json_each($1)))", $rest),
+            sqlite: $text!("in (select value ->> 0 from json_each($1))", $rest),
+        }
+    };
+}
+
 /// A contact with what lists show of it. `$1`: the administrations.
 macro_rules! summary {
-    ($rest:literal) => {
+    ($among:literal, $rest:literal) => {
         concat!(
             "select c.record, v.subject, coalesce(\
              (select coalesce(a.name, a.address) from citizen_address a where a.administration = c.administration \
@@ -24,7 +49,9 @@ macro_rules! summary {
              (select coalesce(a.name, a.address) from citizen_address a where a.administration = c.administration \
                  and a.citizen = c.citizen order by a.seen_at desc limit 1)) \
              from contact c left join conversation v on v.administration = c.administration and v.id = c.conversation \
-             where c.administration in (select value ->> 0 from json_each($1)) ",
+             where c.administration ",
+            $among,
+            " ",
             $rest
         )
     };
@@ -32,9 +59,10 @@ macro_rules! summary {
 
 /// A page of contacts: waiting ones in their order, then the others, oldest first.
 macro_rules! contact_page {
-    ($condition:literal) => {
+    ($among:literal, $condition:literal) => {
         concat!(
             summary!(
+                $among,
                 "and c.state in (select value ->> 0 from json_each($2)) and ($3 is null or c.queue = $3) \
                  and ($4 is null or c.operator = $4) and ($5 is null or c.conversation = $5) "
             ),
@@ -46,12 +74,12 @@ macro_rules! contact_page {
     };
 }
 
-const CONTACT: &str = summary!("and c.id = $2");
+const CONTACT: Texts = texts!(summary, "and c.id = $2");
 /// Repeats what the partial index of open contacts covers.
-const OPEN_CONTACTS: &str = contact_page!("and c.finished_at is null");
-const ALL_CONTACTS: &str = contact_page!("");
+const OPEN_CONTACTS: Texts = texts!(contact_page, "and c.finished_at is null");
+const ALL_CONTACTS: Texts = texts!(contact_page, "");
 /// Says it without a null case, so that a prepared plan uses the index of conversations.
-const CONTACTS_OF_CONVERSATION: &str = contact_page!("and c.conversation = $5");
+const CONTACTS_OF_CONVERSATION: Texts = texts!(contact_page, "and c.conversation = $5");
 
 const CONVERSATION: &str = "select id, administration, citizen, subject, opened_at from conversation where administration = $1 and id = $2";
 const ITS_CONTACTS: &str =
@@ -94,7 +122,7 @@ pub async fn contact<E: Engine>(
     contact: ContactId,
 ) -> Result<Option<ContactSummary>, StoreError> {
     let arguments = vec![list(administrations), Value::from(&contact)];
-    read(engine, Scope::of(administrations), CONTACT, arguments).await?.first().map(read_summary).transpose()
+    read(engine, Scope::of(administrations), CONTACT.of(E::DIALECT), arguments).await?.first().map(read_summary).transpose()
 }
 
 pub async fn contacts<E: Engine>(
@@ -106,7 +134,7 @@ pub async fn contacts<E: Engine>(
     let is_open = |state: &StateName| !matches!(state, StateName::Closed | StateName::Abandoned);
     let states: Vec<StateName> =
         if filter.states.is_empty() { StateName::ALL.into_iter().filter(is_open).collect() } else { filter.states.clone() };
-    let sql = match filter.conversation {
+    let texts = match filter.conversation {
         Some(_) => CONTACTS_OF_CONVERSATION,
         None if states.iter().all(is_open) => OPEN_CONTACTS,
         None => ALL_CONTACTS,
@@ -120,7 +148,7 @@ pub async fn contacts<E: Engine>(
         page.limit.into(),
         page.offset.into(),
     ];
-    read(engine, Scope::of(administrations), sql, arguments).await?.iter().map(read_summary).collect()
+    read(engine, Scope::of(administrations), texts.of(E::DIALECT), arguments).await?.iter().map(read_summary).collect()
 }
 
 pub async fn conversation<E: Engine>(

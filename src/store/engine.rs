@@ -12,7 +12,7 @@ use super::value::{Row, Value};
 pub enum Dialect {
     /// One array per column, by UNNEST.
     Postgres,
-    /// One JSON array of rows, by `json_each`.
+    /// VALUES in chunks.
     Sqlite,
 }
 

@@ -10,7 +10,7 @@ use super::value::{Row, Value, arguments};
 
 /// `$1`: `[[query, rank, administration, message], …]`.
 const REFERENCES: &str = "select cast(r.value ->> 0 as bigint), cast(r.value ->> 1 as bigint), m.conversation \
-     from json_each($1) r join message m on m.administration = r.value ->> 2 and m.id = r.value ->> 3";
+     from json_each($1) r cross join message m where m.administration = r.value ->> 2 and m.id = r.value ->> 3";
 
 /// `$2`: `[[query, administration, input, address, channel, conversation, thread], …]`.
 const FACTS: &str = "\

@@ -20,8 +20,6 @@ use super::engine::{Dialect, Engine, LeadSession, Scope, Session, Step};
 use super::error::classify;
 use super::value::{Row, Value};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/postgres");
-
 /// The store on PostgreSQL.
 pub type PostgresStore = SqlStore<PostgresEngine>;
 
@@ -79,7 +77,8 @@ impl PostgresStore {
 
 async fn migrate(connect: &PgConnectOptions) -> Result<(), StoreError> {
     let mut connection = connect.connect().await.map_err(classify)?;
-    MIGRATIONS.run(&mut connection).await.map_err(migration_error)?;
+    let mut migrations = sqlx::migrate!("src/store/migrations/postgres");
+    migrations.set_ignore_missing(true).run(&mut connection).await.map_err(migration_error)?;
     connection.close().await.map_err(classify)
 }
 

@@ -22,8 +22,6 @@ use super::error::classify;
 use super::postgres::migration_error;
 use super::value::{Row, Value};
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/sqlite");
-
 /// The store in an SQLite file.
 pub type SqliteStore = SqlStore<SqliteEngine>;
 
@@ -42,7 +40,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl SqliteStore {
-    /// Opens or makes the file and brings its schema up to date.
+    /// Opens or makes the file and brings its schema up to date. A schema that a newer release has extended is taken as it is.
     ///
     /// # Errors
     /// `Unavailable` if the file cannot be opened, `Unreadable` if its schema is not ours.
@@ -56,7 +54,8 @@ impl SqliteStore {
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let mut first = connect.connect().await.map_err(classify)?;
-        MIGRATIONS.run(&mut first).await.map_err(migration_error)?;
+        let mut migrations = sqlx::migrate!("src/store/migrations/sqlite");
+        migrations.set_ignore_missing(true).run(&mut first).await.map_err(migration_error)?;
         first.close().await.map_err(classify)?;
         let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(ACQUIRE_TIMEOUT);
         let write = pool(1).connect_with(connect.clone()).await.map_err(classify)?;

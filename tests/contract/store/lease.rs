@@ -1,10 +1,12 @@
 //! Who leads: by time, by sign of life, one at a time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use sportello::port::store::StoreError;
 
 use super::fixture::*;
 use super::on_both;
-use super::place::Place;
+use super::place::{At, Place};
 
 on_both!(
     one_leads_and_keeps_it,
@@ -14,6 +16,7 @@ on_both!(
     who_resigns_is_followed_at_once,
     of_two_candidates_one_wins,
     the_same_holder_may_lead_again,
+    a_leader_paused_inside_a_commit_holds_nobody_up,
     named_leases,
 );
 
@@ -94,6 +97,34 @@ async fn the_same_holder_may_lead_again(place: Place) {
     let second = place.store.lead(&pool(), "a", TTL).await.expect("asks").expect("leads again");
     assert_eq!(second.epoch, first.epoch + 1);
     assert!(!place.store.renew(&first, TTL).await.expect("asks"));
+}
+
+/// PostgreSQL ends the transaction of a leader that stands still in it. SQLite has nobody who could: there the file stays
+/// locked until the process goes on or is killed, and with it everything on that machine that would write.
+async fn a_leader_paused_inside_a_commit_holds_nobody_up(place: Place) {
+    let At::Postgres { .. } = &place.at else { return };
+    let mut leader = Leader::of(&place).await;
+    place.store.renew(&leader.leadership, Duration::ZERO).await.expect("a lease that is about to end");
+    let mut writes = leader.batch();
+    writes.contacts = (1..=50).map(contact).collect();
+    let other = place.another().await;
+    {
+        let mut commit = leader.writer.commit(&writes);
+        // Goes on until it has locked its epoch; from then on nobody goes on with it.
+        eventually("inside its transaction, the epoch locked", async || {
+            assert!(futures_util::poll!(&mut commit).is_pending(), "not committed before it was paused");
+            (place.paused_in_commit().await > 0).then_some(())
+        })
+        .await;
+        let began = Instant::now();
+        let second = other.lead(&pool(), "b", TTL).await.expect("asks").expect("leads");
+        assert!(began.elapsed() < Duration::from_secs(8), "took {:?}", began.elapsed());
+        assert_eq!(second.epoch, leader.leadership.epoch + 1);
+        let answer = commit.await;
+        assert!(matches!(answer, Err(StoreError::Unavailable(_))), "the paused one goes on and finds its connection gone: {answer:?}");
+    }
+    assert_eq!(leader.writer.commit(&writes).await, Err(StoreError::Fenced));
+    assert!(leader.writer.load(&pool()).await.expect("loads").contacts.is_empty());
 }
 
 async fn named_leases(place: Place) {

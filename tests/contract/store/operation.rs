@@ -8,9 +8,31 @@ use sportello::port::store::{AttemptStart, Page, StoreError, Watermark};
 
 use super::fixture::*;
 use super::on_both;
-use super::place::Place;
+use super::place::{At, Place};
 
-on_both!(the_secret_stays, plans_are_versions, nodes_are_lost, watermarks, an_attempt_is_begun_once, quarantine_holds);
+on_both!(
+    schemas_of_other_releases,
+    the_secret_stays,
+    plans_are_versions,
+    nodes_are_lost,
+    watermarks,
+    an_attempt_is_begun_once,
+    quarantine_holds
+);
+
+/// Two releases run together while one replaces the other: the older one takes the newer one's schema. A schema whose known
+/// steps are not ours is refused.
+async fn schemas_of_other_releases(place: Place) {
+    let step = "insert into _sqlx_migrations (version, description, success, checksum, execution_time)";
+    let checksum = match place.at {
+        At::Sqlite { .. } => "x'00'",
+        At::Postgres { .. } => "'\\x00'",
+    };
+    place.run(&format!("{step} values (9999, 'of the next release', true, {checksum}, 0)")).await.expect("a later step");
+    place.reopen().await.expect("a newer schema is taken");
+    place.run(&format!("update _sqlx_migrations set checksum = {checksum} where version = 1")).await.expect("another first step");
+    assert!(matches!(place.reopen().await, Err(StoreError::Unreadable(_))));
+}
 
 async fn the_secret_stays(place: Place) {
     let other = place.another().await;

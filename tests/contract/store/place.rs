@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sportello::port::store::{Leases, Store};
+use sportello::port::store::{Leases, Store, StoreError};
 use sportello::store::postgres::{PostgresOptions, PostgresStore};
 use sportello::store::sqlite::{SqliteOptions, SqliteStore};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
@@ -54,6 +54,23 @@ impl Place {
         open(&self.at).await
     }
 
+    /// Opens the store once more; the error, if there is one.
+    pub async fn reopen(&self) -> Result<(), StoreError> {
+        match &self.at {
+            At::Sqlite { folder } => SqliteStore::open(sqlite_options(folder)).await.map(drop),
+            At::Postgres { url, .. } => PostgresStore::connect(postgres_options(url)).await.map(drop),
+        }
+    }
+
+    /// How many connections stand inside a commit that has locked its epoch and come to its contacts (PostgreSQL only).
+    pub async fn paused_in_commit(&self) -> i64 {
+        let At::Postgres { superuser, .. } = &self.at else { return 0 };
+        let sql = "select count(*) from pg_stat_activity a join pg_locks l on l.pid = a.pid \
+                   where a.state = 'idle in transaction' and l.relation = 'contact'::regclass and l.mode = 'RowExclusiveLock'";
+        let mut connection = PgConnection::connect(superuser).await.expect("connects");
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
+    }
+
     /// Runs a statement behind the store's back.
     pub async fn run(&self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());
@@ -69,15 +86,17 @@ impl Place {
 
 async fn open(at: &At) -> Arc<dyn Database> {
     match at {
-        At::Sqlite { folder } => {
-            let options = SqliteOptions { file: folder.path().join("store.db"), readers_max: 2 };
-            SqliteStore::open(options).await.expect("SQLite opens")
-        }
-        At::Postgres { url, .. } => {
-            let options = PostgresOptions { url: url.clone().into(), connections_max: 2 };
-            PostgresStore::connect(options).await.expect("PostgreSQL connects")
-        }
+        At::Sqlite { folder } => SqliteStore::open(sqlite_options(folder)).await.expect("SQLite opens"),
+        At::Postgres { url, .. } => PostgresStore::connect(postgres_options(url)).await.expect("PostgreSQL connects"),
     }
+}
+
+fn sqlite_options(folder: &tempfile::TempDir) -> SqliteOptions {
+    SqliteOptions { file: folder.path().join("store.db"), readers_max: 2 }
+}
+
+fn postgres_options(url: &str) -> PostgresOptions {
+    PostgresOptions { url: url.to_owned().into(), connections_max: 2 }
 }
 
 fn with_database(server: &str, name: &str, role: Option<&str>) -> String {
