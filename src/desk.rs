@@ -55,7 +55,7 @@ mod problem;
 mod routes;
 mod session;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod view;

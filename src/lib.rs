@@ -15,6 +15,8 @@ pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod desk;
 #[cfg(feature = "daemon")]
+pub mod fault;
+#[cfg(feature = "daemon")]
 pub mod port;
 #[cfg(feature = "daemon")]
 pub mod runtime;

@@ -5,6 +5,7 @@
 pub mod channel;
 pub mod command;
 pub mod contact;
+pub mod contract;
 pub mod conversation;
 pub mod delivery;
 pub mod event;
@@ -13,4 +14,6 @@ pub mod inbound;
 pub mod input;
 pub mod operator;
 pub mod requirement;
+pub mod signature;
 pub mod time;
+pub mod wire;

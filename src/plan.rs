@@ -9,7 +9,15 @@ use crate::model::id::{AccountId, AdministrationId, OfficeId, PoolId, QueueId, S
 use crate::model::input::{Classification, InboundFacts};
 use crate::model::requirement::Requirement;
 
+pub mod duration;
+mod file;
+pub mod nearest;
+pub mod problem;
+mod reader;
 pub mod rule;
+
+pub use file::parse;
+pub use problem::PlanProblem;
 
 /// A plan ready for use: every name in it is known to exist.
 #[derive(Debug, Clone, Default)]

@@ -1,1 +1,15 @@
-//! Driver, intake, relay, leadership, lifecycle.
+//! What makes the pure engine a daemon: leadership, intake, the driver that commits before anything acts, the relay, and
+//! `daemon`, the one place that names concrete backends.
+
+pub mod clock;
+pub mod commands;
+pub mod consumer;
+pub mod daemon;
+pub mod driver;
+pub mod feed;
+pub mod intake;
+pub mod language;
+pub mod leader;
+pub mod quarantine;
+pub mod relay;
+pub mod rows;

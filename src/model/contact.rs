@@ -54,6 +54,8 @@ pub enum ContactState {
         ordinal: u32,
         /// Whom it rings.
         operator: OperatorId,
+        /// When it began to ring.
+        made_at: Timestamp,
         /// When it stops ringing.
         deadline: Timestamp,
     },

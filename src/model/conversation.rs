@@ -101,6 +101,10 @@ pub struct Message {
     pub automatic: Option<Automatic>,
     /// `Message-ID` of an email without angle brackets, provider's id of an SMS.
     pub provider_id: Option<String>,
+    /// An email's own `Message-ID` without angle brackets: what an answer's `In-Reply-To` names. Chosen by the sender, so never a
+    /// key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header_id: Option<String>,
     /// Outbound: where it is.
     pub delivery: Option<DeliveryState>,
     /// Outbound: the code of the last failure.

@@ -55,6 +55,11 @@ pub struct InboundMessage {
     /// The message's id at its provider, or the digest of the raw message: the key against doubles within the account.
     #[schemars(length(min = 1, max = 998))]
     pub provider_id: String,
+    /// The `Message-ID` its sender gave it, without angle brackets: what an answer's `In-Reply-To` names. Chosen by the sender, so
+    /// never a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 998))]
+    pub header_id: Option<String>,
     /// When it reached the administration (filing time).
     pub received_at: Timestamp,
     /// Whether somebody is standing there; by default as the channel is.

@@ -18,6 +18,8 @@ pub enum CommandText {
         text: String,
         /// Subject; by default the conversation's, with `Re:`.
         subject: Option<String>,
+        /// The citizen who is answered; none: the channel carries no written answer.
+        to: Option<Party>,
         /// Carbon copies.
         cc: Vec<Party>,
         /// Files, already in the blob store.

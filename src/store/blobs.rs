@@ -1,1 +1,143 @@
-//! The blob folder, with fsync.
+//! The blob folder: one file per blob, `<administration>/<yyyy-mm>/<random>`, on disk before its key is given out.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use sha2::{Digest, Sha256};
+
+use crate::model::conversation::BlobRef;
+use crate::model::id::AdministrationId;
+use crate::port::blobs::{BlobError, Blobs};
+
+/// Blobs in a folder.
+#[derive(Debug)]
+pub struct FolderBlobs {
+    folder: LocalFileSystem,
+}
+
+impl FolderBlobs {
+    /// Opens the folder, made if it is not there. File and folder are synced to disk with each blob, which `object_store`
+    /// does not do unless told.
+    ///
+    /// # Errors
+    /// `Unavailable` if the folder cannot be made.
+    pub fn open(folder: &Path) -> Result<Self, BlobError> {
+        std::fs::create_dir_all(folder).map_err(|error| BlobError::Unavailable(format!("{}: {error}", folder.display())))?;
+        let folder = LocalFileSystem::new_with_prefix(folder).map_err(|error| BlobError::Unavailable(error.to_string()))?;
+        Ok(Self { folder: folder.with_fsync(true) })
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The key, if it is one that [`Blobs::put`] could have made for the administration: nothing else leaves its folder.
+fn checked(administration: &AdministrationId, key: &str) -> Result<Key, BlobError> {
+    let is_hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    let is_month = |text: &str| text.len() == 7 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+    match key.split('/').collect::<Vec<_>>().as_slice() {
+        [owner, month, name] if *owner == administration.as_str() && is_month(month) && name.len() == 32 && is_hexadecimal(name) => {
+            Key::parse(key).map_err(|_| BlobError::NotFound)
+        }
+        _ => Err(BlobError::NotFound),
+    }
+}
+
+fn failed(error: object_store::Error) -> BlobError {
+    match error {
+        object_store::Error::NotFound { .. } => BlobError::NotFound,
+        error => BlobError::Unavailable(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Blobs for FolderBlobs {
+    async fn put(&self, administration: &AdministrationId, bytes: Bytes) -> Result<BlobRef, BlobError> {
+        let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
+        let key = format!("{administration}/{month}/{}", hexadecimal(&rand::random::<[u8; 16]>()));
+        let blob = BlobRef { sha256: hexadecimal(&Sha256::digest(&bytes)), size: bytes.len() as u64, key };
+        let place = checked(administration, &blob.key)?;
+        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        self.folder.put_opts(&place, PutPayload::from_bytes(bytes), options).await.map_err(failed)?;
+        Ok(blob)
+    }
+
+    async fn get(&self, administration: &AdministrationId, blob: &BlobRef) -> Result<Bytes, BlobError> {
+        let place = checked(administration, &blob.key)?;
+        let found = self.folder.get(&place).await.map_err(failed)?;
+        if found.meta.size != blob.size {
+            return Err(BlobError::Damaged(blob.key.clone()));
+        }
+        let bytes = found.bytes().await.map_err(failed)?;
+        if hexadecimal(&Sha256::digest(&bytes)) != blob.sha256 {
+            return Err(BlobError::Damaged(blob.key.clone()));
+        }
+        Ok(bytes)
+    }
+
+    async fn delete(&self, administration: &AdministrationId, key: &str) -> Result<(), BlobError> {
+        let Ok(place) = checked(administration, key) else { return Ok(()) };
+        match self.folder.delete(&place).await.map_err(failed) {
+            Ok(()) | Err(BlobError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn administration(name: &str) -> AdministrationId {
+        AdministrationId::new(name).expect("name")
+    }
+
+    #[tokio::test]
+    async fn keeps_reads_and_deletes() {
+        let folder = tempfile::tempdir().expect("folder");
+        let blobs = FolderBlobs::open(folder.path()).expect("opens");
+        let comune = administration("comune");
+        let blob = blobs.put(&comune, Bytes::from_static(b"testo")).await.expect("puts");
+        assert!(blob.key.starts_with("comune/") && blob.size == 5, "{blob:?}");
+        assert_eq!(blobs.get(&comune, &blob).await.expect("gets"), "testo");
+        assert!(matches!(blobs.get(&administration("asl"), &blob).await, Err(BlobError::NotFound)));
+
+        std::fs::write(folder.path().join(&blob.key), b"testo").expect("damages");
+        assert!(matches!(blobs.get(&comune, &blob).await, Err(BlobError::Damaged(_))));
+        std::fs::write(folder.path().join(&blob.key), b"longer").expect("damages");
+        assert!(matches!(blobs.get(&comune, &blob).await, Err(BlobError::Damaged(_))));
+
+        blobs.delete(&administration("asl"), &blob.key).await.expect("nothing of theirs");
+        assert!(folder.path().join(&blob.key).exists());
+        for _ in 0..2 {
+            blobs.delete(&comune, &blob.key).await.expect("deletes, twice too");
+        }
+        assert!(matches!(blobs.get(&comune, &blob).await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn refuses_keys_it_did_not_make() {
+        let folder = tempfile::tempdir().expect("folder");
+        let blobs = FolderBlobs::open(&folder.path().join("blobs")).expect("opens");
+        std::fs::write(folder.path().join("secret"), b"x").expect("writes");
+        let random = "0".repeat(32);
+        for key in [
+            "../secret".to_owned(),
+            "comune/../../secret".to_owned(),
+            format!("comune/2026-01/../{random}"),
+            format!("asl/2026-01/{random}"),
+            format!("comune/2026-01/%2e%2e/{random}"),
+            format!("/comune/2026-01/{random}"),
+            format!("comune/2026-01/{}", "Z".repeat(32)),
+            String::new(),
+        ] {
+            let blob = BlobRef { key: key.clone(), sha256: String::new(), size: 1 };
+            assert!(matches!(blobs.get(&administration("comune"), &blob).await, Err(BlobError::NotFound)), "{key}");
+        }
+    }
+}

@@ -1,1 +1,247 @@
-//! PostgreSQL.
+//! PostgreSQL: one pool for everybody, a connection of its own for each leader's commits and for each lead.
+//!
+//! Row-level security is the second belt: each transaction names its scope. It does not bind superusers, so the database's
+//! owner should be an ordinary role.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
+
+use crate::model::id::PoolId;
+use crate::port::store::StoreError;
+
+use super::SqlStore;
+use super::engine::{Dialect, Engine, LeadSession, Scope, Session, Step};
+use super::error::classify;
+use super::value::{Row, Value};
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("src/store/migrations/postgres");
+
+/// The store on PostgreSQL.
+pub type PostgresStore = SqlStore<PostgresEngine>;
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// `postgres://user:password@host:5432/database?sslmode=verify-full`.
+    pub url: SecretString,
+    /// The most connections of the common pool, at least 1. Each pool of operators that is led takes two more.
+    pub connections_max: u32,
+}
+
+/// How long a client waits for an answer before it gives the connection up. The server's own limits are shorter; this one
+/// is for a server that does not answer at all.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the pool may take to hand out a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Limits that the server keeps for every session of ours: a paused process must not hold a lock for longer than a take-over
+/// may wait, and a host that went away must be noticed.
+const LIMITS: [(&str, &str); 6] = [
+    ("statement_timeout", "30s"),
+    ("lock_timeout", "6s"),
+    ("idle_in_transaction_session_timeout", "3s"),
+    ("tcp_keepalives_idle", "5"),
+    ("tcp_keepalives_interval", "2"),
+    ("tcp_keepalives_count", "3"),
+];
+
+impl PostgresStore {
+    /// Connects and brings the schema up to date. A schema that a newer release has extended is taken as it is: within the
+    /// two releases that may run together schemas only grow.
+    ///
+    /// # Errors
+    /// `Refused` if the address cannot be read, `Unavailable` if the database is not there, `Unreadable` if its schema is not ours.
+    pub async fn connect(options: PostgresOptions) -> Result<Arc<Self>, StoreError> {
+        let connect: PgConnectOptions = options
+            .url
+            .expose_secret()
+            .parse()
+            .map_err(|_| StoreError::Refused("the database's address is not of the form postgres://user@host/database".into()))?;
+        let connect = connect.application_name("sportello").disable_statement_logging();
+        migrate(&connect).await?;
+        let connect = connect.options(LIMITS);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections_max.max(1))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_with(connect.clone())
+            .await
+            .map_err(classify)?;
+        warn_if_unbound(&pool).await?;
+        Ok(Self::new(PostgresEngine { pool, connect }))
+    }
+}
+
+async fn migrate(connect: &PgConnectOptions) -> Result<(), StoreError> {
+    let mut connection = connect.connect().await.map_err(classify)?;
+    MIGRATIONS.run(&mut connection).await.map_err(migration_error)?;
+    connection.close().await.map_err(classify)
+}
+
+/// What a failed migration means.
+pub fn migration_error(error: sqlx::migrate::MigrateError) -> StoreError {
+    match error {
+        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+            StoreError::Unavailable(format!("the schema could not be brought up to date: {error}"))
+        }
+        error => StoreError::Unreadable(format!("the schema is not one of ours: {error}")),
+    }
+}
+
+async fn warn_if_unbound(pool: &PgPool) -> Result<(), StoreError> {
+    let unbound: bool = sqlx::query_scalar("select rolsuper or rolbypassrls from pg_roles where rolname = current_user")
+        .fetch_one(pool)
+        .await
+        .map_err(classify)?;
+    if unbound {
+        tracing::warn!("the database role passes row-level security: give the database to an ordinary role");
+    }
+    Ok(())
+}
+
+/// PostgreSQL behind the store.
+pub struct PostgresEngine {
+    pool: PgPool,
+    connect: PgConnectOptions,
+}
+
+impl PostgresEngine {
+    async fn open(&self) -> Result<PostgresSession, StoreError> {
+        let connection = patiently(self.connect.connect()).await?;
+        Ok(PostgresSession { connection, held: Vec::new() })
+    }
+}
+
+#[async_trait]
+impl Engine for PostgresEngine {
+    const KIND: &'static str = "postgres";
+    const DIALECT: Dialect = Dialect::Postgres;
+
+    async fn read(&self, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
+        transact(&self.pool, "begin isolation level repeatable read read only", scope, steps).await
+    }
+
+    async fn write(&self, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
+        transact(&self.pool, "begin", scope, steps).await
+    }
+
+    async fn session(&self) -> Result<Box<dyn Session>, StoreError> {
+        Ok(Box::new(self.open().await?))
+    }
+
+    async fn lead_session(&self) -> Result<Box<dyn LeadSession>, StoreError> {
+        Ok(Box::new(self.open().await?))
+    }
+}
+
+/// A transaction on a connection of the pool. It runs in a task of its own, which nobody cancels: a future dropped inside a
+/// transaction would leave it open on a connection that goes back to the pool (sqlx #4393).
+async fn transact(pool: &PgPool, begin: &str, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
+    if let ([(sql, _)], Scope::Installation) = (steps.as_slice(), &scope) {
+        let (sql, arguments) = (*sql, steps.into_iter().next().map(|(_, arguments)| arguments).unwrap_or_default());
+        let rows = sqlx::query_with(sql, bind(arguments)?).fetch_all(pool).await.map_err(classify)?;
+        return Ok(vec![rows.into_iter().map(Row::Postgres).collect()]);
+    }
+    let (pool, begin) = (pool.clone(), begin_in(begin, &scope));
+    let work = async move {
+        let mut transaction = pool.begin_with(AssertSqlSafe(begin)).await.map_err(classify)?;
+        let mut answers = Vec::with_capacity(steps.len());
+        for (sql, arguments) in steps {
+            let rows = sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut *transaction).await.map_err(classify)?;
+            answers.push(rows.into_iter().map(Row::Postgres).collect());
+        }
+        transaction.commit().await.map_err(classify)?;
+        Ok(answers)
+    };
+    tokio::spawn(work).await.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("the transaction's task ended: {error}"))))
+}
+
+/// The statement that begins a transaction in a scope, in one round trip. Ids are names without quotes, by type.
+fn begin_in(begin: &str, scope: &Scope) -> String {
+    match scope {
+        Scope::Installation => begin.to_owned(),
+        Scope::Administrations(names) => format!("{begin}; set local sportello.administrations = '{names}'"),
+        Scope::Pool(pool) => format!("{begin}; set local sportello.pool = '{pool}'"),
+    }
+}
+
+fn bind(values: Vec<Value>) -> Result<PgArguments, StoreError> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        match value {
+            Value::Text(text) => arguments.add(text),
+            Value::Int(int) => arguments.add(int),
+            Value::Flag(flag) => arguments.add(flag),
+            Value::Bytes(bytes) => arguments.add(bytes),
+            Value::Texts(texts) => arguments.add(texts),
+            Value::Ints(ints) => arguments.add(ints),
+        }
+        .map_err(|error| StoreError::Refused(error.to_string()))?;
+    }
+    Ok(arguments)
+}
+
+async fn patiently<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(answer) => answer.map_err(classify),
+        Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", PATIENCE.as_secs()))),
+    }
+}
+
+/// A connection outside the pool. Whoever gets an error from it, a lack of patience too, drops it.
+struct PostgresSession {
+    connection: PgConnection,
+    held: Vec<(PoolId, i64)>,
+}
+
+#[async_trait]
+impl Session for PostgresSession {
+    async fn begin(&mut self, scope: &Scope, writing: bool) -> Result<(), StoreError> {
+        let begin = begin_in(if writing { "begin" } else { "begin isolation level repeatable read read only" }, scope);
+        patiently(self.connection.execute(sqlx::raw_sql(AssertSqlSafe(begin)))).await.map(drop)
+    }
+
+    async fn run(&mut self, sql: &'static str, arguments: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let rows = patiently(sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut self.connection)).await?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+
+    async fn commit(&mut self) -> Result<(), StoreError> {
+        patiently(self.connection.execute(sqlx::raw_sql("commit"))).await.map(drop)
+    }
+}
+
+/// The sign of life is a session's advisory lock, whose key is a digest of pool and epoch.
+#[async_trait]
+impl LeadSession for PostgresSession {
+    async fn take_up(&mut self, pool: &PoolId, epoch: i64) -> Result<bool, StoreError> {
+        let sign = (pool.clone(), epoch);
+        if self.held.contains(&sign) {
+            return Ok(true);
+        }
+        let rows = self.run("select pg_try_advisory_lock($1)", vec![Value::from(lock_key(pool, epoch))]).await?;
+        let taken = rows.first().map_or(Ok(false), |row| row.flag(0))?;
+        if taken {
+            self.held.push(sign);
+        }
+        Ok(taken)
+    }
+
+    async fn put_down(&mut self, pool: &PoolId, epoch: i64) -> Result<(), StoreError> {
+        if self.held.iter().any(|(held, of)| held == pool && *of == epoch) {
+            self.run("select pg_advisory_unlock($1)", vec![Value::from(lock_key(pool, epoch))]).await?;
+            self.held.retain(|(held, of)| held != pool || *of != epoch);
+        }
+        Ok(())
+    }
+}
+
+fn lock_key(pool: &PoolId, epoch: i64) -> i64 {
+    let digest = Sha256::digest(format!("sportello lead {pool} {epoch}"));
+    i64::from_be_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"))
+}

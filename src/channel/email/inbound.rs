@@ -1,0 +1,260 @@
+//! A raw mail on its way in: kept, understood, published. Only when this says so has Sportello the mail.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Semaphore, watch};
+
+use self::event::Draft;
+use super::counters::EmailCounters;
+use super::gate::{GateLimits, Refused};
+use super::parse::{ParsedMail, header_only, parse};
+use super::{EmailDeps, EmailOptions};
+use crate::model::channel::{Channel, normalise_address};
+use crate::model::conversation::{Attachment, BlobRef, Party};
+use crate::model::delivery::DeliveryReport;
+use crate::model::id::{AccountId, AdministrationId, IdMaker, InputId, PoolId};
+use crate::model::time::Timestamp;
+use crate::plan::{Account, Plan};
+use crate::port::blobs::{BlobError, Blobs};
+use crate::port::broker::{Destination, Outgoing, PublishError, Publisher, inbound_message_id};
+use crate::port::store::{Quarantined, Store, StoreError};
+
+pub mod event;
+pub mod identity;
+
+/// Why a mail was not taken. Whoever hands it in keeps it and comes again.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// The plan has no such email account (any more).
+    #[error("the plan has no email account `{0}`")]
+    UnknownAccount(AccountId),
+    /// Blobs, broker or database are not available now.
+    #[error("the mail cannot be taken now: {0}")]
+    NotNow(String),
+}
+
+/// What became of a mail that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// Its event is published under this input.
+    Published(InputId),
+    /// It is held in quarantine.
+    Quarantined,
+}
+
+/// An account with where its mail goes.
+#[derive(Debug, Clone)]
+struct Target {
+    id: AccountId,
+    account: Account,
+    pool: PoolId,
+}
+
+/// Takes raw mails in.
+pub struct Inbound {
+    publisher: Arc<dyn Publisher>,
+    store: Arc<dyn Store>,
+    blobs: Arc<dyn Blobs>,
+    plan: watch::Receiver<Arc<Plan>>,
+    ids: IdMaker,
+    prefix: String,
+    limits: GateLimits,
+    parsers: Arc<Semaphore>,
+    counters: Arc<EmailCounters>,
+}
+
+impl Inbound {
+    /// Takes mails in by what `deps` has.
+    pub fn new(options: &EmailOptions, deps: &EmailDeps, counters: Arc<EmailCounters>) -> Self {
+        Self {
+            publisher: Arc::clone(&deps.publisher),
+            store: Arc::clone(&deps.store),
+            blobs: Arc::clone(&deps.blobs),
+            plan: deps.plan.clone(),
+            ids: deps.ids.clone(),
+            prefix: options.event_prefix.clone(),
+            limits: options.limits,
+            parsers: Arc::new(Semaphore::new(options.parsers)),
+            counters,
+        }
+    }
+
+    /// The channel's figures.
+    pub fn counters(&self) -> &EmailCounters {
+        &self.counters
+    }
+
+    /// The largest mail that is read, in bytes.
+    pub fn size_max(&self) -> usize {
+        self.limits.size_max
+    }
+
+    /// The email account with this address; `name+tag@domain` is `name@domain`'s too.
+    pub fn account_of(&self, address: &str) -> Option<AccountId> {
+        let address = normalise_address(&Channel::email(), address);
+        let untagged = address.split_once('+').and_then(|(name, rest)| Some(format!("{name}@{}", rest.split_once('@')?.1)));
+        let plan = self.plan.borrow();
+        let has = |wanted: &str| {
+            let mut accounts = plan.accounts.iter().filter(|(_, account)| account.channel.as_str() == Channel::EMAIL);
+            let matches = |own: &str| normalise_address(&Channel::email(), own) == wanted;
+            accounts.find(|(_, account)| account.address.as_deref().is_some_and(matches)).map(|(id, _)| id.clone())
+        };
+        has(&address).or_else(|| untagged.as_deref().and_then(has))
+    }
+
+    /// Keeps, reads and publishes a raw mail that `account` received. The same mail again gives the same input.
+    pub async fn accept(
+        &self,
+        account: &AccountId,
+        raw: Bytes,
+        received_at: Timestamp,
+        via: &'static str,
+    ) -> Result<Accepted, AcceptError> {
+        let target = self.target(account)?;
+        let digest = identity::digest(&raw);
+        let kept = self.keep(&target.account.administration, raw.clone()).await?;
+        let mail = self.parse(raw.clone(), target.account.address.clone()).await;
+        self.publish(&target, mail, Some(kept), digest, received_at, (via, &raw)).await
+    }
+
+    /// Publishes what the header of a mail says whose rest was not fetched because of its size. `provider_id` names it within
+    /// the account.
+    pub async fn accept_header(
+        &self,
+        account: &AccountId,
+        header: Bytes,
+        size: usize,
+        provider_id: String,
+        received_at: Timestamp,
+    ) -> Result<Accepted, AcceptError> {
+        let target = self.target(account)?;
+        let refused = Refused::TooLarge { size, max: self.limits.size_max };
+        let mail = header_only(&header, refused, target.account.address.as_deref());
+        self.publish(&target, mail, None, provider_id, received_at, ("imap", &header)).await
+    }
+
+    /// Holds what no way leads on with, so that the way is free for the next.
+    pub async fn quarantine(&self, via: &'static str, account: &AccountId, raw: &[u8], reason: String) -> Result<Accepted, AcceptError> {
+        let target = self.target(account).ok();
+        let item = Quarantined {
+            id: 0,
+            pool: target.as_ref().map(|target| target.pool.clone()),
+            administration: target.map(|target| target.account.administration),
+            source: via.to_owned(),
+            key: account.to_string(),
+            message_id: identity::digest(raw),
+            reason,
+            body: raw.to_vec(),
+            at: crate::port::clock::now(),
+            state: "held".to_owned(),
+        };
+        self.store.quarantine(&item).await.map_err(|error: StoreError| self.not_now(&error))?;
+        self.counters.quarantined.add();
+        tracing::error!(%account, via, reason = item.reason, "mail held in quarantine");
+        Ok(Accepted::Quarantined)
+    }
+
+    fn target(&self, account: &AccountId) -> Result<Target, AcceptError> {
+        let plan = self.plan.borrow();
+        let unknown = || AcceptError::UnknownAccount(account.clone());
+        let found = plan.accounts.get(account).filter(|found| found.channel.as_str() == Channel::EMAIL).ok_or_else(unknown)?;
+        let pool = plan.pool_of(account).ok_or_else(unknown)?;
+        Ok(Target { id: account.clone(), account: found.clone(), pool: pool.clone() })
+    }
+
+    async fn keep(&self, administration: &AdministrationId, bytes: Bytes) -> Result<BlobRef, AcceptError> {
+        self.blobs.put(administration, bytes).await.map_err(|error: BlobError| self.not_now(&error))
+    }
+
+    fn not_now(&self, error: &dyn std::error::Error) -> AcceptError {
+        self.counters.deferred.add();
+        AcceptError::NotNow(error.to_string())
+    }
+
+    /// Reads the mail on the pool for work that computes, at most `parsers` at once.
+    async fn parse(&self, raw: Bytes, own: Option<String>) -> ParsedMail {
+        let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("nobody closes the semaphore");
+        let (limits, head) = (self.limits, raw.clone());
+        let own_address = own.clone();
+        let parsed = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            parse(&raw, &limits, own.as_deref())
+        });
+        parsed.await.unwrap_or_else(|_| header_only(&head, Refused::NotUnderstood, own_address.as_deref()))
+    }
+
+    async fn publish(
+        &self,
+        target: &Target,
+        mail: ParsedMail,
+        raw: Option<BlobRef>,
+        provider_id: String,
+        received_at: Timestamp,
+        (via, bytes): (&'static str, &[u8]),
+    ) -> Result<Accepted, AcceptError> {
+        let administration = &target.account.administration;
+        let input = self.ids.input(&target.id, provider_id.as_bytes());
+        let (unreadable, automatic) = (mail.unreadable.is_some(), mail.automatic);
+        let html = match &mail.html {
+            Some(html) if !html.is_empty() => Some(self.keep(administration, Bytes::from(html.clone())).await?),
+            _ => None,
+        };
+        let mut attachments = Vec::with_capacity(mail.attachments.len());
+        for file in &mail.attachments {
+            let blob = self.keep(administration, Bytes::from(file.bytes.clone())).await?;
+            let (name, media_type, content_id) = (file.name.clone(), file.media_type.clone(), file.content_id.clone());
+            attachments.push(Attachment { name, media_type, content_id, blob });
+        }
+        let draft = Draft { account: &target.id, input, provider_id, received_at, raw, html, attachments };
+        let mut event = event::compose(draft, mail, &self.prefix, &self.ids);
+        let body = match event::encode(&mut event, None) {
+            event::Encoded::Fits(body) => body,
+            event::Encoded::TextCut(text) => {
+                let whole = self.keep(administration, Bytes::from(text)).await?;
+                match event::encode(&mut event, Some(whole)) {
+                    event::Encoded::Fits(body) => body,
+                    event::Encoded::TextCut(_) => unreachable!("a text with its blob is cut without asking"),
+                }
+            }
+        };
+        let message = Outgoing::new(self.destination(target), inbound_message_id(input), body);
+        match self.publisher.publish(vec![message]).await {
+            Ok(()) => {}
+            Err(PublishError::Invalid(reason)) => return self.quarantine(via, &target.id, bytes, reason).await,
+            Err(error) => return Err(self.not_now(&error)),
+        }
+        self.counters.received.add();
+        if unreadable {
+            self.counters.unreadable.add();
+        }
+        if automatic.is_some() {
+            self.counters.automatic.add();
+        }
+        tracing::info!(%input, account = %target.id, via, unreadable, ?automatic, "mail published");
+        Ok(Accepted::Published(input))
+    }
+
+    fn destination(&self, target: &Target) -> Destination {
+        Destination::Inbound { pool: target.pool.clone(), administration: target.account.administration.clone(), channel: Channel::email() }
+    }
+
+    /// Publishes the report on an attempt to send a message of `account`; the same report again has the same id.
+    pub async fn report(&self, account: &AccountId, report: &DeliveryReport) -> Result<(), AcceptError> {
+        let target = self.target(account)?;
+        let (input, body) = event::report(&self.prefix, &self.ids, account, report);
+        let message = Outgoing::new(self.destination(&target), inbound_message_id(input), body);
+        self.publisher.publish(vec![message]).await.map_err(|error| self.not_now(&error))
+    }
+}
+
+/// How long to wait before trying the `failures`-th time again: 1 s, doubled up to a minute.
+pub fn back_off(failures: u32) -> Duration {
+    Duration::from_secs(1_u64 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(60))
+}
+
+/// A party as one knows it by its address alone.
+pub fn party(address: &str) -> Party {
+    Party { address: address.to_owned(), name: None }
+}

@@ -1,0 +1,159 @@
+//! The command line is consistent, its examples can be typed, and its checks say what they should.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::CommandFactory;
+
+use super::*;
+use crate::model::operator::{Role, Scope};
+use crate::telemetry::{HealthOptions, HealthServer, Metrics, Readiness, Watchdog};
+
+fn parsed(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(words(line))
+}
+
+/// Words as a shell would make them of an example: 'quoted', redirections left out.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in line.chars().take_while(|c| !matches!(c, '>' | '<')) {
+        match c {
+            '\'' => quoted = !quoted,
+            ' ' if !quoted => words.push(String::new()),
+            c => words.last_mut().expect("never empty").push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn leaves(command: &clap::Command, found: &mut Vec<clap::Command>) {
+    if command.get_subcommands().count() == 0 {
+        found.push(command.clone());
+    }
+    command.get_subcommands().for_each(|command| leaves(command, found));
+}
+
+#[test]
+fn it_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_has_examples_that_can_be_typed() {
+    let mut commands = vec![Cli::command()];
+    leaves(&Cli::command(), &mut commands);
+    assert!(commands.len() > 15);
+    for command in commands {
+        let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let examples: Vec<&str> =
+            help.lines().filter_map(|line| line.strip_prefix("  ")).filter(|line| line.contains("sportello ")).collect();
+        assert!(!examples.is_empty(), "`{}` has no example", command.get_name());
+        for example in examples {
+            let typed = &example[example.find("sportello ").expect("filtered")..];
+            let typed = typed.split("   ").next().expect("one at least");
+            if let Err(error) = parsed(typed) {
+                panic!("`{typed}` cannot be typed: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nonsense_is_64_and_help_is_0() {
+    let code = |line: &str| format!("{:?}", parse(words(line).into_iter().map(Into::into)).expect_err(line));
+    assert_eq!(code("sportello nonsense"), format!("{:?}", ExitCode::from(64)));
+    assert_eq!(code("sportello token add x"), format!("{:?}", ExitCode::from(64)));
+    assert_eq!(code("sportello serve --set nonsense"), format!("{:?}", ExitCode::from(64)));
+    assert_eq!(code("sportello --help"), format!("{:?}", ExitCode::from(0)));
+}
+
+#[test]
+fn flags_are_settings() {
+    let Cli { settings, command: Command::Serve(serve) } =
+        parsed("sportello serve --roles all --data /tmp/x --set desk.listen=127.0.0.1:0").expect("good")
+    else {
+        panic!("not serve")
+    };
+    let loaded = settings.load(serve.overrides()).expect("in order");
+    assert_eq!((loaded.data.folder.to_str(), loaded.desk.listen.port()), (Some("/tmp/x"), 0));
+}
+
+#[test]
+fn an_operator_is_who_was_described() {
+    let line = "sportello operator add Anna --name 'Anna Rossi' --administration comune --office sociale --skill tributi=5,spid --language it,de --role supervisor --scope office:comune/sociale";
+    let Command::Operator(operator::OperatorCommand::Add(add)) = parsed(line).expect("good").command else { panic!("not add") };
+    let profile = add.profile();
+    assert_eq!((add.login.as_str(), add.name.as_str()), ("anna", "Anna Rossi"));
+    assert_eq!(profile.skills.iter().map(|(skill, level)| format!("{skill}{level}")).collect::<Vec<_>>(), ["spid1", "tributi5"]);
+    assert_eq!(profile.languages.len(), 2);
+    let grants = add.grants();
+    assert_eq!((grants[0].role, grants[0].content), (Role::Supervisor, false));
+    assert!(matches!(&grants[0].scope, Scope::Office(body, office) if body.as_str() == "comune" && office.as_str() == "sociale"));
+    let plan = crate::plan::parse(plan::EXAMPLE_PLAN).expect("the example is in order");
+    assert_eq!(operator::unknown_names(&plan, &add.pool, &profile), ["the plan has no skill `spid`"]);
+}
+
+#[test]
+fn passwords_are_long_enough() {
+    assert_eq!(operator::read_password("correct horse\nsecond line\n".as_bytes()).expect("good").expose(), "correct horse");
+    assert!(operator::read_password("short\n".as_bytes()).is_err());
+    assert!(operator::read_password("x".repeat(2_000).as_bytes()).is_err());
+}
+
+#[test]
+fn check_says_where() {
+    let mut settings = tempfile::NamedTempFile::new().expect("a file");
+    settings.write_all(b"[desk]\nlisten = 5\n[email.mailbox.nobody]\nhost = \"h\"\nuser = \"u\"\npassword = \"p\"\n").expect("written");
+    let mut plan = tempfile::NamedTempFile::new().expect("a file");
+    plan.write_all(
+        b"[pool.main]\n[administration.comune]\nname = \"C\"\npool = \"mian\"\n[administration.comune.office.urp]\nname = \"U\"\n",
+    )
+    .expect("written");
+    let args = settings::SettingsArgs { config: Some(settings.path().into()), set: Vec::new() };
+    let found = check::problems(&args, &check::CheckArgs { plan: Some(plan.path().into()) });
+    let (settings_name, plan_name) = (settings.path().display(), plan.path().display());
+    assert_eq!(
+        found,
+        [
+            format!("{settings_name}, line 2: desk.listen: write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080"),
+            format!("{plan_name}, line 4, column 8: administration.comune.pool: there is no pool called `mian`: did you mean `main`?"),
+        ]
+    );
+    let good = settings::SettingsArgs { config: None, set: Vec::new() };
+    assert_eq!(check::problems(&good, &check::CheckArgs::default()), Vec::<String>::new());
+}
+
+#[test]
+fn mailboxes_belong_to_accounts_of_the_plan() {
+    let mut settings = crate::settings::Settings::load(&crate::settings::Sources::default()).expect("defaults");
+    let plan = crate::plan::parse(plan::EXAMPLE_PLAN).expect("the example is in order");
+    for account in ["urp-mail", "telefono", "nobody"] {
+        settings.email.mailbox.insert(account.parse().expect("name"), crate::settings::email::MailboxSettings::default());
+    }
+    let found = check::mismatches(&settings, &plan);
+    assert_eq!(found.len(), 2, "{found:?}");
+}
+
+#[tokio::test]
+async fn healthcheck_asks_and_answers() {
+    let readiness = Readiness::default();
+    let latch = readiness.latch("store");
+    let options =
+        HealthOptions { metrics: Arc::new(Metrics::new()), readiness, watchdog: Watchdog::new(std::time::Duration::from_secs(60)) };
+    let server = HealthServer::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
+    let address = server.address().expect("bound");
+    let serving = tokio::spawn(server.serve(std::future::pending()));
+    let ask = async |live| {
+        let args = healthcheck::HealthcheckArgs { address: Some(address), live, timeout: 5 };
+        format!("{:?}", healthcheck::run(&settings::SettingsArgs::default(), &args).await)
+    };
+    assert_eq!(ask(false).await, format!("{:?}", ExitCode::from(1)));
+    assert_eq!(ask(true).await, format!("{:?}", ExitCode::from(0)));
+    latch.ready();
+    assert_eq!(ask(false).await, format!("{:?}", ExitCode::from(0)));
+    serving.abort();
+    let _ = serving.await;
+    assert_eq!(ask(false).await, format!("{:?}", ExitCode::from(1)));
+}

@@ -1,0 +1,259 @@
+//! Outbound messages: when the next attempt is ordered, and what an attempt's end means. An adapter makes exactly one attempt
+//! for each order; only a channel on which repeating is harmless is tried again after an unknown outcome.
+
+use crate::model::channel::Channel;
+use crate::model::command::Refusal;
+use crate::model::contact::{Contact, ContactState, Direction};
+use crate::model::delivery::{AttemptResult, Delivery, DeliveryReport, DeliveryState, Origin};
+use crate::model::event::{AssignedReason, EventBody, QueuedReason};
+use crate::model::id::{ContactId, MessageId};
+
+use super::effects::{Applied, Effects};
+use super::engine::{Engine, about};
+use super::parameters::{ATTEMPT_TIMEOUT, RETRIES};
+use super::timer::{Timer, delivery_deadline};
+
+/// Whether sending the same message twice does no harm: an email carries the same Message-ID each time.
+fn is_repeatable(channel: &Channel) -> bool {
+    channel.as_str() == Channel::EMAIL
+}
+
+/// What a follow-on contact needs to know of this one.
+pub(super) fn origin_of(contact: &Contact) -> Origin {
+    Origin {
+        queue: contact.queue.clone(),
+        owner: contact.last_owner,
+        address: contact.address,
+        citizen: contact.citizen,
+        language: contact.language,
+    }
+}
+
+impl Engine {
+    /// An operator answered: the message goes out, or is delivered by being written where nothing carries it.
+    pub(super) fn send(&mut self, id: ContactId, message: MessageId, effects: &mut Effects) {
+        let contact = &self.contacts[&id].contact;
+        let operator = contact.state.owner();
+        let mut delivery = Delivery {
+            message,
+            administration: contact.administration.clone(),
+            contact: id,
+            conversation: contact.conversation,
+            account: contact.account.clone(),
+            channel: contact.channel.clone(),
+            state: DeliveryState::Queued,
+            attempts: 0,
+            due: self.now,
+            failure: None,
+            origin: origin_of(contact),
+        };
+        self.tell(id, effects, EventBody::MessageQueued { message, operator });
+        if delivery.channel.has_sender() {
+            self.order_attempt(delivery, effects);
+        } else {
+            delivery.state = DeliveryState::Sent;
+            self.tell(id, effects, EventBody::MessageSent { message, operator });
+            effects.deliveries.insert(message, delivery);
+        }
+    }
+
+    fn order_attempt(&mut self, mut delivery: Delivery, effects: &mut Effects) {
+        delivery.state = DeliveryState::Attempting;
+        delivery.attempts += 1;
+        delivery.due = self.now.plus(ATTEMPT_TIMEOUT);
+        let body =
+            EventBody::MessageAttempting { message: delivery.message, account: delivery.account.clone(), attempt: delivery.attempts };
+        self.tell_delivery(&delivery, effects, body);
+        self.keep_delivery(delivery, effects);
+    }
+
+    /// Keeps a delivery while it is open, forgets it when it is settled; its row changes either way.
+    fn keep_delivery(&mut self, delivery: Delivery, effects: &mut Effects) {
+        self.timers.set(Timer::Delivery(delivery.message), delivery_deadline(&delivery));
+        if delivery.state.is_open() {
+            self.deliveries.insert(delivery.message, delivery.clone());
+        } else {
+            self.deliveries.remove(&delivery.message);
+        }
+        effects.deliveries.insert(delivery.message, delivery);
+    }
+
+    /// An event about a message whose contact may be closed and gone.
+    fn tell_delivery(&self, delivery: &Delivery, effects: &mut Effects, body: EventBody) {
+        let known = self.contacts.get(&delivery.contact).map(|entry| about(&entry.contact));
+        let about = known.or_else(|| {
+            let queue = self.plan.queues.get(&delivery.origin.queue)?;
+            Some(crate::model::event::About {
+                contact: delivery.contact,
+                conversation: delivery.conversation,
+                administration: delivery.administration.clone(),
+                office: queue.office.clone(),
+                queue: delivery.origin.queue.clone(),
+                channel: delivery.channel.clone(),
+                mode: if delivery.channel.is_live() { crate::model::contact::Mode::Live } else { crate::model::contact::Mode::Deferrable },
+                version: 0,
+            })
+        });
+        effects.events.push((about, body));
+    }
+
+    fn watcher(&self, delivery: &Delivery) -> Option<crate::model::id::OperatorId> {
+        self.contacts.get(&delivery.contact).map_or(delivery.origin.owner, |entry| entry.contact.state.owner())
+    }
+
+    /// An adapter's report. Late and repeated ones are recorded in the input log and change nothing.
+    pub(super) fn apply_delivery(&mut self, report: &DeliveryReport, effects: &mut Effects) -> Applied {
+        let Some(delivery) = self.deliveries.get(&report.message).cloned() else { return Applied::refused(Refusal::NotFound) };
+        let about_this_attempt = delivery.state == DeliveryState::Attempting && report.attempt == delivery.attempts;
+        if !about_this_attempt && !matches!(report.result, AttemptResult::Bounced { .. } | AttemptResult::Delivered) {
+            return Applied::refused(Refusal::WrongState);
+        }
+        let landed = delivery.contact;
+        match &report.result {
+            AttemptResult::Sent { .. } => self.settle_delivery(delivery, DeliveryState::Sent, effects),
+            AttemptResult::Delivered => self.settle_delivery(delivery, DeliveryState::Delivered, effects),
+            AttemptResult::Temporary { code } => self.retry_later(delivery, code, effects),
+            AttemptResult::Permanent { code } => self.fail_delivery(delivery, DeliveryState::Failed, code, effects),
+            AttemptResult::Bounced { code } => self.fail_delivery(delivery, DeliveryState::Bounced, code, effects),
+            AttemptResult::Unknown => self.outcome_unknown(delivery, effects),
+        }
+        Applied::landed(landed)
+    }
+
+    fn settle_delivery(&mut self, mut delivery: Delivery, state: DeliveryState, effects: &mut Effects) {
+        delivery.state = state;
+        delivery.failure = None;
+        let (message, operator) = (delivery.message, self.watcher(&delivery));
+        let body = match state {
+            DeliveryState::Delivered => EventBody::MessageDelivered { message, operator },
+            _ => EventBody::MessageSent { message, operator },
+        };
+        self.tell_delivery(&delivery, effects, body);
+        self.keep_delivery(delivery, effects);
+    }
+
+    fn retry_later(&mut self, mut delivery: Delivery, code: &str, effects: &mut Effects) {
+        let Some(wait) = RETRIES.get(delivery.attempts.saturating_sub(1) as usize) else {
+            return self.fail_delivery(delivery, DeliveryState::Failed, code, effects);
+        };
+        delivery.state = DeliveryState::Queued;
+        delivery.due = self.now.plus(*wait);
+        delivery.failure = Some(code.to_owned());
+        let body = EventBody::MessageRetrying { message: delivery.message, retry_at: delivery.due, code: code.to_owned() };
+        self.tell_delivery(&delivery, effects, body);
+        self.keep_delivery(delivery, effects);
+    }
+
+    fn outcome_unknown(&mut self, delivery: Delivery, effects: &mut Effects) {
+        if is_repeatable(&delivery.channel) {
+            self.retry_later(delivery, "unknown", effects);
+        } else {
+            self.fail_delivery(delivery, DeliveryState::Unknown, "unknown", effects);
+        }
+    }
+
+    /// Given up or come back: the operator is shown it, and a contact that nobody works on any more is brought back.
+    pub(super) fn fail_delivery(&mut self, mut delivery: Delivery, state: DeliveryState, code: &str, effects: &mut Effects) {
+        delivery.state = state;
+        delivery.failure = Some(code.to_owned());
+        let bounced = state == DeliveryState::Bounced;
+        let body =
+            EventBody::MessageFailed { message: delivery.message, operator: self.watcher(&delivery), code: code.to_owned(), bounced };
+        self.tell_delivery(&delivery, effects, body);
+        self.keep_delivery(delivery.clone(), effects);
+        match self.contacts.get(&delivery.contact).map(|entry| entry.contact.state.clone()) {
+            Some(ContactState::Pending { .. }) => {
+                self.bring_back(delivery.contact, AssignedReason::Resumed, QueuedReason::DeliveryFailed, effects)
+            }
+            Some(state) if !state.is_final() => {}
+            _ => self.follow_failed(&delivery, effects),
+        }
+    }
+
+    /// A new contact in the conversation of a closed one whose answer never arrived: the citizen must not be lost.
+    fn follow_failed(&mut self, delivery: &Delivery, effects: &mut Effects) {
+        // the message's id is unguessable and has at most one follow-on of this kind
+        let id = ContactId(delivery.message.0);
+        let Some(queue) = self.plan.queues.get(&delivery.origin.queue) else { return };
+        if self.contacts.contains_key(&id) {
+            return;
+        }
+        let contact = Contact {
+            id,
+            administration: delivery.administration.clone(),
+            office: queue.office.clone(),
+            queue: delivery.origin.queue.clone(),
+            conversation: delivery.conversation,
+            citizen: delivery.origin.citizen,
+            address: delivery.origin.address,
+            identity: crate::model::channel::IdentityLevel::Claimed,
+            channel: delivery.channel.clone(),
+            account: delivery.account.clone(),
+            mode: crate::model::contact::Mode::Deferrable,
+            direction: Direction::Outbound,
+            opened_by: delivery.origin.owner,
+            continues: Some(delivery.contact),
+            language: delivery.origin.language,
+            requirement: crate::model::requirement::Requirement::Anybody,
+            filed_at: self.now,
+            opened_at: self.now,
+            queued_at: self.now,
+            waited_us: 0,
+            key: self.place_in(&delivery.origin.queue, crate::plan::rule::TIER_DEFAULT, std::time::Duration::ZERO),
+            first_response_at: None,
+            state: ContactState::Queued,
+            offers: 0,
+            returns: 0,
+            transfers: 0,
+            exclusions: Vec::new(),
+            wanted: None,
+            preferred: delivery.origin.owner,
+            case: None,
+            outcome: None,
+            last_owner: delivery.origin.owner,
+            has_text: true,
+            version: 1,
+        };
+        self.open_contact(contact, None, effects);
+    }
+
+    /// The time of a delivery has come: the next attempt, or an attempt that nobody reported on.
+    pub(super) fn delivery_due(&mut self, id: MessageId, effects: &mut Effects) {
+        let Some(delivery) = self.deliveries.get(&id).cloned() else { return };
+        match delivery.state {
+            DeliveryState::Queued => self.order_attempt(delivery, effects),
+            DeliveryState::Attempting => self.outcome_unknown(delivery, effects),
+            _ => {}
+        }
+    }
+
+    /// An operator wants a failed message tried again, at once.
+    pub(super) fn retry_message(&mut self, contact: ContactId, message: MessageId, effects: &mut Effects) -> Result<(), Refusal> {
+        let known = self.contact(contact)?;
+        if !known.channel.has_sender() {
+            return Err(Refusal::NoReplyChannel);
+        }
+        let delivery = match self.deliveries.get(&message) {
+            Some(open) if open.contact != contact => return Err(Refusal::NotFound),
+            Some(open) if open.state == DeliveryState::Attempting => return Err(Refusal::WrongState),
+            Some(open) => open.clone(),
+            // settled ones are not kept: the desk has checked that the row says failed, bounced or unknown
+            None => Delivery {
+                message,
+                administration: known.administration.clone(),
+                contact,
+                conversation: known.conversation,
+                account: known.account.clone(),
+                channel: known.channel.clone(),
+                state: DeliveryState::Queued,
+                // above every attempt that can have been made, so that no report of an old one is taken for this one's
+                attempts: u32::try_from(RETRIES.len()).unwrap_or(u32::MAX) + u32::try_from(self.seq & 0x3fff_ffff).unwrap_or(0),
+                due: self.now,
+                failure: None,
+                origin: origin_of(known),
+            },
+        };
+        self.order_attempt(delivery, effects);
+        Ok(())
+    }
+}

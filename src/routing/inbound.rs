@@ -1,0 +1,272 @@
+//! A citizen's message or leaving. What a message does in each state of its contact is one total table, [`landing`].
+
+use crate::model::command::Refusal;
+use crate::model::contact::{Contact, ContactState, Direction, Mode, Outcome, Resolution, StateName};
+use crate::model::conversation::Automatic;
+use crate::model::delivery::{Delivery, DeliveryState};
+use crate::model::event::{AssignedReason, EventBody, QueuedReason};
+use crate::model::id::{ContactId, ConversationId, OperatorId};
+use crate::model::inbound::Signal;
+use crate::model::input::{Classification, InboundFacts, Reference, SignalFacts};
+use crate::model::requirement::Requirement;
+use crate::plan::rule::TIER_DEFAULT;
+
+use super::effects::{Applied, Effects};
+use super::engine::Engine;
+
+/// What a citizen's message does to the contact it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Landing {
+    /// It is added; nothing else changes.
+    Append,
+    /// It is added and the owner goes on: if ready with the contact, else it waits with the owner preferred.
+    WakeOwner,
+    /// It is added and the owner works on it again.
+    Reactivate,
+    /// It is added; somebody who is standing there wakes a contact that was put off.
+    WakeIfLive,
+    /// The contact goes back to its old place.
+    ComeBack,
+    /// A new contact follows it in the same conversation.
+    Follow,
+}
+
+/// The table. An abandoned contact is only found here within its grace.
+pub(super) fn landing(state: StateName) -> Landing {
+    match state {
+        StateName::Queued | StateName::Offered | StateName::Active => Landing::Append,
+        StateName::Pending => Landing::WakeOwner,
+        StateName::WrapUp => Landing::Reactivate,
+        StateName::Deferred => Landing::WakeIfLive,
+        StateName::Abandoned => Landing::ComeBack,
+        StateName::Closed => Landing::Follow,
+    }
+}
+
+impl Engine {
+    /// A message: joins the contact it belongs to, follows a closed one, or opens a new one.
+    pub(super) fn apply_inbound(&mut self, facts: &InboundFacts, effects: &mut Effects) -> Applied {
+        if !self.plan.accounts.contains_key(&facts.account) {
+            return Applied::refused(Refusal::NotFound);
+        }
+        if let (Some(message), Some(reference)) = (facts.bounced, &facts.reference) {
+            return self.apply_bounce(facts, message, reference, effects);
+        }
+        let found = self.contact_of(facts);
+        let is_person = !matches!(facts.automatic, Some(Automatic::AutoReply | Automatic::Bounce | Automatic::Receipt | Automatic::Loop));
+        match found {
+            Some(id) if !is_person => self.append(id, facts, effects),
+            Some(id) => self.land(id, facts, effects),
+            None => self.open_from(facts, is_person, effects),
+        }
+    }
+
+    /// The contact in memory that a message belongs to: named by its program, by a signed reference, or by its address.
+    fn contact_of(&self, facts: &InboundFacts) -> Option<ContactId> {
+        let ours = |contact: &&Contact| contact.administration == facts.administration;
+        let named = facts.thread.iter().filter_map(|id| self.contacts.get(id)).map(|entry| &entry.contact).find(ours);
+        let newest = |conversation: ConversationId| {
+            self.in_conversation(conversation).filter(ours).max_by_key(|contact| (contact.opened_at, contact.id))
+        };
+        let referenced = || newest(facts.reference.as_ref()?.conversation);
+        let by_address = || {
+            // a channel joins by address if intake looked for the newest contact with it
+            let recent = facts.recent.as_ref()?;
+            let address = facts.address?;
+            let same = self
+                .with_address(&facts.administration, address)
+                .filter(|contact| contact.channel == facts.channel && contact.account == facts.account);
+            same.max_by_key(|contact| (contact.opened_at, contact.id)).or_else(|| newest(recent.conversation))
+        };
+        named.or_else(referenced).or_else(by_address).map(|contact| contact.id)
+    }
+
+    /// Adds a message to a contact; who has the contact is told.
+    fn append(&mut self, id: ContactId, facts: &InboundFacts, effects: &mut Effects) -> Applied {
+        if facts.has_text && !self.contacts[&id].contact.has_text {
+            self.change(id, effects, |contact| contact.has_text = true);
+        }
+        let operator = self.contacts[&id].contact.state.holder().or(self.contacts[&id].contact.state.owner());
+        self.tell(id, effects, EventBody::MessageReceived { message: facts.message, operator, automatic: facts.automatic });
+        Applied::placed(&self.contacts[&id].contact, false)
+    }
+
+    fn land(&mut self, id: ContactId, facts: &InboundFacts, effects: &mut Effects) -> Applied {
+        let contact = &self.contacts[&id].contact;
+        let state = contact.state.clone();
+        let rule = landing(state.name());
+        if rule == Landing::Follow {
+            return self.open_from(facts, true, effects);
+        }
+        let is_live = contact.mode == Mode::Live;
+        let applied = self.append(id, facts, effects);
+        match (rule, state) {
+            (Landing::WakeOwner, _) => self.bring_back(id, AssignedReason::CitizenWrote, QueuedReason::CitizenWrote, effects),
+            (Landing::Reactivate, ContactState::WrapUp { operator, .. }) => {
+                self.change(id, effects, |contact| contact.state = ContactState::Active { operator, untouched_until: None });
+                self.tell(
+                    id,
+                    effects,
+                    EventBody::ContactAssigned { operator, reason: AssignedReason::CitizenWrote, untouched_until: None },
+                );
+            }
+            (Landing::WakeIfLive, _) if is_live => self.queue_again(id, QueuedReason::CitizenWrote, effects),
+            (Landing::ComeBack, _) => self.queue_again(id, QueuedReason::CameBack, effects),
+            _ => {}
+        }
+        applied
+    }
+
+    /// Opens a contact: in the conversation that the message belongs to, or in a new one. What no person wrote is recorded
+    /// and closed at once.
+    fn open_from(&mut self, facts: &InboundFacts, is_person: bool, effects: &mut Effects) -> Applied {
+        if self.contacts.contains_key(&facts.new_contact) {
+            return self.append(facts.new_contact, facts, effects);
+        }
+        let follows = facts.reference.as_ref().or(facts.recent.as_ref());
+        let classification = match facts.classification.clone().or_else(|| self.classify(facts, follows)) {
+            Some(classification) => classification,
+            None => return Applied::refused(Refusal::NotFound),
+        };
+        let contact = self.new_contact(facts, follows, &classification);
+        let Some(mut contact) = contact else { return Applied::refused(Refusal::NotFound) };
+        let admitted = self.is_admitted(&contact);
+        if !admitted {
+            contact.mode = Mode::Deferrable;
+        }
+        let id = contact.id;
+        self.open_contact(contact, classification.rule, effects);
+        self.tell(id, effects, EventBody::MessageReceived { message: facts.message, operator: None, automatic: facts.automatic });
+        if !admitted {
+            self.tell(id, effects, EventBody::ContactDeferrable);
+        }
+        let applied = Applied { classification: Some(classification), ..Applied::placed(&self.contacts[&id].contact, follows.is_none()) };
+        if !is_person {
+            self.close(id, Outcome { topic: None, resolution: Resolution::NotARequest }, effects);
+        }
+        applied
+    }
+
+    /// A follow-on goes to the queue of what it follows; anything else where the rules say.
+    fn classify(&self, facts: &InboundFacts, follows: Option<&Reference>) -> Option<Classification> {
+        match follows.filter(|reference| self.plan.queues.contains_key(&reference.origin.queue)) {
+            Some(reference) => Some(Classification {
+                queue: reference.origin.queue.clone(),
+                requirement: Requirement::Anybody,
+                tier: TIER_DEFAULT,
+                rule: None,
+            }),
+            None => self.plan.classify(facts),
+        }
+    }
+
+    fn new_contact(&self, facts: &InboundFacts, follows: Option<&Reference>, classification: &Classification) -> Option<Contact> {
+        let queue = self.plan.queues.get(&classification.queue)?;
+        let origin = follows.map(|reference| &reference.origin);
+        Some(Contact {
+            id: facts.new_contact,
+            administration: facts.administration.clone(),
+            office: queue.office.clone(),
+            queue: classification.queue.clone(),
+            conversation: follows.map_or(facts.new_conversation, |reference| reference.conversation),
+            citizen: facts.citizen,
+            address: facts.address,
+            identity: facts.identity,
+            channel: facts.channel.clone(),
+            account: facts.account.clone(),
+            mode: facts.mode,
+            direction: Direction::Inbound,
+            opened_by: None,
+            continues: follows.map(|reference| reference.contact),
+            language: facts.language.or(origin.and_then(|origin| origin.language)),
+            requirement: classification.requirement.clone(),
+            filed_at: facts.filed_at,
+            opened_at: self.now,
+            queued_at: self.now,
+            waited_us: 0,
+            key: self.place_in(&classification.queue, classification.tier, std::time::Duration::ZERO),
+            first_response_at: None,
+            state: ContactState::Queued,
+            offers: 0,
+            returns: 0,
+            transfers: 0,
+            exclusions: Vec::new(),
+            wanted: None,
+            preferred: self.preferred_operator(facts, origin.and_then(|origin| origin.owner)),
+            case: None,
+            outcome: None,
+            last_owner: None,
+            has_text: facts.has_text,
+            version: 1,
+        })
+    }
+
+    /// Who holds an open contact with the same address, then who had the contact it follows, then who helped last.
+    fn preferred_operator(&self, facts: &InboundFacts, follows: Option<OperatorId>) -> Option<OperatorId> {
+        let sibling = facts.address.and_then(|address| {
+            let siblings = self.with_address(&facts.administration, address);
+            siblings.filter_map(|contact| Some((contact.opened_at, contact.id, contact.state.owner()?))).max().map(|(.., owner)| owner)
+        });
+        sibling.or(follows).or(facts.last_helper)
+    }
+
+    /// Whether a live contact may wait in its queue: it is open and not full. Deferrable ones always may.
+    fn is_admitted(&self, contact: &Contact) -> bool {
+        let is_full = || {
+            let waiting_max = self.plan.queues.get(&contact.queue).map_or(u32::MAX, |queue| queue.waiting_max);
+            self.demand.waiting_in(&contact.queue) >= waiting_max as usize
+        };
+        contact.mode == Mode::Deferrable || !(self.closed_queues.contains(&contact.queue) || is_full())
+    }
+
+    /// A reply of ours came back: it is marked, and its contact is brought back to its owner.
+    fn apply_bounce(
+        &mut self,
+        facts: &InboundFacts,
+        message: crate::model::id::MessageId,
+        reference: &Reference,
+        effects: &mut Effects,
+    ) -> Applied {
+        let open =
+            self.in_conversation(reference.conversation).max_by_key(|contact| (contact.opened_at, contact.id)).map(|contact| contact.id);
+        let delivery = self.deliveries.get(&message).cloned().unwrap_or_else(|| Delivery {
+            message,
+            administration: facts.administration.clone(),
+            contact: open.unwrap_or(reference.contact),
+            conversation: reference.conversation,
+            account: facts.account.clone(),
+            channel: facts.channel.clone(),
+            state: DeliveryState::Sent,
+            attempts: 0,
+            due: self.now,
+            failure: None,
+            origin: reference.origin.clone(),
+        });
+        self.fail_delivery(delivery, DeliveryState::Bounced, "bounced", effects);
+        let newest =
+            self.in_conversation(reference.conversation).max_by_key(|contact| (contact.opened_at, contact.id)).map(|contact| contact.id);
+        match newest {
+            Some(id) => self.append(id, facts, effects),
+            None => self.open_from(facts, true, effects),
+        }
+    }
+
+    /// The citizen left: before being served it is abandoned, after it the operator wraps up.
+    pub(super) fn apply_signal(&mut self, facts: &SignalFacts, effects: &mut Effects) -> Applied {
+        let found =
+            facts.thread.iter().filter_map(|id| self.contacts.get(id)).find(|entry| entry.contact.administration == facts.administration);
+        let Some(id) = found.map(|entry| entry.contact.id) else { return Applied::refused(Refusal::NotFound) };
+        let contact = &self.contacts[&id].contact;
+        if contact.mode == Mode::Deferrable {
+            return Applied::refused(Refusal::WrongState);
+        }
+        match (&contact.state, facts.signal) {
+            (ContactState::Queued | ContactState::Offered { .. } | ContactState::Deferred { .. }, Signal::Abandoned | Signal::Ended) => {
+                self.abandon(id, effects);
+            }
+            (ContactState::Active { .. }, Signal::Abandoned | Signal::Ended) => self.wrap_up(id, effects),
+            _ => return Applied::refused(Refusal::WrongState),
+        }
+        Applied::landed(id)
+    }
+}

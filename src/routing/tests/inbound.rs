@@ -1,0 +1,195 @@
+//! The table of what a citizen's message does in each state, row by row, and the ways of a contact that nobody serves.
+
+use super::super::inbound::{Landing, landing};
+use super::world::{World, is_live};
+use crate::model::command::CommandBody;
+use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
+use crate::model::conversation::Automatic;
+use crate::model::id::ContactId;
+use crate::model::inbound::Signal;
+use crate::model::time::Timestamp;
+
+#[test]
+fn the_table_is_total() {
+    let expected = [
+        (StateName::Queued, Landing::Append),
+        (StateName::Offered, Landing::Append),
+        (StateName::Active, Landing::Append),
+        (StateName::Pending, Landing::WakeOwner),
+        (StateName::WrapUp, Landing::Reactivate),
+        (StateName::Deferred, Landing::WakeIfLive),
+        (StateName::Abandoned, Landing::ComeBack),
+        (StateName::Closed, Landing::Follow),
+    ];
+    assert_eq!(StateName::ALL.map(|state| (state, landing(state))), expected);
+}
+
+/// Brings a contact into a state, lets the citizen write, and returns where the message landed and the state after.
+fn write_in(state: StateName, account: &str, owner_ready: bool) -> (bool, StateName, World) {
+    let mut world = World::new();
+    let anna = (state != StateName::Queued && state != StateName::Abandoned).then(|| world.hire(1, |_| {}));
+    let contact = world.arrive(10, account);
+    if let (Some(_), true, false) = (anna, is_live(account), state == StateName::Offered) {
+        world.accept(contact);
+    }
+    let by = |world: &mut World, body| world.by(anna.expect("hired"), body).expect("done");
+    match state {
+        StateName::Pending => by(&mut world, CommandBody::Pend { contact, on: PendingOn::Citizen, back_after: None }),
+        StateName::WrapUp => by(&mut world, CommandBody::WrapUp { contact }),
+        StateName::Deferred => by(&mut world, CommandBody::Defer { contact, until: Timestamp(900_000_000) }),
+        StateName::Closed => {
+            by(&mut world, CommandBody::Close { contact, outcome: Outcome { topic: None, resolution: Resolution::Resolved } })
+        }
+        StateName::Abandoned => {
+            let mut facts = world.facts(20, account);
+            facts.has_text = false;
+            let silent = world.receive(facts);
+            world.signal(30, silent, Signal::Abandoned).expect("abandoned");
+            world.pass(5);
+            let landed = world.answer(11, silent);
+            return (landed == silent, world.state(silent).name(), world);
+        }
+        _ => {}
+    }
+    if let (Some(anna), false) = (anna, owner_ready) {
+        world.by(anna, CommandBody::Away { operator: anna, reason: "lunch".into() }).expect("away");
+    }
+    let landed = world.answer(11, contact);
+    let after = world.state(landed).name();
+    (landed == contact, after, world)
+}
+
+#[test]
+fn row_by_row() {
+    // state before, account, owner ready → joins the same contact?, state after
+    let rows = [
+        (StateName::Queued, "telefono", true, true, StateName::Queued),
+        (StateName::Offered, "telefono", true, true, StateName::Offered),
+        (StateName::Active, "posta", true, true, StateName::Active),
+        (StateName::Pending, "posta", true, true, StateName::Active),
+        (StateName::Pending, "posta", false, true, StateName::Queued),
+        (StateName::WrapUp, "telefono", true, true, StateName::Active),
+        (StateName::Deferred, "posta", true, true, StateName::Deferred),
+        (StateName::Deferred, "telefono", true, true, StateName::Offered),
+        (StateName::Abandoned, "telefono", true, true, StateName::Queued),
+        (StateName::Closed, "posta", true, false, StateName::Active),
+    ];
+    for (before, account, ready, joins, after) in rows {
+        let (joined, state, world) = write_in(before, account, ready);
+        assert_eq!((joined, state), (joins, after), "{before} {account} ready={ready}");
+        if before == StateName::Closed {
+            assert_eq!(world.rows[&ContactId(11)].continues, Some(ContactId(10)));
+            assert_eq!(world.rows[&ContactId(11)].conversation, world.rows[&ContactId(10)].conversation);
+        }
+        if before == StateName::Pending && !ready {
+            assert!(world.rows[&ContactId(10)].preferred.is_some());
+        }
+    }
+}
+
+#[test]
+fn an_abandoned_chat_with_text_and_address_becomes_work_that_can_wait() {
+    let mut world = World::new();
+    let chat = world.arrive(10, "chat");
+    world.signal(20, chat, Signal::Abandoned).expect("left");
+    assert_eq!((world.state(chat).name(), world.rows[&chat].mode), (StateName::Queued, Mode::Deferrable));
+    let anna = world.hire(1, |_| {});
+    assert_eq!(world.owner(chat), Some(anna));
+}
+
+#[test]
+fn an_abandoned_call_is_forgotten_after_its_grace() {
+    let mut world = World::new();
+    let mut facts = world.facts(10, "telefono");
+    facts.has_text = false;
+    let call = world.receive(facts);
+    world.signal(20, call, Signal::Abandoned).expect("hung up");
+    world.pass(601);
+    assert_eq!(world.engine.contact_count(), 0);
+    let again = world.answer(11, call);
+    assert_ne!(again, call, "after the grace a new contact follows");
+}
+
+#[test]
+fn what_no_person_wrote_is_recorded_and_never_work() {
+    for automatic in [Automatic::AutoReply, Automatic::Loop, Automatic::Receipt, Automatic::Bounce] {
+        let mut world = World::new();
+        world.hire(1, |_| {});
+        let mut facts = world.facts(10, "posta");
+        facts.automatic = Some(automatic);
+        let contact = world.receive(facts);
+        assert_eq!(world.state(contact).name(), StateName::Closed, "{automatic:?}");
+        assert_eq!(world.rows[&contact].outcome.as_ref().map(|outcome| outcome.resolution), Some(Resolution::NotARequest));
+    }
+    let mut world = World::new();
+    let mut facts = world.facts(10, "posta");
+    facts.automatic = Some(Automatic::List);
+    assert_eq!(world.receive(facts), ContactId(10));
+    assert_eq!(world.state(ContactId(10)).name(), StateName::Queued);
+}
+
+#[test]
+fn an_auto_reply_does_not_wake_a_pending_contact() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Pend { contact: letter, on: PendingOn::Citizen, back_after: None }).expect("pending");
+    let mut facts = world.facts(11, "posta");
+    facts.automatic = Some(Automatic::AutoReply);
+    facts.thread = vec![letter];
+    assert_eq!(world.receive(facts), letter);
+    assert_eq!(world.state(letter).name(), StateName::Pending);
+}
+
+#[test]
+fn a_bounce_brings_the_contact_back_to_its_owner() {
+    for close in [false, true] {
+        let mut world = World::new();
+        let anna = world.hire(1, |_| {});
+        let letter = world.arrive(10, "posta");
+        world.by(anna, CommandBody::Reply { contact: letter, message: crate::model::id::MessageId(500) }).expect("answered");
+        let body = if close {
+            CommandBody::Close { contact: letter, outcome: Outcome { topic: None, resolution: Resolution::Resolved } }
+        } else {
+            CommandBody::Pend { contact: letter, on: PendingOn::Citizen, back_after: None }
+        };
+        world.by(anna, body).expect("done");
+        let row = world.rows[&letter].clone();
+        let mut facts = world.facts(11, "posta");
+        facts.automatic = Some(Automatic::Bounce);
+        facts.bounced = Some(crate::model::id::MessageId(500));
+        facts.address = None;
+        facts.reference = Some(crate::model::input::Reference {
+            conversation: row.conversation,
+            contact: letter,
+            at: row.queued_at,
+            origin: super::super::delivery::origin_of(&row),
+        });
+        let landed = world.receive(facts);
+        assert_eq!(landed == letter, !close);
+        assert!(matches!(world.state(landed), ContactState::Active { operator, .. } if operator == anna));
+        assert!(world.has("message.failed"));
+    }
+}
+
+#[test]
+fn a_closed_queue_admits_live_contacts_as_letters() {
+    let mut world = World::new();
+    world.supervisor(CommandBody::CloseQueue { queue: super::world::name("urp") }).expect("closed");
+    let call = world.arrive(10, "telefono");
+    assert_eq!(world.rows[&call].mode, Mode::Deferrable);
+    assert!(world.has("contact.deferrable"));
+}
+
+#[test]
+fn the_holder_of_another_contact_of_the_citizen_comes_first() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Touch { contact: letter }).expect("touched");
+    world.hire(2, |_| {});
+    let mut facts = world.facts(11, "telefono");
+    facts.address = world.rows[&letter].address;
+    let call = world.receive(facts);
+    assert_eq!(world.offered_to(call), Some(anna));
+}

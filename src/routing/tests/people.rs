@@ -1,0 +1,112 @@
+//! Lost consoles, lost nodes, signed-out and disabled operators, deliveries that fail.
+
+use super::world::World;
+use crate::model::command::CommandBody;
+use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
+use crate::model::delivery::{AttemptResult, DeliveryReport};
+use crate::model::id::MessageId;
+use crate::model::input::Input;
+use crate::model::time::Timestamp;
+
+fn closed() -> Outcome {
+    Outcome { topic: None, resolution: Resolution::Resolved }
+}
+
+#[test]
+fn a_lost_console_gives_live_contacts_back_after_a_minute_and_letters_after_hours() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let (call, letter) = (world.arrive(10, "telefono"), world.arrive(11, "posta"));
+    world.by(anna, CommandBody::Touch { contact: letter }).ok();
+    world.accept(call);
+    world.pass(1);
+    world.supervisor(CommandBody::LoseNode { node: "desk-1".into() }).expect("lost");
+    world.pass(59);
+    assert_eq!(world.owner(call), Some(anna));
+    world.pass(1);
+    assert_eq!(world.state(call).name(), StateName::Queued);
+    assert_eq!(world.state(letter).name(), StateName::Queued, "busy with a call, she never got the letter");
+    let bruno = world.hire(2, |_| {});
+    assert_eq!(world.offered_to(call), Some(bruno));
+}
+
+#[test]
+fn a_console_that_turns_up_again_keeps_everything() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let call = world.arrive(10, "telefono");
+    world.accept(call);
+    world.by(anna, CommandBody::Disconnect { operator: anna, node: "desk-1".into(), signed_out: false }).expect("gone");
+    world.pass(30);
+    world.by(anna, CommandBody::Connect { operator: anna, node: "desk-2".into(), country: None }).expect("back");
+    world.by(anna, CommandBody::Disconnect { operator: anna, node: "desk-1".into(), signed_out: false }).expect("an old node's word");
+    world.pass(600);
+    assert_eq!(world.owner(call), Some(anna));
+    assert!(world.engine.operators[&anna].operator.is_ready());
+}
+
+#[test]
+fn pending_holds_no_capacity_and_comes_back() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    for number in 10..12 {
+        let letter = world.arrive(number, "posta");
+        let until = Timestamp(world.now.0 + 5_000_000_000);
+        world.by(anna, CommandBody::Pend { contact: letter, on: PendingOn::Citizen, back_after: Some(until) }).expect("pending");
+    }
+    let third = world.arrive(12, "posta");
+    assert_eq!(world.owner(third), Some(anna));
+    world.by(anna, CommandBody::Touch { contact: third }).expect("touched");
+    world.pass(5001);
+    assert_eq!(world.state(crate::model::id::ContactId(10)), ContactState::Active { operator: anna, untouched_until: None });
+}
+
+#[test]
+fn a_disabled_operator_keeps_nothing() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let (one, two) = (world.arrive(10, "posta"), world.arrive(11, "posta"));
+    world.by(anna, CommandBody::Pend { contact: one, on: PendingOn::Citizen, back_after: None }).expect("pending");
+    let profile = world.engine.operators[&anna].operator.profile.clone();
+    world.supervisor(CommandBody::PutOperator { operator: anna, profile, enabled: false }).expect("disabled");
+    assert_eq!((world.state(one).name(), world.state(two).name()), (StateName::Queued, StateName::Queued));
+}
+
+fn report(world: &mut World, attempt: u32, result: AttemptResult) {
+    world.input(Input::Delivery(DeliveryReport { message: MessageId(500), attempt, result }));
+}
+
+#[test]
+fn a_failed_send_is_tried_again_and_then_shown() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    assert!(world.has("message.attempting"));
+    world.by(anna, CommandBody::Close { contact: letter, outcome: closed() }).expect("closed");
+    for attempt in 1..=8 {
+        report(&mut world, attempt, AttemptResult::Temporary { code: "connect".into() });
+        world.pass(24 * 3600);
+    }
+    assert!(world.has("message.failed"));
+    let follow_on = world.rows.values().find(|contact| contact.continues == Some(letter)).expect("a follow-on");
+    assert_eq!(
+        (follow_on.preferred, follow_on.mode, follow_on.conversation),
+        (Some(anna), Mode::Deferrable, world.rows[&letter].conversation)
+    );
+}
+
+#[test]
+fn an_attempt_nobody_reports_on_is_repeated_by_email_only() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    world.pass(300 + 30);
+    let attempts = world.events.iter().filter(|body| body.name() == "message.attempting").count();
+    assert_eq!(attempts, 2);
+    report(&mut world, 1, AttemptResult::Permanent { code: "550".into() });
+    assert!(!world.has("message.failed"), "a late report on another attempt");
+    report(&mut world, 2, AttemptResult::Sent { provider_id: None });
+    assert!(world.has("message.sent"));
+}

@@ -1,0 +1,1 @@
+//! Builds the daemon: the one place that names concrete backends.

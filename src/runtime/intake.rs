@@ -1,0 +1,388 @@
+//! Intake: from broker messages to inputs. Off the driver, one query for a batch: it gathers facts, the engine decides.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use crate::model::channel::normalise_address;
+use crate::model::contact::{Contact, Mode};
+use crate::model::conversation::Automatic;
+use crate::model::delivery::{DeliveryReport, Origin};
+use crate::model::id::{AdministrationId, CitizenId, IdMaker, InputId, MessageId, PoolId};
+use crate::model::inbound::{InboundEvent, InboundMessage, InboundSignal};
+use crate::model::input::{InboundFacts, Input, Reference, RuleText, SignalFacts};
+use crate::model::time::Timestamp;
+use crate::model::{signature, wire};
+use crate::plan::Plan;
+use crate::port::blobs::Blobs;
+use crate::port::broker::{Incoming, parse_inbound_key};
+use crate::port::clock;
+use crate::port::store::{CitizenAddress, FactQuery, FactRow, Quarantined, Store, StoreError};
+
+use super::language;
+
+/// As much of a text as the rules look at, in bytes.
+const RULE_TEXT_MAX: usize = 8 * 1024;
+/// References that are looked up for one message.
+const REFERENCES_MAX: usize = 20;
+/// The longest text kept in a row, in bytes; the whole is in the raw message.
+const TEXT_MAX: usize = 1024 * 1024;
+
+/// One broker message made ready for the driver.
+#[derive(Debug)]
+pub enum Item {
+    /// To be applied.
+    Input(Box<Prepared>),
+    /// Processed before: only to be acknowledged.
+    Duplicate,
+    /// Cannot be read: to be kept aside.
+    Quarantined(Box<Quarantined>),
+}
+
+/// An input with what goes to rows beside it.
+#[derive(Debug)]
+pub struct Prepared {
+    /// For the engine.
+    pub input: Input,
+    /// The key against doubles.
+    pub source: String,
+    /// Whose it is.
+    pub administration: AdministrationId,
+    /// The citizen's message, if it is one.
+    pub message: Option<Box<InboundText>>,
+    /// The broker message, in case the input has to be kept aside.
+    pub raw: Quarantined,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+}
+
+/// The citizen's message and address: rows that can be erased, never the engine's.
+#[derive(Debug, Clone)]
+pub struct InboundText {
+    /// As it came.
+    pub message: InboundMessage,
+    /// The address to be known from now on, if there is one.
+    pub address: Option<CitizenAddress>,
+    /// Its conversation's citizen.
+    pub citizen: Option<CitizenId>,
+}
+
+/// Gathers facts for a pool.
+pub struct Intake {
+    /// The pool.
+    pub pool: PoolId,
+    /// Types of its CloudEvents begin with it.
+    pub prefix: String,
+    /// Makes ids.
+    pub ids: IdMaker,
+    /// Facts.
+    pub store: Arc<dyn Store>,
+    /// Texts too long for a message.
+    pub blobs: Arc<dyn Blobs>,
+}
+
+impl Intake {
+    /// Makes a batch ready, in its order. The database away is the caller's to wait for.
+    pub async fn prepare(&self, plan: &Plan, batch: &[Incoming]) -> Result<Vec<Item>, StoreError> {
+        let mut drafts: Vec<Draft> = batch.iter().map(|incoming| self.read(plan, incoming)).collect();
+        let queries: Vec<FactQuery> = drafts.iter().filter_map(Draft::query).cloned().collect();
+        let mut rows = if queries.is_empty() { Vec::new() } else { self.store.facts(&self.pool, &queries).await? }.into_iter();
+        let mut items = Vec::with_capacity(drafts.len());
+        for (draft, incoming) in drafts.iter_mut().zip(batch) {
+            let item = match draft {
+                Draft::Unreadable(reason) => Item::Quarantined(Box::new(self.unreadable(incoming, reason))),
+                Draft::Delivery(event, report) => self.delivery(incoming, event, report),
+                Draft::Message(event, message, query) => {
+                    let row = rows.next().expect("the store answers every query");
+                    self.message(plan, incoming, event, message, query, row).await
+                }
+                Draft::Signal(event, signal, query) => {
+                    let row = rows.next().expect("the store answers every query");
+                    self.signal(incoming, event, signal, query, &row)
+                }
+            };
+            items.push(item);
+        }
+        Ok(items)
+    }
+
+    /// Takes one broker message apart. The routing key fixes pool, administration and channel; an account of another
+    /// administration or channel is refused.
+    fn read(&self, plan: &Plan, incoming: &Incoming) -> Draft {
+        let Some((pool, administration, channel)) = parse_inbound_key(&incoming.routing_key) else {
+            return Draft::Unreadable("the routing key is not <pool>.<administration>.<channel>".into());
+        };
+        let decoded = match std::panic::catch_unwind(AssertUnwindSafe(|| wire::decode_inbound(&self.prefix, &incoming.body))) {
+            Ok(Ok(event)) => event,
+            Ok(Err(error)) => return Draft::Unreadable(error.to_string()),
+            Err(_) => return Draft::Unreadable("the decoder panicked".into()),
+        };
+        let account_fits = |account| {
+            plan.accounts.get(account).is_some_and(|known| {
+                known.administration == administration
+                    && known.channel == channel
+                    && plan.pool_of(account) == Some(&pool)
+                    && pool == self.pool
+            })
+        };
+        let envelope = Envelope { id: decoded.id, time: decoded.time, traceparent: decoded.traceparent.or(incoming.traceparent.clone()) };
+        match decoded.data {
+            InboundEvent::Message(message) => {
+                if !account_fits(&message.account) {
+                    return Draft::Unreadable(format!(
+                        "account `{}` is not one of {}'s for this channel",
+                        message.account, incoming.routing_key
+                    ));
+                }
+                let input = self.ids.input(&message.account, message.provider_id.as_bytes());
+                let address =
+                    message.from.as_ref().map(|from| normalise_address(&channel, &from.address)).filter(|address| !address.is_empty());
+                let query = FactQuery {
+                    input,
+                    administration: administration.clone(),
+                    address: address.as_deref().map(|address| self.ids.address(&administration, address)),
+                    channel,
+                    references: self.references(&message, address.as_deref()),
+                    thread: message.thread,
+                };
+                Draft::Message(envelope, message, query)
+            }
+            InboundEvent::Signal(signal) => {
+                if !account_fits(&signal.account) {
+                    return Draft::Unreadable(format!(
+                        "account `{}` is not one of {}'s for this channel",
+                        signal.account, incoming.routing_key
+                    ));
+                }
+                let what = format!("{}/{:?}", signal.thread, signal.signal);
+                let query = FactQuery {
+                    input: self.ids.input(&signal.account, what.as_bytes()),
+                    administration,
+                    address: None,
+                    channel,
+                    references: Vec::new(),
+                    thread: Some(signal.thread),
+                };
+                Draft::Signal(envelope, signal, query)
+            }
+            InboundEvent::Delivery(report) => Draft::Delivery((envelope, administration), report),
+        }
+    }
+
+    /// Our own messages that it answers: signed by us, and sent to the address that answers now. A report of non-delivery
+    /// comes from a mail server, so there the signature alone counts.
+    fn references(&self, message: &InboundMessage, address: Option<&str>) -> Vec<MessageId> {
+        let newest = message.references.iter().rev().take(REFERENCES_MAX).rev();
+        if message.automatic == Some(Automatic::Bounce) {
+            return newest.filter_map(|reference| signature::verify_any(&self.ids, reference)).collect();
+        }
+        let Some(address) = address else { return Vec::new() };
+        newest.filter_map(|reference| signature::verify(&self.ids, reference, address)).collect()
+    }
+
+    async fn message(
+        &self,
+        plan: &Plan,
+        incoming: &Incoming,
+        envelope: &Envelope,
+        message: &mut InboundMessage,
+        query: &FactQuery,
+        row: FactRow,
+    ) -> Item {
+        if row.duplicate {
+            return Item::Duplicate;
+        }
+        if let Some(blob) = &message.text_blob
+            && let Ok(bytes) = self.blobs.get(&query.administration, blob).await
+        {
+            message.text = cut(&String::from_utf8_lossy(&bytes), TEXT_MAX).replace('\0', "\u{fffd}");
+        }
+        let address = self.address_of(plan, message, query, &row, envelope.time);
+        let citizen = row.citizen.or(address.as_ref().map(|address| address.citizen));
+        let is_bounce = message.automatic == Some(Automatic::Bounce);
+        let bounced = query
+            .references
+            .last()
+            .copied()
+            .filter(|_| is_bounce && message.attributes.get("bounce_outcome").is_some_and(|outcome| outcome == "failed"));
+        let reference = row.reference.as_deref().map(reference_to);
+        let facts = InboundFacts {
+            input: query.input,
+            message: self.ids.message(query.input),
+            new_contact: self.ids.contact(query.input),
+            new_conversation: self.ids.conversation(query.input),
+            administration: query.administration.clone(),
+            account: message.account.clone(),
+            channel: query.channel.clone(),
+            mode: message.mode.unwrap_or(if query.channel.is_live() { Mode::Live } else { Mode::Deferrable }),
+            filed_at: message.received_at,
+            address: query.address,
+            citizen,
+            identity: message.identity,
+            language: message.language.or_else(|| self.language_of(plan, message, reference.as_ref())),
+            thread: message
+                .thread
+                .map(|thread| row.thread_contact.into_iter().chain([self.ids.contact(thread)]).collect())
+                .unwrap_or_default(),
+            reference,
+            // mail joins by signed reference only; other channels by address are joined by their own adapters' `thread`
+            recent: None,
+            last_helper: row.last_helper,
+            automatic: message.automatic,
+            bounced,
+            has_text: !message.text.trim().is_empty() || !message.attachments.is_empty(),
+            classification: None,
+            text: Some(Box::new(rule_text(&query.channel, message))),
+        };
+        let text = InboundText { message: message.clone(), address, citizen };
+        Item::Input(Box::new(Prepared {
+            source: query.input.to_string(),
+            administration: query.administration.clone(),
+            input: Input::Inbound(Box::new(facts)),
+            message: Some(Box::new(text)),
+            raw: self.kept(incoming, String::new()),
+            traceparent: envelope.traceparent.clone(),
+        }))
+    }
+
+    /// The citizen's address to be known from now on. A colleague's is not a citizen's, nor is a mail server's.
+    fn address_of(
+        &self,
+        plan: &Plan,
+        message: &InboundMessage,
+        query: &FactQuery,
+        row: &FactRow,
+        now: Timestamp,
+    ) -> Option<CitizenAddress> {
+        let (from, key) = (message.from.as_ref()?, query.address?);
+        let address = normalise_address(&query.channel, &from.address);
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let is_colleague = plan.administrations.get(&query.administration).is_some_and(|body| body.domains.contains(domain));
+        let is_person = !matches!(message.automatic, Some(Automatic::Bounce | Automatic::Receipt | Automatic::Loop));
+        (is_person && !is_colleague).then(|| CitizenAddress {
+            administration: query.administration.clone(),
+            key,
+            citizen: row.citizen.unwrap_or_else(|| CitizenId(self.ids.make("citizen", &[&key.0.to_be_bytes()]))),
+            channel: query.channel.clone(),
+            address,
+            name: from.name.clone(),
+            level: message.identity,
+            seen_at: now,
+        })
+    }
+
+    fn language_of(&self, plan: &Plan, message: &InboundMessage, reference: Option<&Reference>) -> Option<crate::model::channel::Language> {
+        let previous = reference.and_then(|reference| reference.origin.language);
+        previous.or_else(|| language::is_needed(plan).then(|| language::detect(&message.text)).flatten())
+    }
+
+    fn signal(&self, incoming: &Incoming, envelope: &Envelope, signal: &InboundSignal, query: &FactQuery, row: &FactRow) -> Item {
+        if row.duplicate {
+            return Item::Duplicate;
+        }
+        let facts = SignalFacts {
+            input: query.input,
+            administration: query.administration.clone(),
+            thread: row.thread_contact.into_iter().chain([self.ids.contact(signal.thread)]).collect(),
+            signal: signal.signal,
+        };
+        Item::Input(Box::new(Prepared {
+            input: Input::Signal(facts),
+            source: query.input.to_string(),
+            administration: query.administration.clone(),
+            message: None,
+            raw: self.kept(incoming, String::new()),
+            traceparent: envelope.traceparent.clone(),
+        }))
+    }
+
+    /// A report is applied by its own id; one that comes twice finds the attempt settled.
+    fn delivery(&self, incoming: &Incoming, (envelope, administration): &(Envelope, AdministrationId), report: &DeliveryReport) -> Item {
+        let source = InputId(self.ids.make("report", &[envelope.id.as_bytes()]));
+        Item::Input(Box::new(Prepared {
+            input: Input::Delivery(report.clone()),
+            source: source.to_string(),
+            administration: administration.clone(),
+            message: None,
+            raw: self.kept(incoming, String::new()),
+            traceparent: envelope.traceparent.clone(),
+        }))
+    }
+
+    fn unreadable(&self, incoming: &Incoming, reason: &str) -> Quarantined {
+        tracing::warn!(pool = %self.pool, key = %cut(&incoming.routing_key, 128), reason, "an inbound message cannot be read and is kept in quarantine");
+        self.kept(incoming, reason.to_owned())
+    }
+
+    /// The broker message as quarantine would keep it.
+    fn kept(&self, incoming: &Incoming, reason: String) -> Quarantined {
+        use sha2::Digest as _;
+        let digest = || sha2::Sha256::digest(&incoming.body).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Quarantined {
+            id: 0,
+            pool: Some(self.pool.clone()),
+            administration: parse_inbound_key(&incoming.routing_key).map(|(_, administration, _)| administration),
+            source: "inbound".into(),
+            key: incoming.routing_key.clone(),
+            message_id: incoming.id.clone().unwrap_or_else(digest),
+            reason,
+            body: incoming.body.to_vec(),
+            at: clock::now(),
+            state: "held".into(),
+        }
+    }
+}
+
+/// What the input needs of its CloudEvents envelope.
+#[derive(Debug)]
+struct Envelope {
+    id: String,
+    time: Timestamp,
+    traceparent: Option<String>,
+}
+
+/// A broker message on its way to becoming an input.
+enum Draft {
+    Unreadable(String),
+    Message(Envelope, Box<InboundMessage>, FactQuery),
+    Signal(Envelope, InboundSignal, FactQuery),
+    Delivery((Envelope, AdministrationId), DeliveryReport),
+}
+
+impl Draft {
+    fn query(&self) -> Option<&FactQuery> {
+        match self {
+            Self::Message(_, _, query) | Self::Signal(_, _, query) => Some(query),
+            Self::Unreadable(_) | Self::Delivery(..) => None,
+        }
+    }
+}
+
+fn reference_to(contact: &Contact) -> Reference {
+    Reference {
+        conversation: contact.conversation,
+        contact: contact.id,
+        at: contact.queued_at,
+        origin: Origin {
+            queue: contact.queue.clone(),
+            owner: contact.last_owner,
+            address: contact.address,
+            citizen: contact.citizen,
+            language: contact.language,
+        },
+    }
+}
+
+fn rule_text(channel: &crate::model::channel::Channel, message: &InboundMessage) -> RuleText {
+    RuleText {
+        from: message.from.as_ref().map(|from| normalise_address(channel, &from.address)).unwrap_or_default(),
+        to: message.to.iter().map(|to| normalise_address(channel, &to.address)).collect(),
+        subject: message.subject.clone().unwrap_or_default(),
+        text: cut(&message.text, RULE_TEXT_MAX).to_owned(),
+        attributes: message.attributes.clone(),
+    }
+}
+
+/// The beginning of a text, at most `bytes_max` bytes, cut between characters.
+pub fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}

@@ -1,0 +1,213 @@
+//! Leadership: one process leads a pool. Two rows decide: a lease that is renewed on a connection of its own, and an epoch
+//! that each commit holds on to. Killed: another leads within two seconds; paused: within twelve.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::model::command::{Actor, Authority, Command, CommandBody};
+use crate::model::id::{CommandId, IdMaker, PoolId};
+use crate::plan::Plan;
+use crate::port::blobs::Blobs;
+use crate::port::broker::Broker;
+use crate::port::commands::{CommandEnvelope, Commands};
+use crate::port::store::{Leadership, Leases, Store, StoreError};
+use crate::telemetry::metrics::Metrics;
+
+use super::commands::{LocalCommands, serve_remote};
+use super::consumer;
+use super::driver::{Driver, DriverDeps, Ended};
+use super::feed::Feed;
+use super::intake::Intake;
+use super::relay::{self, RelayDeps};
+
+/// How often somebody who does not lead asks whether they may.
+const ASK_EVERY: Duration = Duration::from_millis(300);
+/// How often the lead is renewed, as a share of its time to live.
+const RENEWALS: u32 = 4;
+
+/// A lost node's row goes this long after it counted as lost.
+const FORGET_NODE_AFTER: Duration = Duration::from_secs(60);
+
+/// What leading takes.
+#[derive(Clone)]
+pub struct LeaderDeps {
+    /// The database.
+    pub store: Arc<dyn Store>,
+    /// Who leads.
+    pub leases: Arc<dyn Leases>,
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// Long texts.
+    pub blobs: Arc<dyn Blobs>,
+    /// Orders, events, feed.
+    pub relay: RelayDeps,
+    /// Desks of this process.
+    pub feed: Feed,
+    /// Commands of this process.
+    pub commands: LocalCommands,
+    /// The plan in force.
+    pub plans: watch::Sender<Arc<Plan>>,
+    /// Ids.
+    pub ids: IdMaker,
+    /// Figures.
+    pub metrics: Arc<Metrics>,
+    /// Shows that the loop goes on.
+    pub tick: Arc<dyn Fn() + Send + Sync>,
+    /// This process start.
+    pub holder: String,
+    /// How long a leader counts as alive without a sign.
+    pub lease_ttl: Duration,
+    /// The most inputs in one commit.
+    pub batch_max: usize,
+    /// The most messages the broker hands over before the first is committed.
+    pub prefetch: u16,
+    /// Whether desks of other processes send commands over the broker.
+    pub remote_desks: bool,
+    /// A desk node not heard of for this long is lost.
+    pub node_late: Duration,
+}
+
+/// Leads a pool whenever it may, until `shutdown`.
+pub async fn run(deps: LeaderDeps, pool: PoolId, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        match deps.leases.lead(&pool, &deps.holder, deps.lease_ttl).await {
+            Ok(Some(leadership)) => {
+                tracing::info!(%pool, epoch = leadership.epoch, "this process leads the pool");
+                deps.metrics.leads(&pool, true);
+                lead(&deps, &leadership, &shutdown).await;
+                deps.metrics.leads(&pool, false);
+                if let Err(error) = deps.leases.resign(&leadership).await {
+                    tracing::debug!(%pool, %error, "the lead could not be given up; it ends by itself");
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%pool, %error, "the lead cannot be asked for"),
+        }
+        (deps.tick)();
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(ASK_EVERY) => {}
+        }
+    }
+}
+
+/// One leadership from its first load to its last acknowledgement.
+async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &CancellationToken) {
+    let (stop, lost) = (shutdown.child_token(), CancellationToken::new());
+    let helpers = TaskTracker::new();
+    let renewing = tokio::spawn(renew(Arc::clone(&deps.leases), leadership.clone(), deps.lease_ttl, lost.clone(), stop.clone()));
+    match drive(deps, leadership, &stop, &lost, &helpers).await {
+        Ok(Ended::Stopped) => tracing::info!(pool = %leadership.pool, "the pool is handed over"),
+        Ok(Ended::Fenced) => tracing::warn!(pool = %leadership.pool, epoch = leadership.epoch, "another process leads the pool now"),
+        Err(error) => tracing::error!(pool = %leadership.pool, %error, "the pool cannot be led"),
+    }
+    stop.cancel();
+    deps.commands.detach(&leadership.pool);
+    helpers.close();
+    helpers.wait().await;
+    renewing.abort();
+}
+
+async fn drive(
+    deps: &LeaderDeps,
+    leadership: &Leadership,
+    stop: &CancellationToken,
+    lost: &CancellationToken,
+    helpers: &TaskTracker,
+) -> Result<Ended, StoreError> {
+    let pool = leadership.pool.clone();
+    let writer = deps.store.writer().await?;
+    let driver_deps = DriverDeps {
+        store: Arc::clone(&deps.store),
+        feed: deps.feed.clone(),
+        relay: relay::start(&deps.relay, leadership, stop),
+        metrics: Arc::clone(&deps.metrics),
+        plans: deps.plans.clone(),
+        batch_max: deps.batch_max,
+        tick: Arc::clone(&deps.tick),
+    };
+    let driver = Driver::start(driver_deps, leadership.clone(), writer, lost.clone()).await?;
+    let intake = Intake {
+        pool: pool.clone(),
+        prefix: deps.relay.prefix.clone(),
+        ids: deps.ids.clone(),
+        store: Arc::clone(&deps.store),
+        blobs: Arc::clone(&deps.blobs),
+    };
+    let commands = deps.commands.attach(&pool);
+    // the reader ends when the driver has let go of its end, after the last acknowledgement
+    let reader_stop = stop.child_token();
+    let (inflow, reading) = consumer::start(Arc::clone(&deps.broker), intake, deps.plans.subscribe(), deps.prefetch, reader_stop.clone());
+    if deps.remote_desks {
+        let (deps, pool, stop) = (deps.clone(), pool.clone(), stop.clone());
+        helpers.spawn(async move { serve_remote(&*deps.broker, Arc::clone(&deps.relay.publisher), &pool, &deps.commands, &stop).await });
+    }
+    helpers.spawn(watch_nodes(deps.clone(), pool.clone(), stop.clone()));
+    let lost = lost.clone();
+    let ended = driver.run(inflow, commands, stop.clone()).await;
+    if lost.is_cancelled() {
+        tracing::debug!(%pool, "the lead was lost");
+    }
+    reader_stop.cancel();
+    let _ = reading.await;
+    Ok(ended)
+}
+
+/// Renews the lead until it is lost or given up. A database that does not answer for the lead's whole time counts as lost.
+async fn renew(leases: Arc<dyn Leases>, leadership: Leadership, ttl: Duration, lost: CancellationToken, stop: CancellationToken) {
+    let mut renewed = Instant::now();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(ttl / RENEWALS) => {}
+        }
+        match leases.renew(&leadership, ttl).await {
+            Ok(true) => renewed = Instant::now(),
+            Ok(false) => break,
+            Err(error) => {
+                tracing::warn!(pool = %leadership.pool, %error, "the lead cannot be renewed");
+                // the epoch fences what is committed late: only a lead that is certainly over is dropped here
+                if renewed.elapsed() > ttl * 6 {
+                    break;
+                }
+            }
+        }
+    }
+    lost.cancel();
+}
+
+/// Tells the engine of desk nodes that are not heard of any more.
+async fn watch_nodes(deps: LeaderDeps, pool: PoolId, stop: CancellationToken) {
+    let mut told = std::collections::HashSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(Duration::from_secs(2)) => {}
+        }
+        let Ok(nodes) = deps.store.nodes_lost(deps.node_late).await else { continue };
+        told.retain(|node| nodes.contains(node));
+        for node in nodes {
+            if told.contains(&node) {
+                continue;
+            }
+            let command = Command {
+                id: CommandId(rand::random()),
+                actor: Actor { operator: None, authority: Authority::Any },
+                expected_version: None,
+                body: CommandBody::LoseNode { node: node.clone() },
+            };
+            tracing::warn!(%pool, node, "a desk node is not heard of any more");
+            if deps.commands.send(&pool, CommandEnvelope { command, text: None, traceparent: None }).await.is_ok() {
+                told.insert(node);
+            }
+        }
+        // every pool has had time to hear of it
+        for node in deps.store.nodes_lost(deps.node_late + FORGET_NODE_AFTER).await.unwrap_or_default() {
+            let _ = deps.store.forget_node(&node).await;
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! The relay: what was committed goes to the broker, in order, each lane with a cursor of its own that carries the epoch.
+//! A lane that falls behind, or starts, reads the journal. Published at least once; whoever needs order drops what is not
+//! above the last sequence number.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::fault;
+use crate::model::event::{Event, EventBody};
+use crate::model::id::PoolId;
+use crate::model::wire::{self, OutboundOrder};
+use crate::port::broker::{Destination, Outgoing, PublishError, Publisher};
+use crate::port::feed::{FeedBatch, FeedEvent};
+use crate::port::store::{Leadership, Store};
+use crate::telemetry::metrics::Metrics;
+
+/// Commits a lane may lag behind before it reads the journal.
+const BATCHES_MAX: usize = 256;
+/// The most messages in one publish.
+const PUBLISH_MAX: usize = 500;
+/// Events read from the journal at once.
+const JOURNAL_PAGE: u32 = 1000;
+/// A cursor is moved at most this often: what is published again meanwhile is recognised by its id.
+const CURSOR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where the driver hands over what it committed.
+#[derive(Debug, Clone, Default)]
+pub struct RelayHandle {
+    lanes: Vec<mpsc::Sender<Arc<FeedBatch>>>,
+}
+
+impl RelayHandle {
+    /// Hands a commit to every lane; one that is full reads it from the journal later.
+    pub fn send(&self, batch: Arc<FeedBatch>) {
+        for lane in &self.lanes {
+            let _ = lane.try_send(Arc::clone(&batch));
+        }
+    }
+}
+
+/// What the relay works with.
+#[derive(Clone)]
+pub struct RelayDeps {
+    /// Journal and cursors.
+    pub store: Arc<dyn Store>,
+    /// Orders and events out.
+    pub publisher: Arc<dyn Publisher>,
+    /// Lag.
+    pub metrics: Arc<Metrics>,
+    /// Types of CloudEvents begin with it.
+    pub prefix: String,
+    /// Whether public events are published.
+    pub events: bool,
+    /// Whether desks of other processes are fed.
+    pub feed: bool,
+}
+
+/// What a lane publishes of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    /// Orders to send a message.
+    Outbound,
+    /// Public events.
+    Events,
+}
+
+impl Lane {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Events => "events",
+        }
+    }
+
+    fn message(self, prefix: &str, pool: &PoolId, event: &Event) -> Option<Outgoing> {
+        match (self, &event.body) {
+            (Self::Outbound, EventBody::MessageAttempting { message, account, attempt }) => {
+                let administration = event.about.as_ref()?.administration.clone();
+                let order = OutboundOrder { message: *message, administration, account: account.clone(), attempt: *attempt };
+                let body = wire::encode_order(prefix, pool, event.at, &order, None).ok()?;
+                Some(Outgoing::new(Destination::Outbound { account: account.clone() }, format!("{message}/{attempt}"), body))
+            }
+            (Self::Outbound, _) => None,
+            (Self::Events, _) => {
+                let public = wire::public_event(prefix, pool, event, None);
+                let body = wire::encode_public(&public).ok()?;
+                let administration = event.about.as_ref().map(|about| about.administration.clone());
+                let destination = Destination::Events { pool: pool.clone(), administration, name: event.body.name().to_owned() };
+                Some(Outgoing::new(destination, public.id, body))
+            }
+        }
+    }
+}
+
+/// Starts the lanes of a leadership; they end with `stop` or when the epoch is lost.
+pub fn start(deps: &RelayDeps, leadership: &Leadership, stop: &CancellationToken) -> RelayHandle {
+    let mut handle = RelayHandle::default();
+    let lanes = [Some(Lane::Outbound), deps.events.then_some(Lane::Events)];
+    for lane in lanes.into_iter().flatten() {
+        let (sender, receiver) = mpsc::channel(BATCHES_MAX);
+        handle.lanes.push(sender);
+        let runner = Runner { deps: deps.clone(), leadership: leadership.clone(), lane, cursor: 0, saved: 0, saved_at: Instant::now() };
+        tokio::spawn(runner.run(receiver, stop.clone()));
+    }
+    if deps.feed {
+        let (sender, receiver) = mpsc::channel(BATCHES_MAX);
+        handle.lanes.push(sender);
+        tokio::spawn(feed_desks(deps.publisher.clone(), receiver, stop.clone()));
+    }
+    handle
+}
+
+struct Runner {
+    deps: RelayDeps,
+    leadership: Leadership,
+    lane: Lane,
+    cursor: i64,
+    saved: i64,
+    saved_at: Instant,
+}
+
+/// The lane is over: another process leads, or it was asked to stop.
+struct Over;
+
+impl Runner {
+    async fn run(mut self, mut batches: mpsc::Receiver<Arc<FeedBatch>>, stop: CancellationToken) {
+        let pool = self.leadership.pool.clone();
+        loop {
+            match self.deps.store.cursor(&pool, self.lane.name()).await {
+                Ok(cursor) => {
+                    (self.cursor, self.saved) = (cursor, cursor);
+                    break;
+                }
+                Err(error) => {
+                    tracing::warn!(%pool, lane = self.lane.name(), %error, "the relay's cursor cannot be read yet");
+                    if pause(&stop).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+        loop {
+            let next = tokio::select! {
+                biased;
+                () = stop.cancelled() => None,
+                batch = tokio::time::timeout(CURSOR_PAUSE, batches.recv()) => match batch {
+                    Ok(Some(batch)) => Some(Some(batch)),
+                    Ok(None) => None,
+                    Err(_) => Some(None),
+                },
+            };
+            let done = match next {
+                None => {
+                    let _ = self.save(true).await;
+                    return;
+                }
+                Some(Some(first)) => self.pass_on(first, &mut batches, &stop).await,
+                Some(None) => self.save(true).await,
+            };
+            if done.is_err() {
+                tracing::info!(%pool, lane = self.lane.name(), "the relay lane ends");
+                return;
+            }
+        }
+    }
+
+    /// Publishes a commit and those that have come meanwhile.
+    async fn pass_on(
+        &mut self,
+        first: Arc<FeedBatch>,
+        batches: &mut mpsc::Receiver<Arc<FeedBatch>>,
+        stop: &CancellationToken,
+    ) -> Result<(), Over> {
+        let mut outgoing = Vec::new();
+        let mut next = Some(first);
+        while let Some(batch) = next {
+            if batch.first_seq > self.cursor + 1 {
+                self.publish(std::mem::take(&mut outgoing), stop).await?;
+                self.catch_up(batch.last_seq, stop).await?;
+            }
+            for FeedEvent { event, .. } in batch.events.iter().filter(|event| event.event.seq > self.cursor) {
+                outgoing.extend(self.lane.message(&self.deps.prefix, &self.leadership.pool, event));
+            }
+            self.cursor = self.cursor.max(batch.last_seq);
+            next = if outgoing.len() < PUBLISH_MAX { batches.try_recv().ok() } else { None };
+        }
+        self.publish(outgoing, stop).await?;
+        self.save(false).await
+    }
+
+    /// Reads the journal up to a commit that is known to be in it.
+    async fn catch_up(&mut self, until: i64, stop: &CancellationToken) -> Result<(), Over> {
+        let pool = self.leadership.pool.clone();
+        while self.cursor < until {
+            let page = match self.deps.store.events_after(&pool, self.cursor, None, JOURNAL_PAGE).await {
+                Ok(page) => page,
+                Err(error) => {
+                    tracing::warn!(%pool, lane = self.lane.name(), %error, "the journal cannot be read yet");
+                    pause(stop).await?;
+                    continue;
+                }
+            };
+            let is_last = page.len() < JOURNAL_PAGE as usize;
+            let mut outgoing = Vec::new();
+            for record in page {
+                match serde_json::from_str::<Event>(&record.body) {
+                    Ok(event) => outgoing.extend(self.lane.message(&self.deps.prefix, &pool, &event)),
+                    Err(error) => {
+                        tracing::error!(%pool, seq = record.seq, %error, "an event of the journal cannot be read and is passed over")
+                    }
+                }
+                self.cursor = record.seq;
+            }
+            self.publish(outgoing, stop).await?;
+            if is_last {
+                self.cursor = self.cursor.max(until);
+            }
+            self.save(false).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes until the broker has it. What no queue takes is an order for an account without an adapter: the pool's own
+    /// timer tries it again.
+    async fn publish(&mut self, outgoing: Vec<Outgoing>, stop: &CancellationToken) -> Result<(), Over> {
+        if fault::is_broken("cursor_before_confirm") {
+            self.save(true).await?;
+        }
+        let mut rest = outgoing;
+        while !rest.is_empty() {
+            let part: Vec<Outgoing> = rest.drain(..rest.len().min(PUBLISH_MAX)).collect();
+            loop {
+                fault::point("before_publish");
+                match self.deps.publisher.publish(part.clone()).await {
+                    Ok(()) => break,
+                    Err(PublishError::Unroutable(ids)) => {
+                        tracing::warn!(
+                            lane = self.lane.name(),
+                            ids = ids.len(),
+                            "no queue takes some messages; is their account's adapter declared?"
+                        );
+                        break;
+                    }
+                    Err(PublishError::Invalid(reason)) => {
+                        tracing::error!(lane = self.lane.name(), reason, "messages cannot be published and are passed over");
+                        break;
+                    }
+                    Err(error) => {
+                        tracing::warn!(lane = self.lane.name(), %error, "not published yet; trying again");
+                        pause(stop).await?;
+                    }
+                }
+            }
+            fault::point("after_publish");
+        }
+        Ok(())
+    }
+
+    /// Moves the stored cursor on: now and then, or at once.
+    async fn save(&mut self, at_once: bool) -> Result<(), Over> {
+        if self.cursor <= self.saved || (!at_once && self.saved_at.elapsed() < CURSOR_PAUSE) {
+            return Ok(());
+        }
+        let pool = &self.leadership.pool;
+        self.saved_at = Instant::now();
+        match self.deps.store.advance_cursor(pool, self.lane.name(), self.leadership.epoch, self.cursor).await {
+            Ok(true) => self.saved = self.cursor,
+            Ok(false) => return Err(Over),
+            Err(error) => tracing::warn!(%pool, lane = self.lane.name(), %error, "the relay's cursor is not moved yet"),
+        }
+        let last = self.deps.store.last_seq(pool).await.unwrap_or(self.cursor);
+        self.deps.metrics.relay_lag(pool, self.lane.name(), (last - self.saved).max(0));
+        Ok(())
+    }
+}
+
+async fn pause(stop: &CancellationToken) -> Result<(), Over> {
+    tokio::select! {
+        () = stop.cancelled() => Err(Over),
+        () = tokio::time::sleep(Duration::from_millis(250)) => Ok(()),
+    }
+}
+
+// ── desks in other processes ──────────────────────────────────────────────────────────────────────────────────────────
+
+/// A commit as it goes to desks in other processes. A gap in the numbers means: read the journal.
+#[derive(Debug, Serialize, Deserialize)]
+struct WireBatch<'a> {
+    pool: PoolId,
+    first_seq: i64,
+    last_seq: i64,
+    #[serde(borrow)]
+    events: Vec<&'a RawValue>,
+}
+
+/// Publishes each commit as one message. Nothing is kept for a desk that is away.
+async fn feed_desks(publisher: Arc<dyn Publisher>, mut batches: mpsc::Receiver<Arc<FeedBatch>>, stop: CancellationToken) {
+    loop {
+        let batch = tokio::select! {
+            () = stop.cancelled() => return,
+            batch = batches.recv() => match batch {
+                Some(batch) => batch,
+                None => return,
+            },
+        };
+        let mut ready = vec![batch];
+        while let (true, Ok(batch)) = (ready.len() < 64, batches.try_recv()) {
+            ready.push(batch);
+        }
+        let messages: Vec<Outgoing> = ready.iter().filter_map(|batch| encode_feed(batch)).collect();
+        if let Err(error) = publisher.publish(messages).await {
+            tracing::warn!(%error, "desks are not fed; they will read the journal");
+        }
+    }
+}
+
+fn encode_feed(batch: &FeedBatch) -> Option<Outgoing> {
+    let events: Vec<&RawValue> = batch.events.iter().filter_map(|event| serde_json::from_str(&event.json).ok()).collect();
+    let wire = WireBatch { pool: batch.pool.clone(), first_seq: batch.first_seq, last_seq: batch.last_seq, events };
+    let body = serde_json::to_vec(&wire).ok()?;
+    Some(Outgoing::new(Destination::Feed { pool: batch.pool.clone() }, format!("{}/{}", batch.pool, batch.last_seq), body))
+}
+
+/// Reads a commit that came over the broker.
+pub fn decode_feed(body: &[u8]) -> Option<FeedBatch> {
+    let wire: WireBatch<'_> = serde_json::from_slice(body).ok()?;
+    let events = wire.events.iter().map(|raw| {
+        let event: Event = serde_json::from_str(raw.get()).ok()?;
+        Some(FeedEvent { event: Arc::new(event), json: raw.get().into() })
+    });
+    Some(FeedBatch { events: events.collect::<Option<Vec<_>>>()?, pool: wire.pool, first_seq: wire.first_seq, last_seq: wire.last_seq })
+}

@@ -1,0 +1,204 @@
+//! Precedence, refusals with their place, secrets that stay secret.
+
+use std::io::Write;
+use std::time::Duration;
+
+use super::*;
+
+fn sources(file: Option<&str>, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> (Option<tempfile::NamedTempFile>, Sources) {
+    let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Vec<_>>();
+    let file = file.map(|text| {
+        let mut file = tempfile::NamedTempFile::new().expect("a file");
+        file.write_all(text.as_bytes()).expect("written");
+        file
+    });
+    let path = file.as_ref().map(|file| file.path().to_path_buf());
+    (file, Sources { file: path, environment: owned(environment).into_iter().collect(), overrides: owned(overrides) })
+}
+
+fn load(file: Option<&str>, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Settings, Vec<SettingsProblem>> {
+    let (_keep, sources) = sources(file, environment, overrides);
+    Settings::load(&sources)
+}
+
+/// The problems as `origin: key: message`, the file's name as FILE.
+fn refused(file: Option<&str>, environment: &[(&str, &str)], overrides: &[(&str, &str)], expected: &[&str]) {
+    let (keep, sources) = sources(file, environment, overrides);
+    let name = keep.as_ref().map(|file| file.path().display().to_string()).unwrap_or_else(|| "no file".into());
+    let problems = Settings::load(&sources).expect_err("refused");
+    let said: Vec<String> = problems.iter().map(|problem| problem.to_string().replace(&name, "FILE")).collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn the_defaults_stand_alone() {
+    let settings = load(None, &[], &[]).expect("defaults");
+    assert!(settings.roles.is_all());
+    assert_eq!(settings.broker.kind, broker::BrokerKind::Embedded);
+    assert_eq!(settings.store.kind, store::StoreKind::Sqlite);
+    assert_eq!(settings.router.lease_ttl, Duration::from_secs(5));
+    assert_eq!((settings.router.batch_max, settings.router.prefetch), (512, 1024));
+    assert!(settings.desk.listen.ip().is_loopback() && settings.email.smtp.listen.expect("a listener").ip().is_loopback());
+    assert_eq!(settings.channel_api.listen, None);
+}
+
+#[test]
+fn what_is_printed_can_be_read_again() {
+    let settings = load(None, &[], &[]).expect("defaults");
+    let printed = settings.to_toml();
+    let again = load(Some(&printed), &[], &[]).expect("what we print");
+    assert_eq!(again.to_toml(), printed);
+}
+
+#[test]
+fn later_sources_win() {
+    let file = "[desk]\nlisten = \"127.0.0.1:1\"\nsession_idle = \"1h\"\n[router]\nprefetch = 600\n";
+    let environment = [("SPORTELLO__DESK__LISTEN", "127.0.0.1:2"), ("SPORTELLO__ROUTER__PREFETCH", "700"), ("PATH", "/bin")];
+    let settings = load(Some(file), &environment, &[("desk.listen", "127.0.0.1:0")]).expect("good");
+    assert_eq!(settings.desk.listen.port(), 0);
+    assert_eq!(settings.router.prefetch, 700);
+    assert_eq!(settings.desk.session_idle, Duration::from_secs(3_600));
+    assert_eq!(settings.desk.session_max, Duration::from_secs(12 * 3_600));
+}
+
+#[test]
+fn the_environment_can_write_lists_and_nothing() {
+    let environment = [
+        ("SPORTELLO__ROLES", "router, desk"),
+        ("SPORTELLO__DESK__TRUSTED_PROXIES", "10.0.0.1,::1"),
+        ("SPORTELLO__METRICS__LISTEN", ""),
+        ("SPORTELLO__BROKER__KIND", "amqp"),
+        ("SPORTELLO__BROKER__URL", "amqp://guest:012345@localhost"),
+        ("SPORTELLO__STORE__KIND", "postgres"),
+        ("SPORTELLO__STORE__URL", "postgres://localhost/sportello"),
+    ];
+    let settings = load(None, &environment, &[]).expect("good");
+    assert!(settings.roles.has(ProcessRole::Router) && !settings.roles.has(ProcessRole::Email));
+    assert_eq!(settings.roles.to_string(), "router,desk");
+    assert_eq!(settings.desk.trusted_proxies.len(), 2);
+    assert_eq!(settings.metrics.listen, None);
+    assert_eq!(settings.broker.url.expose(), "amqp://guest:012345@localhost");
+}
+
+#[test]
+fn every_problem_at_once_with_its_place() {
+    let file = "[desk]\nlisten = \"localhost\"\nsessoin_idle = \"1h\"\n\n[borker]\nkind = \"amqp\"\n[store]\nconnections_max = \"many\"\nkind = \"mysql\"\n";
+    refused(
+        Some(file),
+        &[("SPORTELLO__LOG__FORMAT", "yaml"), ("SPORTELLO__ROUTER__LEASE_TTL", "5")],
+        &[("metrics.watchdog", "1s"), ("data.dir", "/tmp")],
+        &[
+            "FILE, line 5: borker: there is no section `borker`: did you mean `broker`?",
+            "--set data.dir: data.dir: unknown field `dir`, expected `folder`",
+            "FILE, line 2: desk.listen: write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080",
+            "FILE, line 3: desk.sessoin_idle: unknown field `sessoin_idle`, expected one of `listen`, `public_url`, `trusted_proxies`, `session_idle`, `session_max`, `sockets_max`, `socket_queue_len_max`",
+            "the environment (SPORTELLO__LOG__FORMAT): log.format: `yaml` is not one of the choices: config/default.toml names them",
+            "--set metrics.watchdog: metrics.watchdog: write a duration from 5s to 10m",
+            "the environment (SPORTELLO__ROUTER__LEASE_TTL): router.lease_ttl: `5` is not a duration: write whole numbers with a unit, such as 30s, 20m, 2h or 1d 12h",
+            "FILE, line 8: store.connections_max: this must be an integer",
+            "FILE, line 9: store.kind: `mysql` is not one of the choices: config/default.toml names them",
+        ],
+    );
+    refused(
+        Some("[desk]\nlisten = \n"),
+        &[],
+        &[],
+        &["FILE, line 2: this is not TOML: string values must be quoted, expected literal string"],
+    );
+}
+
+#[test]
+fn combinations() {
+    refused(
+        None,
+        &[("SPORTELLO__ROLES", "desk")],
+        &[],
+        &[
+            "the environment (SPORTELLO__ROLES): roles: SQLite serves one process: leave roles at \"all\", or set store.kind = \"postgres\"",
+            "the environment (SPORTELLO__ROLES): roles: the embedded broker works inside one process: leave roles at \"all\", or set broker.kind = \"amqp\"",
+        ],
+    );
+    refused(None, &[], &[("broker.kind", "amqp")], &["the default: broker.url: broker.kind is amqp: give the server's url, or url_file"]);
+    refused(
+        Some("[store]\nurl = \"postgres://x\"\n"),
+        &[],
+        &[],
+        &["FILE, line 2: store.url: SQLite lies in the data folder and has no url: set store.kind = \"postgres\", or take the url out"],
+    );
+    refused(
+        None,
+        &[],
+        &[("email.relay.kind", "smtp"), ("email.relay.host", "smtp.comune.example")],
+        &["the default: installation.message_domain: mail leaves this machine, so its Message-IDs need a domain of yours: set one"],
+    );
+    let mailbox = "[email.mailbox.urp-mail]\nhost = \"imap.comune.example\"\nuser = \"urp\"\npassword = \"x\"\ntls = \"none\"\n";
+    refused(
+        Some(mailbox),
+        &[],
+        &[],
+        &["FILE, line 5: email.mailbox.urp-mail.tls: the password would go over the net unprotected: write starttls or implicit"],
+    );
+    refused(
+        Some("[email.mailbox.urp-mail]\nport = 143\nhots = \"a\"\n"),
+        &[],
+        &[],
+        &[
+            "FILE, line 3: email.mailbox.urp-mail.hots: unknown field `hots`, expected one of `host`, `port`, `tls`, `user`, `password`, `password_file`, `folder`, `start`, `poll`",
+        ],
+    );
+}
+
+#[test]
+fn a_mailbox_has_what_it_needs() {
+    let file = "[email.mailbox.urp-mail]\nhost = \"imap.comune.example\"\nuser = \"urp\"\npassword = \"012345\"\n";
+    let settings = load(Some(file), &[], &[]).expect("good");
+    let mailbox = settings.email.mailbox.values().next().expect("one");
+    assert_eq!((mailbox.port, mailbox.folder.as_str(), mailbox.password.expose()), (993, "INBOX", "012345"));
+    assert_eq!(settings.email.sender_of(settings.email.mailbox.keys().next().expect("one")).kind, email::RelayKind::Maildir);
+}
+
+#[test]
+fn secrets_come_from_files_and_are_never_shown() {
+    let mut secret = tempfile::NamedTempFile::new().expect("a file");
+    secret.write_all(b"postgres://u:hunter2@db/sportello\n").expect("written");
+    let path = secret.path().display().to_string();
+    let settings = load(None, &[("SPORTELLO__STORE__KIND", "postgres"), ("SPORTELLO__STORE__URL_FILE", &path)], &[]).expect("good");
+    assert_eq!(settings.store.url.expose(), "postgres://u:hunter2@db/sportello");
+    for shown in [settings.to_toml(), format!("{settings:?}")] {
+        assert!(!shown.contains("hunter2") && shown.contains("<redacted>"), "{shown}");
+    }
+    let both =
+        load(None, &[("SPORTELLO__STORE__URL_FILE", &path), ("SPORTELLO__STORE__URL", "postgres://u:hunter2@db")], &[]).expect_err("both");
+    assert!(both.iter().any(|problem| problem.message == "`url` is given as well: keep one of the two"), "{both:?}");
+    assert!(both.iter().all(|problem| !problem.to_string().contains("hunter2")));
+    refused(
+        None,
+        &[("SPORTELLO__BROKER__URL_FILE", "/nonexistent/secret")],
+        &[("broker.kind", "amqp")],
+        &[
+            "the environment (SPORTELLO__BROKER__URL_FILE): broker.url_file: the secret in /nonexistent/secret cannot be read: No such file or directory (os error 2)",
+        ],
+    );
+}
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    let problems = load(Some("[broker]\npasword = \"hunter2\"\nheartbeat = [\"hunter2\"]\n"), &[], &[]).expect_err("refused");
+    assert_eq!(problems.len(), 2);
+    assert!(problems.iter().all(|problem| !problem.to_string().contains("hunter2")), "{problems:?}");
+}
+
+#[test]
+fn every_key_of_the_defaults_is_explained() {
+    let lines: Vec<&str> = DEFAULTS.lines().collect();
+    for (index, line) in lines.iter().enumerate() {
+        assert!(line.len() <= 130, "line {} is too long to read in a terminal", index + 1);
+        if line.is_empty() || line.starts_with(['#', '[']) {
+            continue;
+        }
+        let above = lines[..index].iter().rev().find(|above| above.is_empty() || above.starts_with(['#', '[']));
+        // A few keys of a mail server say what they are.
+        let plain = ["host", "port", "user", "password", "timeout"].iter().any(|key| line.starts_with(key));
+        assert!(plain || above.is_some_and(|above| above.starts_with('#')), "nothing explains `{line}`");
+    }
+}

@@ -1,0 +1,111 @@
+//! What intake asks for: one query for a batch of inbound events, one more when some of them answer messages of ours.
+
+use std::collections::HashMap;
+
+use crate::model::id::{ConversationId, PoolId};
+use crate::port::store::{FactQuery, FactRow, StoreError};
+
+use super::engine::{Engine, Scope, read};
+use super::value::{Row, Value, arguments};
+
+/// `$1`: `[[query, rank, administration, message], …]`.
+const REFERENCES: &str = "select cast(r.value ->> 0 as bigint), cast(r.value ->> 1 as bigint), m.conversation \
+     from json_each($1) r join message m on m.administration = r.value ->> 2 and m.id = r.value ->> 3";
+
+/// `$2`: `[[query, administration, input, address, channel, conversation, thread], …]`.
+const FACTS: &str = "\
+with asked as materialized (
+    select cast(value ->> 0 as bigint) as n, value ->> 1 as administration, value ->> 2 as input, value ->> 3 as address,
+           value ->> 4 as channel, value ->> 5 as conversation, value ->> 6 as thread
+    from json_each($2)
+), found as materialized (
+    select asked.n, asked.administration, asked.conversation,
+        exists (select 1 from input i where i.source = asked.input and i.pool = $1)
+            or exists (select 1 from tombstone t where t.administration = asked.administration and t.source = asked.input) as duplicate,
+        (select c.id from contact c where c.administration = asked.administration and c.conversation = asked.conversation
+            order by c.opened_at desc, c.id desc limit 1) as newest,
+        (select c.id from contact c where c.administration = asked.administration and c.address = asked.address
+            and c.channel = asked.channel order by c.opened_at desc limit 1) as recent,
+        (select case when count(distinct a.citizen) = 1 then min(a.citizen) end from citizen_address a
+            where a.administration = asked.administration and a.key = asked.address) as citizen,
+        (select i.contact from input i where i.source = asked.thread and i.pool = $1) as thread_contact
+    from asked
+)
+select found.n, found.duplicate, newest.record, recent.record, found.citizen,
+    (select c.helper from contact c where c.administration = found.administration and c.citizen = found.citizen
+        and c.state = 'closed' order by c.finished_at desc limit 1),
+    found.thread_contact
+from found
+left join contact newest on newest.administration = found.administration and newest.id = found.newest
+left join contact recent on recent.administration = found.administration and recent.id = found.recent";
+
+pub async fn facts<E: Engine>(engine: &E, pool: &PoolId, queries: &[FactQuery]) -> Result<Vec<FactRow>, StoreError> {
+    if queries.is_empty() {
+        return Ok(Vec::new());
+    }
+    let scope = Scope::of(queries.iter().map(|query| &query.administration));
+    let conversations = references(engine, scope.clone(), queries).await?;
+    let asked: Vec<serde_json::Value> = queries
+        .iter()
+        .enumerate()
+        .map(|(n, query)| {
+            serde_json::json!([
+                n,
+                query.administration.as_str(),
+                query.input,
+                query.address,
+                query.channel.as_str(),
+                conversations.get(&n).map(|(_, conversation)| conversation),
+                query.thread,
+            ])
+        })
+        .collect();
+    let asked = serde_json::Value::Array(asked).to_string();
+    let mut facts = vec![FactRow::default(); queries.len()];
+    for row in read(engine, scope, FACTS, arguments![pool, asked]).await? {
+        if let Some(fact) = facts.get_mut(row.small(0)? as usize) {
+            *fact = read_fact(&row)?;
+        }
+    }
+    Ok(facts)
+}
+
+/// The conversation of the newest message of ours that each query names, with its rank.
+async fn references<E: Engine>(
+    engine: &E,
+    scope: Scope,
+    queries: &[FactQuery],
+) -> Result<HashMap<usize, (i64, ConversationId)>, StoreError> {
+    let mut newest: HashMap<usize, (i64, ConversationId)> = HashMap::new();
+    let asked: Vec<serde_json::Value> = queries
+        .iter()
+        .enumerate()
+        .flat_map(|(n, query)| {
+            let named = query.references.iter().enumerate();
+            named.map(move |(rank, message)| serde_json::json!([n, rank, query.administration.as_str(), message]))
+        })
+        .collect();
+    if asked.is_empty() {
+        return Ok(newest);
+    }
+    let asked = Value::from(serde_json::Value::Array(asked).to_string());
+    for row in read(engine, scope, REFERENCES, vec![asked]).await? {
+        let (n, rank, conversation) = (row.small(0)? as usize, row.int(1)?, row.parse(2)?);
+        let entry = newest.entry(n).or_insert((rank, conversation));
+        if entry.0 < rank {
+            *entry = (rank, conversation);
+        }
+    }
+    Ok(newest)
+}
+
+fn read_fact(row: &Row) -> Result<FactRow, StoreError> {
+    Ok(FactRow {
+        duplicate: row.flag(1)?,
+        reference: row.json_option(2)?,
+        recent: row.json_option(3)?,
+        citizen: row.parse_option(4)?,
+        last_helper: row.parse_option(5)?,
+        thread_contact: row.parse_option(6)?,
+    })
+}

@@ -1,0 +1,125 @@
+//! What belongs to the installation as a whole: its secret, its plans, its nodes, how far its mailboxes were read, and which
+//! delivery attempts were begun.
+
+use std::time::Duration;
+
+use crate::model::id::{AccountId, AdministrationId, MessageId};
+use crate::port::store::{AttemptStart, StoreError, Watermark};
+
+use super::engine::{Engine, Scope, read, write};
+use super::row::{message_columns, read_message};
+use super::value::{arguments, clean};
+
+const PUT_SECRET: &str = "insert into installation (id, secret) values (1, $1) on conflict (id) do nothing";
+const SECRET: &str = "select secret from installation where id = 1";
+const PLAN: &str = "select version, toml from plan order by version desc limit 1";
+const PLAN_VERSION: &str = "select toml from plan where version = $1";
+const PUT_PLAN: &str = "insert into plan (version, toml, stored_at) \
+     select coalesce((select max(version) from plan), 0) + 1, $1, us from clock where true on conflict (version) do nothing returning version";
+const NODE_SEEN: &str = "insert into node (node, seen_at) select $1, us from clock where true \
+     on conflict (node) do update set seen_at = excluded.seen_at";
+const NODES_LOST: &str = "select node from node where seen_at <= (select us from clock) - $1 order by node";
+const FORGET_NODE: &str = "delete from node where node = $1";
+const WATERMARK: &str = "select uid_validity, uid from watermark where account = $1";
+const PUT_WATERMARK: &str = "insert into watermark (account, uid_validity, uid) values ($1, $2, $3) \
+     on conflict (account) do update set uid_validity = excluded.uid_validity, uid = excluded.uid";
+/// Only the attempt that the router ordered last, and only while it waits for that one's end.
+const BEGIN_ATTEMPT: &str = "insert into attempt (administration, message, attempt, begun_at) \
+     select m.administration, m.id, $3, c.us from message m cross join clock c where m.administration = $1 and m.id = $2 \
+     and m.delivery = 'attempting' and m.attempts = $3 on conflict (administration, message, attempt) do nothing returning attempt";
+const ORDERED: &str = concat!(
+    "select ",
+    message_columns!(),
+    " from message m where m.administration = $1 and m.id = $2 and m.delivery = 'attempting' and m.attempts = $3"
+);
+
+/// How often the next version of a plan is tried when somebody else stores one at the same moment.
+const PLAN_TRIES: u32 = 10;
+
+pub async fn secret<E: Engine>(engine: &E) -> Result<[u8; 32], StoreError> {
+    let fresh: [u8; 32] = rand::random();
+    let fresh: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
+    let steps = vec![(PUT_SECRET, arguments![fresh]), (SECRET, arguments![])];
+    let answers = engine.write(Scope::Installation, steps).await?;
+    let kept = answers.get(1).and_then(|rows| rows.first()).map(|row| row.text(0)).transpose()?;
+    kept.as_deref()
+        .and_then(from_hex)
+        .ok_or_else(|| StoreError::Unreadable("the installation's secret is not 64 hexadecimal digits".into()))
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text.chars().map(|digit| digit.to_digit(16).and_then(|digit| u8::try_from(digit).ok())).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    bytes.try_into().ok()
+}
+
+pub async fn plan<E: Engine>(engine: &E) -> Result<Option<(i64, String)>, StoreError> {
+    let rows = read(engine, Scope::Installation, PLAN, arguments![]).await?;
+    rows.first().map(|row| Ok((row.int(0)?, row.text(1)?))).transpose()
+}
+
+pub async fn plan_version<E: Engine>(engine: &E, version: i64) -> Result<Option<String>, StoreError> {
+    let rows = read(engine, Scope::Installation, PLAN_VERSION, arguments![version]).await?;
+    rows.first().map(|row| row.text(0)).transpose()
+}
+
+pub async fn put_plan<E: Engine>(engine: &E, toml: &str) -> Result<i64, StoreError> {
+    for _ in 0..PLAN_TRIES {
+        if let Some(row) = write(engine, PUT_PLAN, arguments![toml]).await?.first() {
+            return row.int(0);
+        }
+    }
+    Err(StoreError::Unavailable("others store plans all the time; try again".into()))
+}
+
+pub async fn node_seen<E: Engine>(engine: &E, node: &str) -> Result<(), StoreError> {
+    write(engine, NODE_SEEN, arguments![node]).await.map(drop)
+}
+
+pub async fn nodes_lost<E: Engine>(engine: &E, late: Duration) -> Result<Vec<String>, StoreError> {
+    let rows = read(engine, Scope::Installation, NODES_LOST, arguments![late]).await?;
+    rows.iter().map(|row| row.text(0)).collect()
+}
+
+pub async fn forget_node<E: Engine>(engine: &E, node: &str) -> Result<(), StoreError> {
+    write(engine, FORGET_NODE, arguments![node]).await.map(drop)
+}
+
+pub async fn watermark<E: Engine>(engine: &E, account: &AccountId) -> Result<Option<Watermark>, StoreError> {
+    let rows = read(engine, Scope::Installation, WATERMARK, arguments![account]).await?;
+    rows.first().map(|row| Ok(Watermark { uid_validity: row.small(0)?, uid: row.small(1)? })).transpose()
+}
+
+pub async fn put_watermark<E: Engine>(engine: &E, account: &AccountId, watermark: Watermark) -> Result<(), StoreError> {
+    write(engine, PUT_WATERMARK, arguments![account, watermark.uid_validity, watermark.uid]).await.map(drop)
+}
+
+pub async fn begin_attempt<E: Engine>(
+    engine: &E,
+    administration: &AdministrationId,
+    message: MessageId,
+    attempt: u32,
+) -> Result<AttemptStart, StoreError> {
+    let steps = [BEGIN_ATTEMPT, ORDERED].map(|sql| (sql, arguments![administration, &message, attempt])).to_vec();
+    let answers = engine.write(Scope::of([administration]), steps).await?;
+    let begun = answers.first().is_some_and(|rows| !rows.is_empty());
+    match answers.get(1).and_then(|rows| rows.first()) {
+        Some(row) if begun => Ok(AttemptStart::Begun(Box::new(read_message(row)?))),
+        Some(_) => Ok(AttemptStart::BegunBefore),
+        None => Ok(AttemptStart::Void),
+    }
+}
+
+/// A named lease is free when nobody has it, its time is past, or it is the holder's already.
+const HOLD: &str = "insert into named_lease (name, holder, expires_at) select $1, $2, us + $3 from clock where true \
+     on conflict (name) do update set holder = excluded.holder, expires_at = excluded.expires_at \
+     where named_lease.holder = excluded.holder or named_lease.expires_at <= (select us from clock) returning name";
+const LET_GO: &str = "delete from named_lease where name = $1 and holder = $2";
+
+pub async fn hold<E: Engine>(engine: &E, name: &str, holder: &str, ttl: Duration) -> Result<bool, StoreError> {
+    Ok(!write(engine, HOLD, arguments![clean(name), clean(holder), ttl]).await?.is_empty())
+}
+
+pub async fn let_go<E: Engine>(engine: &E, name: &str, holder: &str) -> Result<(), StoreError> {
+    write(engine, LET_GO, arguments![clean(name), clean(holder)]).await.map(drop)
+}

@@ -1,0 +1,63 @@
+//! The two logs, inputs and events, and how far the relays have read them.
+
+use crate::model::id::{OperatorId, PoolId};
+use crate::port::store::{EventRecord, InputRecord, StoreError};
+
+use super::engine::{Engine, Scope, read, write};
+use super::row::{read_event, read_input};
+use super::value::{arguments, list};
+
+const EVENTS: &str = "select seq, input_seq, at, name, administration, contact, operator, body from event \
+     where pool = $1 and seq > $2 order by seq limit $3";
+const EVENTS_OF: &str = "select seq, input_seq, at, name, administration, contact, operator, body from event \
+     where pool = $1 and operator = $4 and seq > $2 order by seq limit $3";
+const INPUTS: &str = "select seq, at, kind, source, contact, administration, outcome, body from input \
+     where pool = $1 and seq > $2 order by seq limit $3";
+const KNOWN: &str = "select i.source from json_each($2) s join input i on i.source = s.value ->> 0 and i.pool = $1";
+const LAST_SEQ: &str = "select last_seq from progress where pool = $1";
+const CURSOR: &str = "select seq from relay_cursor where pool = $1 and name = $2";
+/// The same position again is no error: the first answer may have been lost.
+const ADVANCE: &str = "insert into relay_cursor (pool, name, seq) select e.pool, $2, $4 from epoch e where e.pool = $1 and e.epoch = $3 \
+     on conflict (pool, name) do update set seq = excluded.seq where relay_cursor.seq <= excluded.seq returning seq";
+
+pub async fn events_after<E: Engine>(
+    engine: &E,
+    pool: &PoolId,
+    after: i64,
+    operator: Option<OperatorId>,
+    limit: u32,
+) -> Result<Vec<EventRecord>, StoreError> {
+    let rows = match operator {
+        None => read(engine, Scope::Installation, EVENTS, arguments![pool, after, limit]).await?,
+        Some(operator) => read(engine, Scope::Installation, EVENTS_OF, arguments![pool, after, limit, &operator]).await?,
+    };
+    rows.iter().map(read_event).collect()
+}
+
+pub async fn inputs_after<E: Engine>(engine: &E, pool: &PoolId, after: i64, limit: u32) -> Result<Vec<InputRecord>, StoreError> {
+    let rows = read(engine, Scope::Installation, INPUTS, arguments![pool, after, limit]).await?;
+    rows.iter().map(read_input).collect()
+}
+
+pub async fn known_sources<E: Engine>(engine: &E, pool: &PoolId, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = read(engine, Scope::Installation, KNOWN, arguments![pool].into_iter().chain([list(sources)]).collect()).await?;
+    let known = rows.iter().map(|row| row.text(0)).collect::<Result<std::collections::HashSet<_>, _>>()?;
+    Ok(sources.iter().map(|source| known.contains(source)).collect())
+}
+
+pub async fn last_seq<E: Engine>(engine: &E, pool: &PoolId) -> Result<i64, StoreError> {
+    let rows = read(engine, Scope::Installation, LAST_SEQ, arguments![pool]).await?;
+    rows.first().map_or(Ok(0), |row| row.int(0))
+}
+
+pub async fn cursor<E: Engine>(engine: &E, pool: &PoolId, name: &str) -> Result<i64, StoreError> {
+    let rows = read(engine, Scope::Installation, CURSOR, arguments![pool, name]).await?;
+    rows.first().map_or(Ok(0), |row| row.int(0))
+}
+
+pub async fn advance_cursor<E: Engine>(engine: &E, pool: &PoolId, name: &str, epoch: i64, seq: i64) -> Result<bool, StoreError> {
+    Ok(!write(engine, ADVANCE, arguments![pool, name, epoch, seq]).await?.is_empty())
+}

@@ -1,0 +1,52 @@
+//! What could not be processed: kept once, listed, settled by command.
+
+use crate::port::store::{Page, Quarantined, StoreError};
+
+use super::engine::{Engine, Scope, Step, read, write};
+use super::row::read_quarantined;
+use super::value::{arguments, clean};
+
+/// Kept once; what was retried and failed again is held again, with its newest reason.
+const PUT: &str = "insert into quarantine (pool, administration, source, key, message_id, reason, body, at, state) \
+     values ($1, $2, $3, $4, $5, $6, $7, $8, 'held') on conflict (source, message_id) do update set state = 'held', \
+     reason = excluded.reason, body = excluded.body, at = excluded.at where quarantine.state = 'retried'";
+const ITEM: &str = "select id, pool, administration, source, key, message_id, reason, body, at, state from quarantine where id = $1";
+const PAGE: &str = "select id, pool, administration, source, key, message_id, reason, substr(body, 1, 0), at, state from quarantine \
+     where state = 'held' order by at desc, id desc limit $1 offset $2";
+const SETTLE: &str = "update quarantine set state = $2, body = case when $2 = 'discarded' then substr(body, 1, 0) else body end \
+     where id = $1 and state = 'held' returning id";
+const COUNTS: &str = "select source, count(*) from quarantine where state = 'held' group by source order by source";
+
+/// The statement that keeps an item.
+pub fn step(item: &Quarantined) -> Step {
+    let pool = item.pool.as_ref();
+    let administration = item.administration.as_ref();
+    let (key, message_id, reason) = (clean(&item.key), clean(&item.message_id), clean(&item.reason));
+    (PUT, arguments![pool, administration, item.source.as_str(), key, message_id, reason, item.body.as_slice(), item.at])
+}
+
+pub async fn put<E: Engine>(engine: &E, item: &Quarantined) -> Result<(), StoreError> {
+    let (sql, arguments) = step(item);
+    write(engine, sql, arguments).await.map(drop)
+}
+
+pub async fn page<E: Engine>(engine: &E, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+    let rows = read(engine, Scope::Installation, PAGE, arguments![page.limit, page.offset]).await?;
+    rows.iter().map(read_quarantined).collect()
+}
+
+pub async fn item<E: Engine>(engine: &E, id: i64) -> Result<Option<Quarantined>, StoreError> {
+    read(engine, Scope::Installation, ITEM, arguments![id]).await?.first().map(read_quarantined).transpose()
+}
+
+pub async fn settle<E: Engine>(engine: &E, id: i64, state: &str) -> Result<bool, StoreError> {
+    if !["retried", "discarded"].contains(&state) {
+        return Err(StoreError::Refused(format!("an item is `retried` or `discarded`, not `{state}`")));
+    }
+    Ok(!write(engine, SETTLE, arguments![id, state]).await?.is_empty())
+}
+
+pub async fn counts<E: Engine>(engine: &E) -> Result<Vec<(String, i64)>, StoreError> {
+    let rows = read(engine, Scope::Installation, COUNTS, arguments![]).await?;
+    rows.iter().map(|row| Ok((row.text(0)?, row.int(1)?))).collect()
+}

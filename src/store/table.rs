@@ -1,0 +1,360 @@
+//! The hot writes: many rows in one statement, UNNEST on PostgreSQL and `json_each` on SQLite, from one description of each
+//! table. Texts are made once, from the constants here.
+
+use std::sync::LazyLock;
+
+use super::engine::{Dialect, Step};
+use super::value::Value;
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Int,
+    Flag,
+}
+use Kind::{Flag, Int, Text};
+
+/// A column's value in one row.
+#[derive(Debug, Clone)]
+pub enum Cell {
+    /// A text.
+    Text(String),
+    /// A number, a time, yes (1) or no (0).
+    Int(i64),
+    /// Nothing.
+    Null,
+}
+
+impl From<Option<String>> for Cell {
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+}
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+impl From<Option<i64>> for Cell {
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Self::Null, Self::Int)
+    }
+}
+
+/// The cells of a row, in the order of the table's columns.
+macro_rules! cells {
+    ($($value:expr),* $(,)?) => { vec![$($crate::store::table::Cell::from($value)),*] };
+}
+pub(crate) use cells;
+
+/// A statement for many rows, on both databases.
+pub struct Table {
+    columns: Vec<Kind>,
+    postgres: String,
+    sqlite: String,
+}
+
+impl Table {
+    /// `insert into {name} … {conflict}`.
+    fn insert(name: &str, columns: &[(&str, Kind)], conflict: &str) -> Self {
+        let names: Vec<&str> = columns.iter().map(|(column, _)| *column).collect();
+        let names = names.join(", ");
+        let text = |dialect| {
+            let values: Vec<String> = columns.iter().map(|(column, kind)| selected(dialect, column, *kind)).collect();
+            format!("insert into {name} ({names}) select {} from {} where true {conflict}", values.join(", "), source(dialect, columns))
+        };
+        Self { columns: kinds(columns), postgres: text(Dialect::Postgres), sqlite: text(Dialect::Sqlite) }
+    }
+
+    /// `update {name} as it set {set} from … as t where {condition}`.
+    fn update(name: &str, columns: &[(&str, Kind)], set: &str, condition: &str) -> Self {
+        let text = |dialect| format!("update {name} as it set {set} from {} where {condition}", source(dialect, columns));
+        Self { columns: kinds(columns), postgres: text(Dialect::Postgres), sqlite: text(Dialect::Sqlite) }
+    }
+
+    /// The statement for these rows.
+    pub fn step(&'static self, dialect: Dialect, rows: Vec<Vec<Cell>>) -> Step {
+        debug_assert!(rows.iter().all(|row| row.len() == self.columns.len()), "a cell for each column");
+        match dialect {
+            Dialect::Postgres => (self.postgres.as_str(), self.columnar(rows)),
+            Dialect::Sqlite => (self.sqlite.as_str(), vec![Value::from(as_json(rows))]),
+        }
+    }
+
+    fn columnar(&self, rows: Vec<Vec<Cell>>) -> Vec<Value> {
+        let mut columns: Vec<Value> = self
+            .columns
+            .iter()
+            .map(|kind| match kind {
+                Text => Value::Texts(Vec::with_capacity(rows.len())),
+                Int | Flag => Value::Ints(Vec::with_capacity(rows.len())),
+            })
+            .collect();
+        for row in rows {
+            for (column, cell) in columns.iter_mut().zip(row) {
+                match (column, cell) {
+                    (Value::Texts(texts), Cell::Text(text)) => texts.push(Some(text)),
+                    (Value::Texts(texts), _) => texts.push(None),
+                    (Value::Ints(ints), Cell::Int(int)) => ints.push(Some(int)),
+                    (Value::Ints(ints), _) => ints.push(None),
+                    _ => unreachable!("columns are texts or numbers"),
+                }
+            }
+        }
+        columns
+    }
+}
+
+fn as_json(rows: Vec<Vec<Cell>>) -> String {
+    let rows: Vec<serde_json::Value> = rows
+        .into_iter()
+        .map(|row| {
+            row.into_iter()
+                .map(|cell| match cell {
+                    Cell::Text(text) => serde_json::Value::String(text),
+                    Cell::Int(int) => int.into(),
+                    Cell::Null => serde_json::Value::Null,
+                })
+                .collect()
+        })
+        .collect();
+    serde_json::Value::Array(rows).to_string()
+}
+
+fn kinds(columns: &[(&str, Kind)]) -> Vec<Kind> {
+    columns.iter().map(|(_, kind)| *kind).collect()
+}
+
+fn selected(dialect: Dialect, column: &str, kind: Kind) -> String {
+    match (dialect, kind) {
+        (Dialect::Postgres, Flag) => format!("t.{column} <> 0"),
+        _ => format!("t.{column}"),
+    }
+}
+
+fn source(dialect: Dialect, columns: &[(&str, Kind)]) -> String {
+    match dialect {
+        Dialect::Postgres => {
+            let arrays: Vec<String> = columns
+                .iter()
+                .enumerate()
+                .map(|(index, (_, kind))| format!("${}::{}", index + 1, if *kind == Text { "text[]" } else { "bigint[]" }))
+                .collect();
+            let names: Vec<&str> = columns.iter().map(|(column, _)| *column).collect();
+            format!("unnest({}) as t({})", arrays.join(", "), names.join(", "))
+        }
+        Dialect::Sqlite => {
+            let values: Vec<String> =
+                columns.iter().enumerate().map(|(index, (column, _))| format!("value ->> {index} as {column}")).collect();
+            format!("(select {} from json_each($1)) as t", values.join(", "))
+        }
+    }
+}
+
+/// Final rows of contacts.
+pub static CONTACT: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "contact",
+        &[
+            ("administration", Text),
+            ("id", Text),
+            ("pool", Text),
+            ("office", Text),
+            ("queue", Text),
+            ("conversation", Text),
+            ("citizen", Text),
+            ("address", Text),
+            ("channel", Text),
+            ("mode", Text),
+            ("direction", Text),
+            ("state", Text),
+            ("operator", Text),
+            ("helper", Text),
+            ("tier", Int),
+            ("due", Int),
+            ("key_seq", Int),
+            ("filed_at", Int),
+            ("opened_at", Int),
+            ("queued_at", Int),
+            ("changed_at", Int),
+            ("finished_at", Int),
+            ("version", Int),
+            ("record", Text),
+        ],
+        "on conflict (administration, id) do update set office = excluded.office, queue = excluded.queue,
+         conversation = excluded.conversation, citizen = excluded.citizen, address = excluded.address, channel = excluded.channel,
+         mode = excluded.mode, state = excluded.state, operator = excluded.operator,
+         helper = excluded.helper, tier = excluded.tier, due = excluded.due, key_seq = excluded.key_seq,
+         queued_at = excluded.queued_at, changed_at = excluded.changed_at, finished_at = excluded.finished_at,
+         version = excluded.version, record = excluded.record",
+    )
+});
+
+/// Final rows of offers.
+pub static OFFER: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "offer",
+        &[
+            ("pool", Text),
+            ("contact", Text),
+            ("ordinal", Int),
+            ("operator", Text),
+            ("state", Text),
+            ("made_at", Int),
+            ("deadline", Int),
+            ("ended_at", Int),
+        ],
+        "on conflict (pool, contact, ordinal) do update set operator = excluded.operator, state = excluded.state,
+         made_at = excluded.made_at, deadline = excluded.deadline, ended_at = excluded.ended_at",
+    )
+});
+
+/// Final rows of operators.
+pub static OPERATOR: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "operator",
+        &[("pool", Text), ("id", Text), ("enabled", Flag), ("presence", Text), ("version", Int), ("record", Text)],
+        "on conflict (pool, id) do update set enabled = excluded.enabled, presence = excluded.presence,
+         version = excluded.version, record = excluded.record",
+    )
+});
+
+/// Final rows of queues' admission.
+pub static QUEUE: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "queue_state",
+        &[("pool", Text), ("queue", Text), ("closed", Flag), ("notice", Text)],
+        "on conflict (pool, queue) do update set closed = excluded.closed, notice = excluded.notice",
+    )
+});
+
+/// New conversations.
+pub static CONVERSATION: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert("conversation", &[("administration", Text), ("id", Text), ("citizen", Text), ("subject", Text), ("opened_at", Int)], "")
+});
+
+/// New messages.
+pub static MESSAGE: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "message",
+        &[
+            ("administration", Text),
+            ("id", Text),
+            ("pool", Text),
+            ("conversation", Text),
+            ("contact", Text),
+            ("direction", Text),
+            ("channel", Text),
+            ("account", Text),
+            ("author", Text),
+            ("at", Int),
+            ("place", Int),
+            ("filed_at", Int),
+            ("sender", Text),
+            ("recipients", Text),
+            ("subject", Text),
+            ("text", Text),
+            ("html", Text),
+            ("attachments", Text),
+            ("raw", Text),
+            ("automatic", Text),
+            ("provider_id", Text),
+            ("header_id", Text),
+            ("delivery", Text),
+            ("attempts", Int),
+            ("due", Int),
+            ("failure", Text),
+            ("origin", Text),
+        ],
+        "",
+    )
+});
+
+/// New notes.
+pub static NOTE: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "note",
+        &[("administration", Text), ("id", Text), ("conversation", Text), ("contact", Text), ("author", Text), ("at", Int), ("text", Text)],
+        "",
+    )
+});
+
+/// Deliveries that changed: they update their messages.
+pub static DELIVERY: LazyLock<Table> = LazyLock::new(|| {
+    Table::update(
+        "message",
+        &[("administration", Text), ("id", Text), ("delivery", Text), ("attempts", Int), ("due", Int), ("failure", Text), ("origin", Text)],
+        "delivery = t.delivery, attempts = t.attempts, due = t.due, failure = t.failure, origin = t.origin",
+        "it.administration = t.administration and it.id = t.id",
+    )
+});
+
+/// Citizens' addresses. What is known of who is behind one never becomes less by a later message that proves less.
+pub static CITIZEN: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "citizen_address",
+        &[
+            ("administration", Text),
+            ("key", Text),
+            ("citizen", Text),
+            ("channel", Text),
+            ("address", Text),
+            ("name", Text),
+            ("level", Text),
+            ("seen_at", Int),
+        ],
+        "on conflict (administration, key, citizen) do update set channel = excluded.channel, address = excluded.address,
+         name = coalesce(excluded.name, citizen_address.name), seen_at = excluded.seen_at,
+         level = case when citizen_address.level = 'spid' or (citizen_address.level = 'verified' and excluded.level = 'claimed')
+                 then citizen_address.level else excluded.level end",
+    )
+});
+
+/// The input log.
+pub static INPUT: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "input",
+        &[
+            ("pool", Text),
+            ("seq", Int),
+            ("at", Int),
+            ("kind", Text),
+            ("source", Text),
+            ("contact", Text),
+            ("administration", Text),
+            ("outcome", Text),
+            ("body", Text),
+        ],
+        "",
+    )
+});
+
+/// The event log.
+pub static EVENT: LazyLock<Table> = LazyLock::new(|| {
+    Table::insert(
+        "event",
+        &[
+            ("pool", Text),
+            ("seq", Int),
+            ("input_seq", Int),
+            ("at", Int),
+            ("name", Text),
+            ("administration", Text),
+            ("contact", Text),
+            ("operator", Text),
+            ("body", Text),
+        ],
+        "",
+    )
+});

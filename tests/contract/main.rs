@@ -1,0 +1,3 @@
+//! One suite for every backend of a port: what the port promises is checked here, on each of them.
+
+mod store;

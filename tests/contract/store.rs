@@ -1,0 +1,31 @@
+//! The contract of `port::store`: the same functions on SQLite and on PostgreSQL.
+
+mod account;
+mod commit;
+mod desk;
+mod fact;
+mod fixture;
+mod isolation;
+mod journal;
+mod lease;
+mod operation;
+mod place;
+
+/// Makes a test of each function on both databases.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::store::place::Place::sqlite().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::store::place::Place::postgres().await).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_both;

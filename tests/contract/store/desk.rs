@@ -1,0 +1,143 @@
+//! What the desk reads.
+
+use sportello::model::channel::IdentityLevel;
+use sportello::model::contact::{Contact, ContactState, OrderKey, StateName};
+use sportello::model::conversation::Note;
+use sportello::model::id::{AddressKey, CitizenId, ContactId, ConversationId, InputId, NoteId, OperatorId};
+use sportello::port::store::{ContactFilter, Page, QueueState};
+
+use super::fixture::*;
+use super::on_both;
+use super::place::Place;
+
+on_both!(lists_are_in_order, filters_narrow, a_conversation_is_whole, an_input_has_a_status, operators_and_queues, counts_of_waiting);
+
+const ALL: Page = Page { limit: 500, offset: 0 };
+
+async fn listed(place: &Place, filter: ContactFilter, page: Page) -> Vec<u128> {
+    let contacts = place.store.contacts(&[asl(), comune()], &filter, page).await.expect("lists");
+    contacts.iter().map(|summary| summary.contact.id.0).collect()
+}
+
+async fn lists_are_in_order(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let place_of = |n: u128, tier: u8, due: i64, seq: i64| Contact { key: OrderKey { tier, due: seconds(due), seq }, ..contact(n) };
+    let contacts = vec![
+        place_of(1, 5, 100, 9),
+        place_of(2, 5, 100, 8),
+        place_of(3, 5, 50, 10),
+        place_of(4, 0, 900, 11),
+        in_state(6, active(7)),
+        in_state(5, ContactState::Deferred { until: NOON }),
+        in_state(7, ContactState::Closed { at: NOON }),
+    ];
+    leader.commit(|writes| writes.contacts = contacts).await;
+    assert_eq!(listed(&place, ContactFilter::default(), ALL).await, [4, 3, 2, 1, 5, 6]);
+    assert_eq!(listed(&place, ContactFilter::default(), Page { limit: 2, offset: 1 }).await, [3, 2]);
+    let states = StateName::ALL.to_vec();
+    assert_eq!(listed(&place, ContactFilter { states, ..ContactFilter::default() }, ALL).await, [4, 3, 2, 1, 5, 6, 7]);
+}
+
+async fn filters_narrow(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let ringing = ContactState::Offered { ordinal: 1, operator: OperatorId(7), deadline: NOON };
+    let mut elsewhere = contact(4);
+    elsewhere.queue = queue("tributi");
+    let follow_on = Contact { conversation: ConversationId(5), ..contact(6) };
+    let closed = in_state(5, ContactState::Closed { at: NOON });
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![contact(1), in_state(2, ringing), in_state(3, active(7)), elsewhere, closed, follow_on];
+        })
+        .await;
+    let of = |filter: ContactFilter| listed(&place, filter, ALL);
+    assert_eq!(of(ContactFilter { operator: Some(OperatorId(7)), ..ContactFilter::default() }).await, [2, 3]);
+    assert_eq!(of(ContactFilter { queue: Some(queue("tributi")), ..ContactFilter::default() }).await, [4]);
+    assert_eq!(of(ContactFilter { states: vec![StateName::Closed], ..ContactFilter::default() }).await, [5]);
+    let conversation = Some(ConversationId(5));
+    assert_eq!(of(ContactFilter { conversation, ..ContactFilter::default() }).await, [6]);
+    let states = StateName::ALL.to_vec();
+    assert_eq!(of(ContactFilter { conversation, states, ..ContactFilter::default() }).await, [6, 5]);
+}
+
+async fn a_conversation_is_whole(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let mut first = contact(1);
+    (first.citizen, first.address) = (Some(CitizenId(1)), Some(AddressKey(10)));
+    let second = Contact { conversation: ConversationId(1), ..contact(2) };
+    let note = |n: u128| Note {
+        id: NoteId(n),
+        administration: comune(),
+        conversation: ConversationId(1),
+        contact: ContactId(1),
+        author: OperatorId(7),
+        at: seconds(i64::try_from(n).expect("small")),
+        text: format!("Nota {n}"),
+    };
+    // All at one instant, and their ids in another order than they came in.
+    let messages: Vec<_> = [3, 1, 2].into_iter().map(|n| message(n, 1)).collect();
+    let addresses = vec![address(10, 1, IdentityLevel::Spid), address(11, 2, IdentityLevel::Claimed)];
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![second.clone(), first.clone()];
+            writes.conversations = vec![conversation(1)];
+            writes.messages = messages.clone();
+            writes.notes = vec![note(2), note(1)];
+            writes.citizens = addresses.clone();
+        })
+        .await;
+    let view = place.store.conversation(&comune(), ConversationId(1)).await.expect("reads").expect("is there");
+    assert_eq!(view.conversation, conversation(1));
+    assert_eq!(view.contacts, [first.clone(), second]);
+    assert_eq!(view.messages, messages);
+    assert_eq!(view.notes, [note(1), note(2)]);
+    assert_eq!(view.addresses, addresses[..1]);
+    assert_eq!(place.store.messages_of_contact(&comune(), ContactId(1)).await.expect("reads"), messages);
+    assert_eq!(place.store.messages_of_contact(&comune(), ContactId(2)).await.expect("reads"), []);
+    assert_eq!(place.store.conversation(&comune(), ConversationId(9)).await.expect("reads"), None);
+
+    let summary = place.store.contact(&[comune()], ContactId(1)).await.expect("reads").expect("is there");
+    assert_eq!(summary.contact, first);
+    assert_eq!((summary.subject.as_deref(), summary.citizen.as_deref()), (Some("Oggetto 1"), Some("Cittadino 1")));
+}
+
+async fn an_input_has_a_status(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let mut refused = input(2, Some(InputId(2)), None);
+    refused.outcome = "limit_reached".into();
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![contact(1)];
+            writes.inputs = vec![input(1, Some(InputId(1)), Some(1)), refused];
+        })
+        .await;
+    let status = async |n| place.store.input_status(&[comune()], InputId(n)).await.expect("reads");
+    let first = status(1).await.expect("is there");
+    assert_eq!((first.at, first.outcome.as_str(), first.contact), (seconds(1), "applied", Some(contact(1))));
+    let second = status(2).await.expect("is there");
+    assert_eq!((second.outcome.as_str(), second.contact), ("limit_reached", None));
+    assert!(status(3).await.is_none());
+}
+
+async fn operators_and_queues(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let closed = QueueState { queue: queue("a"), closed: true, notice: Some("Chiuso".into()) };
+    let reopened = QueueState { queue: queue("b"), closed: false, notice: None };
+    leader
+        .commit(|writes| {
+            writes.operators = vec![operator(2), operator(1)];
+            writes.queues = vec![reopened.clone(), closed.clone()];
+        })
+        .await;
+    assert_eq!(place.store.operators(&pool()).await.expect("reads"), [operator(1), operator(2)]);
+    assert_eq!(place.store.queue_states(&pool()).await.expect("reads"), [closed, reopened]);
+}
+
+async fn counts_of_waiting(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let done = in_state(4, ContactState::Closed { at: NOON });
+    leader.commit(|writes| writes.contacts = vec![contact(2), contact(1), in_state(3, active(7)), done]).await;
+    let counts = place.store.contact_counts(&pool()).await.expect("counts");
+    let counts: Vec<_> = counts.iter().map(|row| (row.state, row.count, row.oldest)).collect();
+    assert_eq!(counts, [(StateName::Active, 1, seconds(3)), (StateName::Queued, 2, seconds(1))]);
+}

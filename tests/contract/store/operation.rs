@@ -1,0 +1,114 @@
+//! Secret, plans, nodes, mailboxes, attempts, quarantine.
+
+use std::time::Duration;
+
+use sportello::model::delivery::DeliveryState;
+use sportello::model::id::{AccountId, MessageId};
+use sportello::port::store::{AttemptStart, Page, StoreError, Watermark};
+
+use super::fixture::*;
+use super::on_both;
+use super::place::Place;
+
+on_both!(the_secret_stays, plans_are_versions, nodes_are_lost, watermarks, an_attempt_is_begun_once, quarantine_holds);
+
+async fn the_secret_stays(place: Place) {
+    let other = place.another().await;
+    let (one, two) = tokio::join!(place.store.installation_secret(), other.installation_secret());
+    let one = one.expect("makes");
+    assert_eq!(Ok(one), two, "made once, whoever asks first");
+    assert_ne!(one, [0; 32]);
+    assert_eq!(place.store.kind(), other.kind());
+    place.store.ping().await.expect("answers");
+}
+
+async fn plans_are_versions(place: Place) {
+    let store = &place.store;
+    assert_eq!(store.plan().await.expect("reads"), None);
+    assert_eq!(store.put_plan("a = 1").await.expect("stores"), 1);
+    let other = place.another().await;
+    let (left, right) = tokio::join!(store.put_plan("left"), other.put_plan("right"));
+    let mut versions = [left.expect("stores"), right.expect("stores")];
+    versions.sort_unstable();
+    assert_eq!(versions, [2, 3]);
+    assert_eq!(store.plan().await.expect("reads").map(|(version, _)| version), Some(3));
+    assert_eq!(store.plan_version(1).await.expect("reads").as_deref(), Some("a = 1"));
+    assert_eq!(store.plan_version(9).await.expect("reads"), None);
+}
+
+async fn nodes_are_lost(place: Place) {
+    let store = &place.store;
+    store.node_seen("desk-1").await.expect("notes");
+    assert_eq!(store.nodes_lost(Duration::from_secs(3600)).await.expect("asks"), [""; 0]);
+    eventually("late", async || (store.nodes_lost(Duration::from_millis(50)).await.expect("asks") == ["desk-1"]).then_some(())).await;
+    assert_eq!(store.nodes_lost(Duration::ZERO).await.expect("asks"), ["desk-1"], "until it is forgotten");
+    store.forget_node("desk-1").await.expect("forgets");
+    assert_eq!(store.nodes_lost(Duration::ZERO).await.expect("asks"), [""; 0]);
+}
+
+async fn watermarks(place: Place) {
+    let (store, account) = (&place.store, AccountId::new("urp-mail").expect("name"));
+    assert_eq!(store.watermark(&account).await.expect("reads"), None);
+    for watermark in [Watermark { uid_validity: 7, uid: 5 }, Watermark { uid_validity: u32::MAX, uid: 1 }] {
+        store.put_watermark(&account, watermark).await.expect("keeps");
+        assert_eq!(store.watermark(&account).await.expect("reads"), Some(watermark));
+    }
+}
+
+async fn an_attempt_is_begun_once(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let begin = async |message, attempt| place.store.begin_attempt(&comune(), MessageId(message), attempt).await.expect("asks");
+    leader
+        .commit(|writes| {
+            writes.messages = vec![message(1, 1)];
+            writes.deliveries = vec![delivery(1, 1, DeliveryState::Attempting, 1)];
+        })
+        .await;
+    assert!(matches!(begin(1, 1).await, AttemptStart::Begun(message) if message.id == MessageId(1)));
+    assert_eq!(begin(1, 1).await, AttemptStart::BegunBefore);
+    assert_eq!(begin(1, 2).await, AttemptStart::Void, "not ordered yet");
+    assert_eq!(begin(9, 1).await, AttemptStart::Void, "no such message");
+    assert_eq!(place.store.begin_attempt(&asl(), MessageId(1), 1).await.expect("asks"), AttemptStart::Void, "another's message");
+    leader.commit(|writes| writes.deliveries = vec![delivery(1, 1, DeliveryState::Attempting, 2)]).await;
+    assert_eq!(begin(1, 1).await, AttemptStart::Void, "an order of the past");
+    assert!(matches!(begin(1, 2).await, AttemptStart::Begun(_)));
+    leader.commit(|writes| writes.deliveries = vec![delivery(1, 1, DeliveryState::Sent, 2)]).await;
+    assert_eq!(begin(1, 2).await, AttemptStart::Void, "it has been sent");
+
+    // Of two adapters with the same order one begins.
+    leader.commit(|writes| writes.deliveries = vec![delivery(1, 1, DeliveryState::Attempting, 3)]).await;
+    let (other, body) = (place.another().await, comune());
+    let (left, right) = tokio::join!(place.store.begin_attempt(&body, MessageId(1), 3), other.begin_attempt(&body, MessageId(1), 3));
+    let begun = [left.expect("asks"), right.expect("asks")].iter().filter(|start| matches!(start, AttemptStart::Begun(_))).count();
+    assert_eq!(begun, 1);
+}
+
+async fn quarantine_holds(place: Place) {
+    let store = &place.store;
+    let mut leader = Leader::of(&place).await;
+    leader.commit(|writes| writes.quarantine = vec![quarantined("a")]).await;
+    store.quarantine(&quarantined("b")).await.expect("keeps");
+    store.quarantine(&quarantined("b")).await.expect("once");
+    let page = Page { limit: 10, offset: 0 };
+    let held = store.quarantined(page).await.expect("lists");
+    assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    assert!(held.iter().all(|item| item.body.is_empty() && item.state == "held"));
+    assert_eq!(store.quarantine_counts().await.expect("counts"), [("inbound".to_owned(), 2)]);
+    let (b, a) = (held[0].id, held[1].id);
+    let item = store.quarantined_item(a).await.expect("reads").expect("is there");
+    assert_eq!((item.body, item.pool, item.at), (quarantined("a").body, Some(pool()), NOON));
+
+    assert!(store.settle_quarantined(a, "discarded").await.expect("settles"));
+    assert!(!store.settle_quarantined(a, "retried").await.expect("asks"), "it is not held any more");
+    assert_eq!(store.quarantined_item(a).await.expect("reads").map(|item| item.body), Some(Vec::new()));
+    assert!(store.settle_quarantined(b, "retried").await.expect("settles"));
+    assert!(matches!(store.settle_quarantined(b, "forgotten").await, Err(StoreError::Refused(_))));
+    assert_eq!(store.quarantine_counts().await.expect("counts"), []);
+
+    // What was retried and failed again is held again; what was discarded stays so.
+    for message in ["a", "b"] {
+        store.quarantine(&quarantined(message)).await.expect("comes again");
+    }
+    let held = store.quarantined(page).await.expect("lists");
+    assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b"]);
+}

@@ -1,0 +1,112 @@
+//! A fresh database for one test, on either engine, and a way behind the store's back.
+
+use std::sync::Arc;
+
+use sportello::port::store::{Leases, Store};
+use sportello::store::postgres::{PostgresOptions, PostgresStore};
+use sportello::store::sqlite::{SqliteOptions, SqliteStore};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+
+/// Both ports of a store.
+pub trait Database: Store + Leases {}
+impl<T: Store + Leases> Database for T {}
+
+/// A database that one test has for itself.
+pub struct Place {
+    /// The store.
+    pub store: Arc<dyn Database>,
+    /// Where it is.
+    pub at: At,
+}
+
+/// Where a database is.
+pub enum At {
+    /// In a folder that goes with the test.
+    Sqlite { folder: tempfile::TempDir },
+    /// On the test server: the store's own address and the superuser's, for the same database.
+    Postgres { url: String, superuser: String, name: String },
+}
+
+impl Place {
+    pub async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = At::Sqlite { folder };
+        Self { store: open(&at).await, at }
+    }
+
+    /// A database owned by an ordinary role, so that row-level security binds it.
+    pub async fn postgres() -> Self {
+        let server = std::env::var("SPORTELLO_TEST_POSTGRES")
+            .expect("SPORTELLO_TEST_POSTGRES is not set: run `make test`, which starts the servers the tests need");
+        let name = format!("sportello_test_{:016x}", rand::random::<u64>());
+        let mut connection = PgConnection::connect(&server).await.expect("the test server");
+        for sql in [format!("create role {name} login password '{name}'"), format!("create database {name} owner {name}")] {
+            connection.execute(AssertSqlSafe(sql)).await.expect("a database of the test's own");
+        }
+        let superuser = with_database(&server, &name, None);
+        let url = with_database(&server, &name, Some(&name));
+        let at = At::Postgres { url, superuser, name };
+        Self { store: open(&at).await, at }
+    }
+
+    /// The store as another process sees it.
+    pub async fn another(&self) -> Arc<dyn Database> {
+        open(&self.at).await
+    }
+
+    /// Runs a statement behind the store's back.
+    pub async fn run(&self, sql: &str) -> Result<(), sqlx::Error> {
+        let sql = AssertSqlSafe(sql.to_owned());
+        match &self.at {
+            At::Sqlite { folder } => {
+                let file = format!("sqlite://{}", folder.path().join("store.db").display());
+                SqliteConnection::connect(&file).await?.execute(sql).await.map(drop)
+            }
+            At::Postgres { superuser, .. } => PgConnection::connect(superuser).await?.execute(sql).await.map(drop),
+        }
+    }
+}
+
+async fn open(at: &At) -> Arc<dyn Database> {
+    match at {
+        At::Sqlite { folder } => {
+            let options = SqliteOptions { file: folder.path().join("store.db"), readers_max: 2 };
+            SqliteStore::open(options).await.expect("SQLite opens")
+        }
+        At::Postgres { url, .. } => {
+            let options = PostgresOptions { url: url.clone().into(), connections_max: 2 };
+            PostgresStore::connect(options).await.expect("PostgreSQL connects")
+        }
+    }
+}
+
+fn with_database(server: &str, name: &str, role: Option<&str>) -> String {
+    let mut url = url::Url::parse(server).expect("SPORTELLO_TEST_POSTGRES is a URL");
+    url.set_path(name);
+    if let Some(role) = role {
+        url.set_username(role).expect("takes a user");
+        url.set_password(Some(role)).expect("takes a password");
+    }
+    url.into()
+}
+
+impl Drop for Place {
+    /// A server that outlives the test keeps nothing of it.
+    fn drop(&mut self) {
+        let At::Postgres { name, .. } = &self.at else { return };
+        let server = std::env::var("SPORTELLO_TEST_POSTGRES").expect("was set");
+        let sql = [format!("drop database if exists {name} with (force)"), format!("drop role if exists {name}")];
+        let work = async move {
+            let mut connection = PgConnection::connect(&server).await?;
+            for sql in sql {
+                connection.execute(AssertSqlSafe(sql)).await?;
+            }
+            Ok::<(), sqlx::Error>(())
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let done = std::thread::spawn(move || runtime.block_on(work)).join();
+        if !matches!(done, Ok(Ok(()))) {
+            eprintln!("database {name} stays on the test server: {done:?}");
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Mailboxes on a real Dovecot, answers through a real SMTP server.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use sportello::channel::email::options::{Credentials, ImapSecurity, Start, Submission, SubmissionSecurity};
+use sportello::channel::email::{self, EmailDeps, EmailHandle, EmailOptions, MailboxOptions, Transport};
+use sportello::model::channel::Channel;
+use sportello::model::contact::Direction;
+use sportello::model::conversation::{Attachment, Message, Party};
+use sportello::model::id::*;
+use sportello::model::signature;
+use sportello::model::time::Timestamp;
+use sportello::plan::Plan;
+use sportello::port::blobs::Blobs;
+use sportello::port::store::{Conversation, ConversationView};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::dovecot::Dovecot;
+use crate::smtp_server::SmtpServer;
+use crate::world::{World, WorldBroker, plan};
+
+/// A running email channel over a [`World`].
+pub struct Running {
+    pub world: Arc<World>,
+    pub handle: EmailHandle,
+    pub plan: watch::Sender<Arc<Plan>>,
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+}
+
+pub const SECRET: [u8; 32] = [9; 32];
+
+impl Running {
+    /// Starts the channel.
+    pub async fn start(world: Arc<World>, options: EmailOptions, accounts: &[(&str, &str)]) -> Self {
+        let (sender, receiver) = watch::channel(Arc::new(plan(accounts)));
+        let deps = EmailDeps {
+            publisher: world.clone(),
+            broker: Arc::new(WorldBroker(world.clone())),
+            store: world.clone(),
+            leases: world.clone(),
+            blobs: world.clone(),
+            plan: receiver,
+            ids: IdMaker::new(SECRET),
+            holder: "test".to_owned(),
+        };
+        let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let handle = email::start(options, deps, shutdown.clone(), tracker.clone()).await.expect("starts");
+        Self { world, handle, plan: sender, shutdown, tracker }
+    }
+
+    /// Stops it and waits until everything has ended.
+    pub async fn stop(self) {
+        self.shutdown.cancel();
+        self.tracker.close();
+        tokio::time::timeout(Duration::from_secs(20), self.tracker.wait()).await.expect("everything ends after a shutdown");
+    }
+
+    /// Asks it to stop and does not wait.
+    pub fn begin_stop(&self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// Options whose mail leaves into a maildir below `folder`.
+pub fn options(folder: &std::path::Path) -> EmailOptions {
+    EmailOptions::new("it.example.sportello", "comune.example", folder.join("out"))
+}
+
+fn mailbox(server: &Dovecot, start: Start) -> MailboxOptions {
+    let account = AccountId::new("urp").unwrap();
+    MailboxOptions {
+        port: server.port,
+        security: ImapSecurity::None,
+        start,
+        look_every: Duration::from_secs(5),
+        command_timeout: Duration::from_secs(10),
+        ..MailboxOptions::new(account, "127.0.0.1", "urp", SecretString::from("segreta".to_owned()))
+    }
+}
+
+async fn reading(world: &Arc<World>, mailbox: MailboxOptions, limit: usize) -> (Running, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = EmailOptions { mailboxes: vec![mailbox], ..options(folder.path()) };
+    options.limits.size_max = limit;
+    (Running::start(world.clone(), options, &[("urp", "urp@comune.example")]).await, folder)
+}
+
+fn mail(subject: &str) -> Vec<u8> {
+    format!("From: Mario <mario@example.it>\r\nTo: urp@comune.example\r\nSubject: {subject}\r\nMessage-ID: <{subject}@example.it>\r\n\r\nciao\r\n").into_bytes()
+}
+
+fn subjects(world: &World) -> Vec<String> {
+    world.events().iter().map(|event| event["data"]["subject"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+const LARGE: usize = 25 * 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mailbox_is_read_from_now_on_and_marked_only_when_published() {
+    let server = Dovecot::start();
+    server.deliver(&mail("storia"));
+    let world = World::new();
+    let (running, _folder) = reading(&world, mailbox(&server, Start::Now), LARGE).await;
+    world.until("the watermark", |world| !world.watermarks.lock().unwrap().is_empty()).await;
+    world.broker_down.store(true, Ordering::SeqCst);
+    server.deliver(&mail("uno"));
+    world.until("a deferred mail", |_| running.handle.counters.deferred.get() > 0).await;
+    assert_eq!((server.read_count(), world.published.lock().unwrap().len()), (0, 0));
+    world.broker_down.store(false, Ordering::SeqCst);
+    world.until("the first mail", |world| world.published.lock().unwrap().len() == 1).await;
+    world.until("its mark", |_| server.read_count() == 1).await;
+    server.deliver(&mail("due"));
+    world.until("the second mail", |world| world.published.lock().unwrap().len() == 2).await;
+    assert_eq!(subjects(&world), ["uno", "due"]);
+    let event = &world.events()[0];
+    assert_eq!(event["type"], "it.example.sportello.inbound.message.v1");
+    assert_eq!(event["data"]["header_id"], "uno@example.it");
+    assert_eq!(event["data"]["account"], "urp");
+    // Filing time is when it reached the mailbox, which the file's name says.
+    assert_eq!(event["data"]["received_at"].as_str().map(|time| &time[..4]), Some("2026"));
+    let raw = event["data"]["raw"]["key"].as_str().unwrap();
+    assert!(world.blobs.lock().unwrap()[raw].starts_with(b"From: Mario"));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bomb_and_a_giant_do_not_stop_the_mailbox() {
+    let server = Dovecot::start();
+    let bomb = [b"Subject: bomba\r\n".to_vec(), b"Content-Type: message/rfc822\r\n\r\n".repeat(22_000)].concat();
+    let giant = [mail("gigante"), vec![b'x'; 1_200_000]].concat();
+    for raw in [bomb, giant, mail("normale")] {
+        server.deliver(&raw);
+    }
+    let world = World::new();
+    let (running, _folder) = reading(&world, mailbox(&server, Start::All), 1_000_000).await;
+    world.until("three mails", |world| world.published.lock().unwrap().len() == 3).await;
+    assert_eq!(subjects(&world), ["bomba", "gigante", "normale"]);
+    let events = world.events();
+    assert!(events[0]["data"]["text"].as_str().unwrap().starts_with("(message not readable: parts nested deeper than 100"));
+    assert!(events[1]["data"]["text"].as_str().unwrap().starts_with("(message not readable: 12"));
+    assert!(events[1]["data"].get("raw").is_none());
+    world.until("the marks of those that were fetched", |_| server.read_count() == 2).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_goes_on_and_new_uids_lose_nothing() {
+    let mut server = Dovecot::start();
+    server.deliver(&mail("uno"));
+    let world = World::new();
+    let (running, _folder) = reading(&world, mailbox(&server, Start::Unseen), LARGE).await;
+    world.until("the first mail", |world| world.published.lock().unwrap().len() == 1).await;
+    world.until("its mark", |_| server.read_count() == 1).await;
+    running.stop().await;
+    server.deliver(&mail("due"));
+    let (running, _folder) = reading(&world, mailbox(&server, Start::Unseen), LARGE).await;
+    world.until("the second mail", |world| world.published.lock().unwrap().len() == 2).await;
+    world.until("its mark", |_| server.read_count() == 2).await;
+    running.stop().await;
+    server.down();
+    server.change_uid_validity();
+    server.deliver(&mail("tre"));
+    server.up();
+    let (running, _folder) = reading(&world, mailbox(&server, Start::Now), LARGE).await;
+    world.until("the third mail", |world| world.published.lock().unwrap().len() == 3).await;
+    world.until("the new watermark", |world| world.watermarks.lock().unwrap().values().all(|mark| mark.uid_validity == 77)).await;
+    assert_eq!(subjects(&world), ["uno", "due", "tre"]);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_server_going_away_is_survived() {
+    let mut server = Dovecot::start();
+    let world = World::new();
+    let (running, _folder) = reading(&world, mailbox(&server, Start::Now), LARGE).await;
+    world.until("the watermark", |world| !world.watermarks.lock().unwrap().is_empty()).await;
+    server.down();
+    world.until("a failure", |_| running.handle.counters.imap_failures.get() > 0).await;
+    server.deliver(&mail("dopo"));
+    server.up();
+    world.until("the mail", |world| world.published.lock().unwrap().len() == 1).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_from_the_first_byte_and_after_starttls() {
+    let server = Dovecot::start();
+    for (security, port) in [(ImapSecurity::Tls, server.tls_port), (ImapSecurity::StartTls, server.port)] {
+        server.deliver(&mail("cifrata"));
+        let world = World::new();
+        let trust = Some(server.certificate.clone());
+        let options = MailboxOptions { host: "localhost".into(), port, security, trust, ..mailbox(&server, Start::Unseen) };
+        let (running, _folder) = reading(&world, options, LARGE).await;
+        world.until("a mail over TLS", |world| world.published.lock().unwrap().len() == 1).await;
+        running.stop().await;
+        let marked = World::new();
+        marked.until("its mark", |_| server.read_count() > 0).await;
+    }
+    // A certificate that nobody vouches for is refused.
+    let world = World::new();
+    let options =
+        MailboxOptions { host: "localhost".into(), port: server.tls_port, security: ImapSecurity::Tls, ..mailbox(&server, Start::All) };
+    let (running, _folder) = reading(&world, options, LARGE).await;
+    world.until("a failure", |_| running.handle.counters.imap_failures.get() > 0).await;
+    assert!(world.published.lock().unwrap().is_empty());
+    running.stop().await;
+}
+
+fn message(id: u128, direction: Direction, to: &str) -> Message {
+    Message {
+        id: MessageId(id),
+        administration: AdministrationId::new("urp").unwrap(),
+        conversation: ConversationId(1),
+        contact: ContactId(1),
+        direction,
+        channel: Channel::email(),
+        account: AccountId::new("urp").unwrap(),
+        author: (direction == Direction::Outbound).then_some(OperatorId(1)),
+        at: Timestamp::from_secs(1_795_000_000 + i64::try_from(id).unwrap()),
+        filed_at: Timestamp::from_secs(1_795_000_000),
+        from: None,
+        to: vec![Party { address: to.to_owned(), name: None }],
+        subject: None,
+        text: "Ecco la risposta.\n.\nUn saluto".to_owned(),
+        html: None,
+        attachments: vec![],
+        raw: None,
+        automatic: None,
+        provider_id: None,
+        header_id: (direction == Direction::Inbound).then(|| "domanda@example.it".to_owned()),
+        delivery: None,
+        failure: None,
+    }
+}
+
+fn keep(world: &World, message: Message) -> MessageId {
+    let id = message.id;
+    world.messages.lock().unwrap().insert(id, message.clone());
+    let mut views = world.views.lock().unwrap();
+    let view = views.entry(message.conversation).or_insert_with(|| ConversationView {
+        conversation: Conversation {
+            id: message.conversation,
+            administration: message.administration.clone(),
+            citizen: None,
+            subject: Some("Perché la TARI?".to_owned()),
+            opened_at: message.at,
+        },
+        contacts: vec![],
+        messages: vec![],
+        notes: vec![],
+        addresses: vec![],
+    });
+    view.messages.push(message);
+    id
+}
+
+fn order(world: &World, message: MessageId, attempt: u32) {
+    let body = serde_json::json!({ "message": message, "administration": "urp", "account": "urp", "attempt": attempt });
+    world.order("urp", body.to_string());
+}
+
+fn submission(server: &SmtpServer) -> Submission {
+    Submission {
+        host: "localhost".into(),
+        port: server.port,
+        security: SubmissionSecurity::None,
+        trust: None,
+        credentials: None,
+        timeout: Duration::from_secs(10),
+    }
+}
+
+async fn sending(world: &Arc<World>, transport: Transport) -> (Running, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let options = EmailOptions { transport, ..options(folder.path()) };
+    (Running::start(world.clone(), options, &[("urp", "urp@comune.example")]).await, folder)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_goes_out_and_every_attempt_is_reported_once() {
+    let server = SmtpServer::start(false);
+    let world = World::new();
+    keep(&world, message(1, Direction::Inbound, "urp@comune.example"));
+    let blob = world.put(&AdministrationId::new("urp").unwrap(), "%PDF".into()).await.unwrap();
+    let file = Attachment { name: "modulo.pdf".into(), media_type: "application/pdf".into(), content_id: None, blob };
+    let good = keep(&world, Message { attachments: vec![file], ..message(2, Direction::Outbound, "mario@example.it") });
+    let later = keep(&world, message(3, Direction::Outbound, "temporary@example.it"));
+    let never = keep(&world, message(4, Direction::Outbound, "permanent@example.it"));
+    let (running, _folder) = sending(&world, Transport::Submission(submission(&server))).await;
+    for (id, attempt) in [(good, 1), (later, 1), (never, 1), (good, 1), (MessageId(99), 1)] {
+        order(&world, id, attempt);
+    }
+    world.order("urp", "not an order");
+    world.until("every order done", World::all_acknowledged).await;
+    let reports: Vec<_> = world.events().into_iter().map(|event| event["data"].clone()).collect();
+    let results: Vec<_> = reports.iter().map(|report| (report["result"].as_str().unwrap(), report["code"].as_str())).collect();
+    // The fourth order is the first again: begun before, outcome unknown. The fifth names a message that is gone.
+    assert_eq!(results, [("sent", None), ("temporary", Some("451")), ("permanent", Some("550")), ("unknown", None)]);
+    assert_eq!(world.quarantined.lock().unwrap().len(), 1);
+    let mails = server.mails();
+    assert_eq!(mails.len(), 1);
+    let mail = &mails[0];
+    let signed = signature::sign(&IdMaker::new(SECRET), good, "mario@example.it", "comune.example");
+    assert!(mail.contains("X-Envelope-From: <urp@comune.example>"), "{mail}");
+    assert!(mail.contains(&format!("Message-ID: <{signed}>")), "{mail}");
+    assert!(mail.contains("In-Reply-To: <domanda@example.it>") && mail.contains("modulo.pdf"), "{mail}");
+    assert!(mail.contains("\n.\r\nUn saluto") || mail.contains("\n.\nUn saluto"), "{mail}");
+    assert_eq!(reports[0]["provider_id"].as_str(), Some(signed.as_str()));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn submission_with_starttls_and_a_login() {
+    let server = SmtpServer::start(true);
+    let world = World::new();
+    let id = keep(&world, message(2, Direction::Outbound, "mario@example.it"));
+    let with = |password: &str| Submission {
+        security: SubmissionSecurity::StartTls,
+        trust: server.certificate.clone(),
+        credentials: Some(Credentials::Password { login: "urp".into(), password: password.to_owned().into() }),
+        ..submission(&server)
+    };
+    let (running, _folder) = sending(&world, Transport::Submission(with("sbagliata"))).await;
+    order(&world, id, 1);
+    world.until("the first report", |world| world.published.lock().unwrap().len() == 1).await;
+    running.stop().await;
+    let (running, _folder) = sending(&world, Transport::Submission(with("segreta"))).await;
+    order(&world, id, 2);
+    world.until("the second report", |world| world.published.lock().unwrap().len() == 2).await;
+    let events = world.events();
+    // A wrong password is not the letter's fault.
+    assert_eq!((events[0]["data"]["result"].as_str(), events[0]["data"]["code"].as_str()), (Some("temporary"), Some("535")));
+    assert_eq!(events[1]["data"]["result"].as_str(), Some("sent"));
+    assert_eq!(server.mails().len(), 1);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreachable_server_is_temporary_and_reports_wait_for_the_broker() {
+    let world = World::new();
+    let id = keep(&world, message(2, Direction::Outbound, "mario@example.it"));
+    let port = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
+    let nobody = Submission {
+        host: "127.0.0.1".into(),
+        port,
+        security: SubmissionSecurity::None,
+        trust: None,
+        credentials: None,
+        timeout: Duration::from_secs(5),
+    };
+    world.broker_down.store(true, Ordering::SeqCst);
+    let (running, _folder) = sending(&world, Transport::Submission(nobody)).await;
+    order(&world, id, 1);
+    world.until("the attempt", |_| running.handle.counters.send_temporary.get() == 1).await;
+    assert!(!world.all_acknowledged());
+    world.broker_down.store(false, Ordering::SeqCst);
+    world.until("the report", World::all_acknowledged).await;
+    assert_eq!(world.events()[0]["data"]["code"].as_str(), Some("connect"));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_maildir_has_one_file_however_often_it_is_written() {
+    let world = World::new();
+    let id = keep(&world, message(2, Direction::Outbound, "mario@example.it"));
+    let folder = tempfile::tempdir().unwrap();
+    let (running, _folder) = sending(&world, Transport::Maildir(folder.path().to_owned())).await;
+    order(&world, id, 1);
+    order(&world, id, 2);
+    world.until("both orders", World::all_acknowledged).await;
+    let files: Vec<_> = std::fs::read_dir(folder.path().join("urp/new")).unwrap().collect();
+    assert_eq!(files.len(), 1);
+    let mail = std::fs::read_to_string(files[0].as_ref().unwrap().path()).unwrap();
+    assert!(mail.contains("To: mario@example.it") && mail.contains("X-Loop: urp@comune.example"), "{mail}");
+    running.stop().await;
+}

@@ -1,0 +1,87 @@
+//! The text of `/metrics` passes Prometheus' own linter. Needs promtool.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use sportello::model::channel::Channel;
+use sportello::model::contact::{Mode, Outcome, Resolution, StateName};
+use sportello::model::event::{About, AssignedReason, Event, EventBody, QueuedReason};
+use sportello::model::id::{AccountId, AdministrationId, ContactId, ConversationId, MessageId, OfficeId, OperatorId, PoolId, QueueId};
+use sportello::model::operator::PresenceState;
+use sportello::model::time::Timestamp;
+use sportello::port::store::ContactCount;
+use sportello::telemetry::Metrics;
+use sportello::telemetry::metrics::BrokerState;
+
+/// Everything that can be counted happens once.
+fn busy() -> Metrics {
+    let metrics = Metrics::new();
+    let pool = PoolId::new("main").expect("name");
+    let administration = AdministrationId::new("comune").expect("name");
+    let queue = QueueId::new("urp").expect("name");
+    let office = OfficeId::new("urp").expect("name");
+    let about = About {
+        contact: ContactId(1),
+        conversation: ConversationId(1),
+        administration: administration.clone(),
+        office: office.clone(),
+        queue: queue.clone(),
+        channel: Channel::email(),
+        mode: Mode::Deferrable,
+        version: 1,
+    };
+    let operator = OperatorId(1);
+    for body in [
+        EventBody::ContactQueued { due: Timestamp(1), reason: QueuedReason::New },
+        EventBody::OfferMade { ordinal: 1, operator, deadline: Timestamp(1) },
+        EventBody::OfferAccepted { ordinal: 1, operator },
+        EventBody::ContactAssigned { operator, reason: AssignedReason::Routed, untouched_until: None },
+        EventBody::MessageSent { message: MessageId(1), operator: None },
+        EventBody::OperatorPresence { operator, presence: PresenceState::Ready, connected: true },
+        EventBody::PoolLed { epoch: 1 },
+        EventBody::ContactClosed { operator: None, outcome: Outcome { topic: None, resolution: Resolution::Resolved } },
+    ] {
+        metrics.event(&pool, &Event { seq: 1, at: Timestamp(1), about: Some(about.clone()), body });
+    }
+    let account = AccountId::new("urp-mail").expect("name");
+    let count =
+        ContactCount { administration, office, queue, channel: Channel::email(), state: StateName::Queued, count: 1, oldest: Timestamp(0) };
+    metrics.leads(&pool, true);
+    metrics.contact_counts(&pool, &[count], Timestamp::from_secs(5));
+    metrics.input(&pool, "inbound", "applied");
+    metrics.committed(&pool, 3, Duration::from_millis(2));
+    metrics.rebuilt(&pool, "fenced");
+    metrics.relay_lag(&pool, "events", 2);
+    metrics.store_up("sqlite", true);
+    metrics.store_error("sqlite", "unavailable");
+    metrics.quarantine_held(&[("smtp".into(), 1)]);
+    metrics.broker("amqp", BrokerState::Blocked);
+    metrics.broker_error("amqp", "publish");
+    metrics.smtp_sessions(1);
+    metrics.smtp_message("accepted");
+    metrics.imap_up(&account, true);
+    metrics.imap_message(&account, "published");
+    metrics.outbound_attempt(&account, "sent", Duration::from_millis(80));
+    metrics.desk_sockets(1);
+    metrics.desk_socket_cut("slow");
+    metrics.desk_sign_in("ok");
+    metrics.http_request("/api/contacts/{id}", "GET", 200, Duration::from_millis(4));
+    metrics
+}
+
+#[test]
+fn promtool_has_nothing_to_say() {
+    let metrics = busy();
+    let text = metrics.encode();
+    for family in metrics.descriptions() {
+        assert!(text.contains(&format!("# TYPE {} {}", family.name, family.kind)), "{} is not shown: make it happen above", family.name);
+    }
+    let spawned =
+        Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut promtool = spawned.expect("promtool is needed: apt-get install prometheus, or put it from prometheus.io on the PATH");
+    promtool.stdin.take().expect("piped").write_all(text.as_bytes()).expect("promtool reads");
+    let output = promtool.wait_with_output().expect("promtool ends");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}

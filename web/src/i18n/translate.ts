@@ -1,0 +1,37 @@
+// The dictionaries and the way into them. Italian is the model: English must have the same keys.
+import { en } from './en';
+import type { UiLanguage } from './format';
+import { it } from './it';
+
+export type Key = keyof typeof it;
+export type Parameters = Record<string, string | number>;
+export const DICTIONARIES: Record<UiLanguage, Record<Key, string>> = { it, en };
+export const LANGUAGES: readonly UiLanguage[] = ['it', 'en'];
+
+/** The text of a key. `{name}` is filled in; `{n|one|other}` chooses by the number. */
+export function translate(language: UiLanguage, key: Key, parameters: Parameters = {}): string {
+  return DICTIONARIES[language][key].replace(/\{(\w+)(?:\|([^|}]*)\|([^}]*))?\}/g, (whole, name: string, one?: string, other?: string) => {
+    const value = parameters[name];
+    if (value === undefined) return whole;
+    if (one !== undefined && other !== undefined) return Number(value) === 1 ? one : other;
+    return String(value);
+  });
+}
+
+/** The text for a code that comes from outside (a reason, a state): its own words if there are any, else the code itself. */
+export function translateCode(language: UiLanguage, family: string, code: string): string {
+  const key = `${family}.${code}`;
+  const dictionary = DICTIONARIES[language] as Record<string, string>;
+  if (Object.hasOwn(dictionary, key)) return dictionary[key]!;
+  const words = code.replaceAll('_', ' ');
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+/** The sentence for an error: what happened and what to do. */
+export function translateError(language: UiLanguage, code: string, detail = ''): string {
+  const dictionary = DICTIONARIES[language] as Record<string, string>;
+  const sentence = dictionary[`error.${code}`];
+  if (sentence !== undefined) return sentence;
+  const general = dictionary['error.unexpected']!;
+  return detail ? `${general} (${detail})` : `${general} (${code})`;
+}

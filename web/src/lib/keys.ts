@@ -1,0 +1,23 @@
+// Keyboard shortcuts: single letters outside of text fields (can be turned off), function keys everywhere.
+
+export type Action =
+  | 'help' | 'next' | 'previous' | 'reply' | 'note' | 'pend' | 'defer' | 'transfer' | 'close' | 'give_back' | 'wrap_up'
+  | 'case' | 'mute' | 'accept' | 'reject' | 'workspace' | 'room' | 'history';
+
+export const LETTERS: readonly (readonly [string, Action])[] = [
+  ['?', 'help'], ['j', 'next'], ['k', 'previous'], ['r', 'reply'], ['n', 'note'], ['p', 'pend'], ['d', 'defer'],
+  ['t', 'transfer'], ['x', 'close'], ['u', 'give_back'], ['w', 'wrap_up'], ['f', 'case'], ['m', 'mute'],
+  ['1', 'workspace'], ['2', 'history'], ['3', 'room'],
+];
+export const FUNCTION_KEYS: readonly (readonly [string, Action])[] = [['F8', 'accept'], ['F9', 'reject']];
+
+export interface KeyLike { key: string; ctrlKey: boolean; altKey: boolean; metaKey: boolean; isComposing: boolean }
+
+/** The action a key stands for. `inField`: the focus is where one writes or a dialog is open. */
+export function actionOf(event: KeyLike, inField: boolean, letters: boolean): Action | undefined {
+  if (event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return undefined;
+  const everywhere = FUNCTION_KEYS.find(([key]) => key === event.key);
+  if (everywhere) return everywhere[1];
+  if (inField || !letters) return undefined;
+  return LETTERS.find(([key]) => key === event.key.toLowerCase())?.[1];
+}

@@ -1,0 +1,103 @@
+// Drafts of replies and notes: kept per operator and contact, survive a reload and the end of the session, cleared
+// when sent and on a deliberate sign-out. They never leave this browser.
+
+export type DraftKind = 'reply' | 'note';
+export interface DraftAttachment { handle: string; name: string; media_type: string; size: number }
+export interface Draft {
+  text: string;
+  subject?: string;
+  cc?: string;
+  attachments?: DraftAttachment[];
+  /** The id of a command that was sent with this draft and whose end nobody knows. */
+  command?: string;
+  /** When it was last changed, milliseconds since 1970. */
+  at: number;
+}
+
+/** The part of `Storage` that is used. */
+export interface DraftStorage {
+  readonly length: number;
+  key(index: number): string | null;
+  getItem(key: string): string | null;
+  setItem(key: string, value: string): void;
+  removeItem(key: string): void;
+}
+
+const PREFIX = 'sportello.draft';
+/** After this a forgotten draft is dropped: seven days, in milliseconds. */
+export const DRAFT_AGE_MAX_MS = 7 * 24 * 3_600_000;
+/** Handles of uploaded files are good for a day. */
+const HANDLE_AGE_MAX_MS = 23 * 3_600_000;
+
+export class Drafts {
+  constructor(
+    private readonly storage: DraftStorage,
+    private readonly operator: string,
+    private readonly now: () => number = Date.now,
+  ) {}
+
+  load(contact: string, kind: DraftKind): Draft | undefined {
+    const text = this.storage.getItem(this.keyOf(contact, kind));
+    const draft = text === null ? undefined : parse(text);
+    if (!draft || this.now() - draft.at > DRAFT_AGE_MAX_MS) return undefined;
+    if (draft.attachments && this.now() - draft.at > HANDLE_AGE_MAX_MS) delete draft.attachments;
+    return draft;
+  }
+
+  /** Keeps the draft; an empty one is removed. A full storage loses the draft, not the console. */
+  save(contact: string, kind: DraftKind, draft: Omit<Draft, 'at'>): void {
+    if (!draft.text.trim() && !draft.attachments?.length) return this.clear(contact, kind);
+    try {
+      this.storage.setItem(this.keyOf(contact, kind), JSON.stringify({ ...draft, at: this.now() }));
+    } catch {
+      // Quota: the text is still on the screen.
+    }
+  }
+
+  clear(contact: string, kind: DraftKind): void {
+    this.storage.removeItem(this.keyOf(contact, kind));
+  }
+
+  has(contact: string): boolean {
+    return (['reply', 'note'] as const).some((kind) => this.load(contact, kind) !== undefined);
+  }
+
+  count(): number {
+    return this.keys().length;
+  }
+
+  /** Removes every draft of this operator. */
+  clearAll(): void {
+    for (const key of this.keys()) this.storage.removeItem(key);
+  }
+
+  /** Removes whatever is too old, whoever wrote it. */
+  sweep(): void {
+    for (const key of this.keys(`${PREFIX}/`)) {
+      const draft = parse(this.storage.getItem(key) ?? '');
+      if (!draft || this.now() - draft.at > DRAFT_AGE_MAX_MS) this.storage.removeItem(key);
+    }
+  }
+
+  private keys(prefix = `${PREFIX}/${this.operator}/`): string[] {
+    const keys: string[] = [];
+    for (let index = 0; index < this.storage.length; index += 1) {
+      const key = this.storage.key(index);
+      if (key?.startsWith(prefix)) keys.push(key);
+    }
+    return keys;
+  }
+
+  private keyOf(contact: string, kind: DraftKind): string {
+    return `${PREFIX}/${this.operator}/${contact}/${kind}`;
+  }
+}
+
+function parse(text: string): Draft | undefined {
+  try {
+    const draft = JSON.parse(text) as Draft;
+    return typeof draft.text === 'string' && typeof draft.at === 'number' ? draft : undefined;
+  } catch {
+    return undefined;
+  }
+}

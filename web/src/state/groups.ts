@@ -1,0 +1,77 @@
+// Orders and groups contacts for lists: pure functions over what the server gave.
+import type { ContactView, Room, RoomOperator, RoomQueue } from '../api/types';
+
+export type MineGroup = 'active' | 'wrap_up' | 'pending';
+export const MINE_GROUPS: readonly MineGroup[] = ['active', 'wrap_up', 'pending'];
+
+const byDue = (a: ContactView, b: ContactView) => a.due.localeCompare(b.due) || a.id.localeCompare(b.id);
+
+/** My contacts as the list shows them: live ones first, then by when the answer is due. */
+export function mine(contacts: Readonly<Record<string, ContactView>>): Record<MineGroup, ContactView[]> {
+  const groups: Record<MineGroup, ContactView[]> = { active: [], wrap_up: [], pending: [] };
+  for (const contact of Object.values(contacts)) {
+    if (contact.state === 'pending') groups.pending.push(contact);
+    else if (contact.state === 'wrap_up') groups.wrap_up.push(contact);
+    else groups.active.push(contact);
+  }
+  const liveFirst = (a: ContactView, b: ContactView) => Number(b.mode === 'live') - Number(a.mode === 'live') || byDue(a, b);
+  groups.active.sort(liveFirst);
+  groups.wrap_up.sort(byDue);
+  groups.pending.sort(byDue);
+  return groups;
+}
+
+export interface RoomFilter { administration: string; queue: string; text: string }
+export const NO_FILTER: RoomFilter = { administration: '', queue: '', text: '' };
+
+/** Whether a contact is in the filter; the text is looked for in what the list shows. */
+export function matches(contact: ContactView, filter: RoomFilter): boolean {
+  if (filter.administration && contact.administration !== filter.administration) return false;
+  if (filter.queue && contact.queue !== filter.queue) return false;
+  const text = filter.text.trim().toLowerCase();
+  if (!text) return true;
+  const shown = [contact.subject, contact.citizen, contact.case?.number, contact.owner_name, contact.id];
+  return shown.some((part) => part?.toLowerCase().includes(text));
+}
+
+export interface QueueGroup { queue: RoomQueue; waiting: ContactView[]; overdue: number }
+
+/** Waiting contacts by queue, the queue with the most urgent one first, within it oldest due first. */
+export function waitingByQueue(room: Room, filter: RoomFilter, now: number): QueueGroup[] {
+  const groups = room.queues
+    .filter((queue) => !filter.queue || queue.id === filter.queue)
+    .filter((queue) => !filter.administration || queue.administration === filter.administration)
+    .map((queue) => {
+      const waiting = room.waiting.filter((contact) => contact.queue === queue.id && matches(contact, filter)).sort(byDue);
+      return { queue, waiting, overdue: waiting.filter((contact) => Date.parse(contact.due) < now).length };
+    });
+  const first = (group: QueueGroup) => group.waiting[0]?.due ?? '\uffff';
+  return groups.sort((a, b) => first(a).localeCompare(first(b)) || a.queue.name.localeCompare(b.queue.name));
+}
+
+/** Held contacts, what is due first on top. */
+export function held(room: Room, filter: RoomFilter): ContactView[] {
+  return room.held.filter((contact) => matches(contact, filter)).sort(byDue);
+}
+
+const PRESENCE_ORDER = { ready: 0, away: 1, offline: 2 } as const;
+
+/** Operators: ready first, then away, then the rest; by name. */
+export function operators(room: Room): RoomOperator[] {
+  return [...room.operators].sort(
+    (a, b) => PRESENCE_ORDER[a.state] - PRESENCE_ORDER[b.state] || a.name.localeCompare(b.name, 'it'),
+  );
+}
+
+export interface RoomFigures { waiting: number; overdue: number; held: number; ready: number; closed: number }
+
+/** The few numbers a supervisor looks at first. */
+export function figures(room: Room, now: number): RoomFigures {
+  return {
+    waiting: room.waiting.length,
+    overdue: room.waiting.filter((contact) => Date.parse(contact.due) < now).length,
+    held: room.held.length,
+    ready: room.operators.filter((operator) => operator.state === 'ready' && operator.connected).length,
+    closed: room.queues.filter((queue) => queue.closed).length,
+  };
+}

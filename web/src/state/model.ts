@@ -1,0 +1,116 @@
+// What an operator's console knows: plain data, replaced and never changed in place.
+import type {
+  About, Administration, Colleague, ContactView, DeskSnapshot, Office, Plan, Presence, Queue,
+} from '../api/types';
+
+/** An offer that rings. The contact's words follow a moment later than its codes. */
+export interface RingingOffer {
+  id: string;
+  ordinal: number;
+  deadline: string;
+  queue: string;
+  channel: string;
+  contact?: ContactView;
+}
+
+export interface DeskModel {
+  /** The last sequence number seen. */
+  seq: number;
+  me: string;
+  presence: Presence;
+  /** My contacts that are not final, by id. */
+  contacts: Readonly<Record<string, ContactView>>;
+  offers: readonly RingingOffer[];
+  /** Messages nobody has looked at, by contact. */
+  unread: Readonly<Record<string, number>>;
+  plan: Plan;
+  colleagues: readonly Colleague[];
+}
+
+export const EMPTY_PLAN: Plan = { administrations: [], presence_reasons: [], reject_reasons: [], transfer_reasons: [] };
+
+export function emptyModel(me: string): DeskModel {
+  return {
+    seq: 0,
+    me,
+    presence: { state: 'offline', connected: false, since: new Date(0).toISOString() },
+    contacts: {},
+    offers: [],
+    unread: {},
+    plan: EMPTY_PLAN,
+    colleagues: [],
+  };
+}
+
+/** The model a snapshot stands for. Unread marks are the console's own and survive for contacts that are still here. */
+export function fromSnapshot(me: string, snapshot: DeskSnapshot, unread: DeskModel['unread']): DeskModel {
+  const contacts = Object.fromEntries(snapshot.contacts.map((contact) => [contact.id, contact]));
+  return {
+    seq: snapshot.seq,
+    me,
+    presence: snapshot.presence,
+    contacts,
+    offers: snapshot.offers.map(({ contact, ordinal, deadline }) => ({
+      id: contact.id, ordinal, deadline, queue: contact.queue, channel: contact.channel, contact,
+    })),
+    unread: Object.fromEntries(Object.entries(unread).filter(([id]) => id in contacts)),
+    plan: snapshot.plan,
+    colleagues: snapshot.colleagues,
+  };
+}
+
+export const isFinal = (contact: ContactView) => contact.state === 'closed' || contact.state === 'abandoned';
+
+/** Takes in a contact just read: kept while it is mine, dropped when it is not; an older version never wins. */
+export function withContact(model: DeskModel, contact: ContactView): DeskModel {
+  const offers = model.offers.map((offer) => (offer.id === contact.id ? { ...offer, contact } : offer));
+  if (contact.owner !== model.me || isFinal(contact)) return withoutContact({ ...model, offers }, contact.id);
+  const known = model.contacts[contact.id];
+  if (known && known.version > contact.version) return { ...model, offers };
+  return { ...model, offers, contacts: { ...model.contacts, [contact.id]: contact } };
+}
+
+export function withoutContact(model: DeskModel, id: string): DeskModel {
+  if (!(id in model.contacts)) return model;
+  const { [id]: _gone, ...contacts } = model.contacts;
+  const { [id]: _read, ...unread } = model.unread;
+  return { ...model, contacts, unread };
+}
+
+export function withoutOffer(model: DeskModel, id: string, ordinal: number): DeskModel {
+  return { ...model, offers: model.offers.filter((offer) => offer.id !== id || offer.ordinal > ordinal) };
+}
+
+export function asRead(model: DeskModel, id: string): DeskModel {
+  if (!model.unread[id]) return model;
+  const { [id]: _read, ...unread } = model.unread;
+  return { ...model, unread };
+}
+
+export function ringingFrom(about: About, ordinal: number, deadline: string): RingingOffer {
+  return { id: about.contact, ordinal, deadline, queue: about.queue, channel: about.channel };
+}
+
+/** The plan's names for codes; what the plan does not know any more is shown as its code. */
+export class Names {
+  private readonly queues = new Map<string, Queue>();
+  private readonly offices = new Map<string, Office>();
+  private readonly bodies = new Map<string, Administration>();
+
+  constructor(plan: Plan) {
+    for (const body of plan.administrations) {
+      this.bodies.set(body.id, body);
+      for (const queue of body.queues) this.queues.set(queue.id, queue);
+      for (const office of body.offices) this.offices.set(`${body.id}/${office.id}`, office);
+    }
+  }
+
+  administration = (id: string) => this.bodies.get(id)?.name ?? id;
+  body = (id: string) => this.bodies.get(id);
+  queue = (id: string) => this.queues.get(id)?.name ?? id;
+  queueOf = (id: string) => this.queues.get(id);
+  office = (administration: string, id: string) => this.offices.get(`${administration}/${id}`)?.name ?? id;
+  isRestricted = (administration: string, id: string) => this.offices.get(`${administration}/${id}`)?.restricted ?? false;
+  topic = (administration: string, id: string) =>
+    this.bodies.get(administration)?.topics.find((topic) => topic.id === id)?.name ?? id;
+}

@@ -1,0 +1,51 @@
+// The supervisor's room: read whole, and read again soon after something happened; never more often than every two seconds.
+import type { Room } from '../api/types';
+import { clock } from './clock.svelte';
+import { desk } from './console.svelte';
+
+const PAUSE_MS = 2_000;
+/** Read again even if nothing was heard, so that a missed event heals. */
+const HEAL_MS = 30_000;
+
+class RoomState {
+  room = $state.raw<Room | undefined>();
+  failed = $state.raw<unknown>();
+  readAt = $state(0);
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private lastRead = 0;
+
+  /** Keeps the room fresh until the returned function is called. */
+  watch(): () => void {
+    void this.read();
+    const unsubscribe = desk.onEvent(() => this.soon());
+    const healing = setInterval(() => this.soon(), HEAL_MS);
+    return () => {
+      unsubscribe();
+      clearInterval(healing);
+      clearTimeout(this.timer);
+      this.timer = undefined;
+    };
+  }
+
+  soon(): void {
+    if (this.timer !== undefined) return;
+    const pause = Math.max(150, this.lastRead + PAUSE_MS - Date.now());
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      void this.read();
+    }, pause);
+  }
+
+  async read(): Promise<void> {
+    this.lastRead = Date.now();
+    try {
+      this.room = await desk.client.room();
+      this.failed = undefined;
+      this.readAt = clock.now;
+    } catch (error) {
+      this.failed = error;
+    }
+  }
+}
+
+export const roomState = new RoomState();

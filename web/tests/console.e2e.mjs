@@ -1,0 +1,369 @@
+// The console in a real browser. Without SPORTELLO_URL against the mock; with it against a real daemon (then only what
+// holds for any data is checked): SPORTELLO_LOGIN and SPORTELLO_PASSWORD are the credentials.
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openBrowser, violations } from './browser.mjs';
+import { startMock } from './mock-server.mjs';
+
+const real = process.env['SPORTELLO_URL'];
+const shots = process.env['SPORTELLO_SHOTS'];
+const mock = real ? undefined : await startMock();
+const base = real ?? mock.url;
+const ct = (number) => `ct_${number.toString(16).padStart(32, '0')}`;
+const OP = `op_${'1'.padStart(32, '0')}`;
+const problems = [];
+let passed = 0;
+if (shots) await mkdir(shots, { recursive: true });
+
+function watch(page) {
+  page.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
+  page.on('console', (message) => {
+    const text = message.text();
+    if (message.type() === 'error' && /Content Security Policy|Uncaught|TypeError/.test(text) && !/sandbox/i.test(text)) problems.push(`console: ${text}`);
+  });
+  page.on('request', (request) => { if (!request.url().startsWith(base) && !request.url().startsWith('data:') && !request.url().startsWith('ws')) problems.push(`request outside: ${request.url()}`); });
+}
+async function test(name, body) {
+  try {
+    await body();
+    passed += 1;
+    console.log(`ok   ${name}`);
+  } catch (error) {
+    problems.push(`${name}: ${error.message}`);
+    console.log(`FAIL ${name}\n     ${error.message.split('\n').slice(0, 6).join('\n     ')}`);
+  }
+}
+/** Looks at the page as it is: axe, sideways scrolling, and a picture if wanted. */
+async function look(page, name) {
+  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
+  const found = await violations(page);
+  assert.deepEqual(found, [], `axe on ${name}`);
+  const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(sideways <= 0, `${name} scrolls sideways by ${sideways}px`);
+}
+async function signIn(page, login, password) {
+  await page.goto(base);
+  await page.getByLabel('Nome utente').fill(login);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Accedi' }).click();
+  await page.getByRole('heading', { level: 1 }).first().waitFor();
+  await page.getByRole('link', { name: 'I miei contatti' }).waitFor();
+}
+
+async function everywhere(page) {
+  for (const [hash, name] of [['#/', 'workspace'], ['#/history', 'history'], ['#/preferences', 'preferences']]) {
+    await test(`view ${name}`, async () => {
+      await page.goto(`${base}/${hash}`);
+      await page.locator('h1').first().waitFor();
+      await look(page, name);
+    });
+  }
+}
+
+async function operator(page) {
+  await test('a wrong password says so', async () => {
+    await page.goto(base);
+    await look(page, 'sign-in');
+    await page.getByLabel('Nome utente').fill('op');
+    await page.getByLabel('Password', { exact: true }).fill('sbagliata');
+    await page.getByRole('button', { name: 'Accedi' }).click();
+    await page.getByText('Nome utente o password non corretti').waitFor();
+  });
+  await test('sign in', () => signIn(page, 'op', 'password'));
+  await test('my contacts are listed with what is late', async () => {
+    await page.getByText('in ritardo di 22 min').waitFor();
+    assert.equal(await page.locator('.contact').count(), 5);
+    await look(page, 'workspace-list');
+  });
+  await test('a conversation shows facts, thread and notes', async () => {
+    await page.locator('.contact', { hasText: 'Giulia Rossi' }).click();
+    await page.getByRole('log').getByText('la ricevuta va bene').waitFor();
+    await page.getByText('2026/0012345').first().waitFor();
+    await page.getByRole('log').getByText('resta interna').waitFor();
+    await page.getByText('Segue un contatto precedente.').waitFor();
+    await look(page, 'conversation');
+  });
+  await test('HTML mail is shown in a frame that may do nothing', async () => {
+    await page.getByRole('button', { name: 'Mostra l\'aspetto originale' }).click();
+    const frame = page.frameLocator('iframe.mail-frame');
+    await frame.getByText('domanda di riduzione TARI').waitFor();
+    assert.equal(await page.locator('iframe.mail-frame').getAttribute('sandbox'), '');
+    assert.notEqual(await page.title(), 'BROKEN');
+    await look(page, 'conversation-html');
+    await page.getByRole('button', { name: 'Mostra come testo' }).click();
+  });
+  await test('a failed reply can be sent again', async () => {
+    await page.getByRole('button', { name: 'Invia di nuovo' }).click();
+    await page.getByText('In coda d\'invio').waitFor();
+  });
+  await test('a draft survives a reload', async () => {
+    await page.getByLabel('Testo della risposta').fill('Gentile signora, va bene così.');
+    await page.waitForFunction(() => Object.keys(localStorage).some((key) => key.startsWith('sportello.draft/')));
+    await page.reload();
+    await page.getByLabel('Testo della risposta').waitFor();
+    assert.equal(await page.getByLabel('Testo della risposta').inputValue(), 'Gentile signora, va bene così.');
+    await page.locator('.contact', { hasText: 'Giulia' }).getByText('Bozza').waitFor();
+  });
+  await test('a file is attached and the reply sent once though the router is away at first', async () => {
+    await page.locator('input[type=file]').setInputFiles({ name: 'modulo.pdf', mimeType: 'application/pdf', buffer: Buffer.alloc(14_200) });
+    await page.locator('.composer .file', { hasText: 'modulo.pdf' }).waitFor();
+    await page.getByRole('button', { name: 'Aggiungi CC' }).click();
+    await page.getByLabel('Copia a (CC)').fill('caf@example.org');
+    await look(page, 'composer');
+    mock.control.failNext = 2;
+    await page.getByRole('button', { name: 'Invia', exact: true }).click();
+    await page.getByText('Risposta affidata all\'invio.').first().waitFor({ timeout: 10_000 });
+    const sent = mock.log.filter((each) => each.path.endsWith('/reply'));
+    assert.equal(sent.length, 3);
+    assert.equal(new Set(sent.map((each) => each.key)).size, 1);
+    assert.match(sent[0].key, /^cm_[0-9a-f]{32}$/);
+    assert.deepEqual(sent[0].body.cc, [{ address: 'caf@example.org' }]);
+    await page.getByRole('log').getByText('Gentile signora, va bene così.').waitFor();
+    assert.equal(await page.getByLabel('Testo della risposta').inputValue(), '');
+  });
+  await test('a note is visibly not a reply', async () => {
+    await page.getByRole('log').focus();
+    await page.keyboard.press('n');
+    await page.getByText('Resta interna: il cittadino non la vedrà mai.').waitFor();
+    await page.getByLabel('Testo della nota').fill('Sentito l\'ufficio: tutto a posto.');
+    await look(page, 'note');
+    await page.keyboard.press('Control+Enter');
+    await page.getByRole('log').getByText('Sentito l\'ufficio').waitFor();
+  });
+  await test('an offer rings and F8 takes it', async () => {
+    const contact = mock.find(ct(6));
+    mock.push({ event: 'offer.made', ordinal: 1, operator: OP, deadline: new Date(Date.now() + 25_000).toISOString() }, contact);
+    await page.getByRole('heading', { name: 'Contatto in arrivo: Chat' }).waitFor();
+    await page.getByText('Sara Greco – Chat dal sito').waitFor();
+    await look(page, 'offer');
+    await page.keyboard.press('F8');
+    await page.getByRole('log').getByText('pagato due volte').waitFor();
+    assert.equal(await page.locator('.offer').count(), 0);
+  });
+  await test('an offer is rejected with a reason', async () => {
+    mock.push({ event: 'offer.made', ordinal: 1, operator: OP, deadline: new Date(Date.now() + 25_000).toISOString() }, mock.find(ct(8)));
+    await page.keyboard.press('F9');
+    await page.getByRole('group', { name: 'Perché lo rifiuti?' }).waitFor();
+    await look(page, 'offer-reject');
+    await page.getByRole('button', { name: 'Devo astenermi' }).click();
+    await page.locator('.offer').waitFor({ state: 'detached' });
+    assert.equal(mock.log.findLast((each) => each.path.endsWith('/reject')).body.reason, 'conflict');
+  });
+  await test('a message of the citizen marks another contact unread', async () => {
+    mock.push({ event: 'message.received', message: 'ms_1', operator: OP }, mock.find(ct(3)));
+    await page.locator('.contact-unread', { hasText: '+39 333' }).waitFor();
+    assert.match(await page.title(), /^\(1\)/);
+  });
+  await test('waiting, case, transfer and closing by dialogs', async () => {
+    await page.goto(`${base}/#/contact/${ct(3)}`);
+    await page.getByLabel('Testo della risposta').fill('Può venire domani');
+    await page.getByText('1 SMS, 143 caratteri liberi').waitFor();
+    await page.getByLabel('Testo della risposta').fill('');
+    await page.getByRole('button', { name: 'Metti in attesa' }).click();
+    await page.getByRole('button', { name: 'Tra 3 giorni lavorativi' }).click();
+    await look(page, 'dialog-pend');
+    await page.getByRole('dialog').getByRole('button', { name: 'Metti in attesa' }).click();
+    await page.locator('.bar').getByText('In attesa – Attende il cittadino').waitFor();
+    await page.getByRole('button', { name: 'Collega la pratica' }).click();
+    await page.getByLabel('Numero di protocollo').fill('2026/77');
+    await look(page, 'dialog-case');
+    await page.getByRole('button', { name: 'Salva' }).click();
+    await page.locator('.facts').getByText('2026/77').waitFor();
+    await page.getByRole('button', { name: 'Riprendi' }).click();
+    await page.getByRole('button', { name: 'Trasferisci' }).click();
+    await page.getByRole('dialog').getByRole('combobox', { name: 'Coda' }).selectOption('tributi');
+    await page.getByLabel('Motivo').selectOption('wrong_queue');
+    await look(page, 'dialog-transfer');
+    await page.getByRole('dialog').getByRole('button', { name: 'Trasferisci' }).click();
+    await page.getByText('Contatto trasferito.').first().waitFor();
+    await page.goto(`${base}/#/contact/${ct(2)}`);
+    await page.getByRole('log').waitFor();
+    await page.getByRole('log').focus();
+    await page.keyboard.press('x');
+    await look(page, 'dialog-close');
+    await page.getByRole('dialog').getByRole('button', { name: 'Chiudi', exact: true }).click();
+    await page.getByText('Contatto chiuso.').first().waitFor();
+    await page.locator('.contact', { hasText: 'Paolo' }).waitFor({ state: 'detached' });
+  });
+  await test('a refused command is explained', async () => {
+    mock.control.refuse.set(`/contacts/${ct(5)}/close`, 'version_changed');
+    await page.goto(`${base}/#/contact/${ct(5)}`);
+    await page.getByRole('log').focus();
+    await page.keyboard.press('x');
+    await page.getByRole('dialog').getByRole('button', { name: 'Chiudi', exact: true }).click();
+    await page.getByText('Il contatto è cambiato mentre lavoravi').first().waitFor();
+    await page.keyboard.press('Escape');
+    mock.control.refuse.clear();
+  });
+  await test('presence by keyboard', async () => {
+    await page.locator('.presence').focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Pausa dallo schermo' }).waitFor();
+    await look(page, 'presence');
+    await page.getByRole('button', { name: 'Pausa dallo schermo' }).press('Enter');
+    await page.locator('.presence-away').waitFor();
+  });
+  await test('the lost socket is shown, and what was missed comes after it', async () => {
+    mock.dropSockets();
+    mock.push({ event: 'message.received', message: 'ms_2', operator: OP }, mock.find(ct(1)));
+    await page.locator('.contact-unread', { hasText: 'Giulia' }).waitFor({ timeout: 15_000 });
+  });
+  await test('shortcuts help, English', async () => {
+    await page.getByRole('log').focus();
+    await page.keyboard.press('Shift+?');
+    await page.getByRole('heading', { name: 'Scorciatoie da tastiera' }).waitFor();
+    await look(page, 'help');
+    await page.keyboard.press('Escape');
+    await page.locator('.account-button').click();
+    await page.getByRole('button', { name: 'ENG' }).click();
+    assert.equal(await page.locator('html').getAttribute('lang'), 'en');
+    await page.getByRole('link', { name: 'History' }).waitFor();
+    await page.getByRole('button', { name: 'ITA' }).click();
+    await page.keyboard.press('Escape');
+  });
+  await everywhere(page);
+  for (const [hash, name] of [['#/', 'narrow-list'], [`#/contact/${ct(1)}`, 'narrow-conversation'], ['#/preferences', 'narrow-preferences']]) {
+    await test(`320 px: ${name}`, async () => {
+      await page.setViewportSize({ width: 320, height: 640 });
+      await page.goto(`${base}/${hash}`);
+      await page.locator('h1:visible').first().waitFor();
+      await page.waitForLoadState('networkidle');
+      await look(page, name);
+      await page.setViewportSize({ width: 1440, height: 900 });
+    });
+  }
+  await test('the end of the session leads to sign-in and keeps the draft', async () => {
+    await page.goto(`${base}/#/contact/${ct(1)}`);
+    await page.getByLabel('Testo della risposta').fill('Mezza risposta');
+    await page.waitForFunction(() => Object.keys(localStorage).some((key) => key.startsWith('sportello.draft/')));
+    mock.endSessions();
+    await page.getByText('La sessione è finita.').waitFor();
+    await look(page, 'session-ended');
+    await page.getByLabel('Nome utente').fill('op');
+    await page.getByLabel('Password', { exact: true }).fill('password');
+    await page.getByRole('button', { name: 'Accedi' }).click();
+    await page.getByLabel('Testo della risposta').waitFor();
+    assert.equal(await page.getByLabel('Testo della risposta').inputValue(), 'Mezza risposta');
+  });
+  await test('signing out asks before drafts are deleted', async () => {
+    await page.locator('.account-button').click();
+    await page.getByRole('button', { name: 'Esci' }).click();
+    await look(page, 'sign-out');
+    await page.getByRole('button', { name: 'Esci e cancella le bozze' }).click();
+    await page.getByRole('button', { name: 'Accedi' }).waitFor();
+    assert.equal(await page.evaluate(() => Object.keys(localStorage).filter((key) => key.startsWith('sportello.draft/')).length), 0);
+  });
+}
+
+async function supervisor(page) {
+  await test('the room', async () => {
+    await signIn(page, 'capo', 'password');
+    await page.getByRole('link', { name: 'Sala' }).click();
+    await page.getByRole('heading', { name: 'Operatori' }).waitFor();
+    await page.locator('.queue', { hasText: 'Tributi' }).getByText('Informazioni IMU').waitFor();
+    await look(page, 'room');
+  });
+  await test('assigning a waiting contact', async () => {
+    await page.locator('.queue-list li', { hasText: 'Informazioni IMU' }).getByRole('button', { name: 'Assegna' }).click();
+    await page.getByRole('dialog').getByLabel('Operatore').selectOption({ index: 1 });
+    await look(page, 'dialog-assign');
+    await page.getByRole('dialog').getByRole('button', { name: 'Assegna' }).click();
+    await page.locator('.grid', { hasText: 'Informazioni IMU' }).waitFor();
+  });
+  await test('closing a queue with a notice, and opening it', async () => {
+    await page.getByRole('button', { name: 'Chiudi la coda Anagrafe' }).click();
+    await page.getByLabel('Avviso per i cittadini').fill('Riapriamo alle 15.');
+    await look(page, 'dialog-queue');
+    await page.getByRole('dialog').getByRole('button', { name: 'Chiudi la coda' }).click();
+    await page.getByText('– Riapriamo alle 15.').waitFor();
+    await page.getByRole('button', { name: 'Riapri la coda Anagrafe' }).click();
+    await page.getByRole('button', { name: 'Chiudi la coda Anagrafe' }).waitFor();
+  });
+  await test('the room filters by queue', async () => {
+    await page.getByRole('combobox', { name: 'Coda' }).selectOption('tributi');
+    await page.locator('.queue', { hasText: 'Servizi demografici' }).waitFor({ state: 'detached' });
+  });
+  await test('operators are created', async () => {
+    await page.goto(`${base}/#/admin/operators`);
+    await page.getByRole('button', { name: 'Nuovo operatore' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Nome e cognome').fill('Nuova Persona');
+    await dialog.getByLabel('Nome utente').fill('npersona');
+    await dialog.getByLabel('Prima password').fill('una-password-lunga');
+    await dialog.getByLabel('Comune di Borgo Marina').check();
+    await dialog.getByRole('button', { name: 'Aggiungi una competenza' }).click();
+    await dialog.getByLabel('Nome della competenza').fill('tributi');
+    await dialog.getByRole('button', { name: 'Aggiungi un permesso' }).click();
+    await look(page, 'dialog-operator');
+    await dialog.getByRole('button', { name: 'Salva' }).click();
+    await page.getByRole('rowheader', { name: 'Nuova Persona' }).waitFor();
+    const body = mock.log.findLast((each) => each.path === '/operators' && each.method === 'POST').body;
+    assert.deepEqual(body.profile.skills, { tributi: 5 });
+    assert.deepEqual(body.grants, [{ role: 'operator', scope: { pool: 'borgo' }, content: true }]);
+    await look(page, 'admin-operators');
+  });
+  await test('tokens and quarantine', async () => {
+    await page.goto(`${base}/#/admin/tokens`);
+    await page.getByLabel('Nome', { exact: true }).fill('sito');
+    await page.getByLabel('Account', { exact: true }).fill('sito');
+    await page.getByRole('button', { name: 'Crea la chiave' }).click();
+    await page.getByText('Copiala ora').waitFor();
+    await look(page, 'admin-tokens');
+    await page.goto(`${base}/#/admin/quarantine`);
+    await page.getByText('nesting deeper than 100 parts').waitFor();
+    await look(page, 'admin-quarantine');
+    await page.getByRole('button', { name: 'Scarta' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Scarta' }).click();
+    await page.getByRole('cell', { name: 'Scartato' }).nth(1).waitFor();
+  });
+  await test('320 px: room', async () => {
+    await page.setViewportSize({ width: 320, height: 640 });
+    await page.goto(`${base}/#/room`);
+    await page.locator('.queue').first().waitFor();
+    await look(page, 'narrow-room');
+    await page.setViewportSize({ width: 1440, height: 900 });
+  });
+}
+
+async function partner(page) {
+  await test('without the right to content the room runs and letters stay closed', async () => {
+    await signIn(page, 'blind', 'password');
+    await page.goto(`${base}/#/contact/${ct(11)}`);
+    await page.getByText('Il tuo ruolo non comprende la lettura').waitFor();
+    await page.getByRole('button', { name: 'Assegna' }).waitFor();
+    await look(page, 'no-content');
+  });
+}
+
+const flows = real ? [] : [operator, supervisor, partner];
+for (const flow of flows) {
+  const { context, close } = await openBrowser();
+  context.setDefaultTimeout(6_000);
+  const page = context.pages()[0] ?? (await context.newPage());
+  watch(page);
+  await flow(page);
+  await close();
+}
+if (real) {
+  const { context, close } = await openBrowser();
+  context.setDefaultTimeout(10_000);
+  const page = context.pages()[0] ?? (await context.newPage());
+  watch(page);
+  await test('sign in', () => signIn(page, process.env['SPORTELLO_LOGIN'] ?? '', process.env['SPORTELLO_PASSWORD'] ?? ''));
+  await everywhere(page);
+  if (await page.getByRole('link', { name: 'Sala' }).count()) {
+    for (const [hash, name] of [['#/room', 'room'], ['#/admin/operators', 'admin-operators'], ['#/admin/tokens', 'admin-tokens'], ['#/admin/quarantine', 'admin-quarantine']]) {
+      await test(`view ${name}`, async () => {
+        await page.goto(`${base}/${hash}`);
+        await page.locator('h1').first().waitFor();
+        await look(page, name);
+      });
+    }
+  }
+  await close();
+}
+await mock?.stop();
+console.log(`${passed} passed, ${problems.length} problems`);
+for (const problem of problems) console.log(`- ${problem}`);
+process.exitCode = problems.length > 0 ? 1 : 0;
