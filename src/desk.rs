@@ -55,7 +55,7 @@ mod problem;
 mod routes;
 mod session;
 #[cfg(test)]
-pub(crate) mod testing;
+mod testing;
 #[cfg(test)]
 mod tests;
 mod view;

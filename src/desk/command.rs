@@ -8,15 +8,17 @@ use super::handle;
 use super::problem::{Problem, refusal_code};
 use super::session::Caller;
 use super::{Shared, accounts};
-use crate::model::command::{Actor, Authority, Command, CommandBody, RejectReason, Reply, TransferTarget};
-use crate::model::contact::{CaseReference, Outcome, PendingOn, Resolution};
-use crate::model::conversation::Party;
+use crate::model::channel::Channel;
+use crate::model::command::{Actor, Authority, Command, CommandBody, Refusal, RejectReason, Reply, TransferTarget};
+use crate::model::contact::{CaseReference, Contact, Direction, Outcome, PendingOn, Resolution};
+use crate::model::conversation::{Message, Party};
 use crate::model::id::{AdministrationId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId, QueueId, TopicId};
 use crate::model::inbound::TEXT_BYTES_MAX;
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
 use crate::port::clock::now;
 use crate::port::commands::{CommandEnvelope, CommandText};
+use crate::port::store::ContactSummary;
 use std::sync::Arc;
 
 /// The most carbon copies of one reply.
@@ -397,21 +399,49 @@ async fn presence(desk: &Shared, caller: &Arc<Caller>, wish: &Wish) -> Result<Or
 
 async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: ContactId, answer: &Answer) -> Result<Order, Problem> {
     let Reach { pool, authority } = reach(desk, caller, contact).await?;
-    let mut attachments = Vec::with_capacity(answer.attachments.len());
-    if !answer.attachments.is_empty() {
-        let rights = desk.rights(caller).await?;
-        let summary = desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
-        let administration = &summary.contact.administration;
-        for given in &answer.attachments {
-            let file = handle::verify(&desk.ids, given, contact, administration, now());
-            attachments.push(file.map_err(|error| Problem::conflict("bad_attachment", error.to_string()))?);
-        }
+    let rights = desk.rights(caller).await?;
+    let ContactSummary { contact: row, subject, .. } =
+        desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
+    let attachments: Result<Vec<_>, _> =
+        answer.attachments.iter().map(|given| handle::verify(&desk.ids, given, contact, &row.administration, now())).collect();
+    let attachments = attachments.map_err(|error| Problem::conflict("bad_attachment", error.to_string()))?;
+    let to = addressee(desk, &row).await?;
+    if to.is_none() && row.channel.has_sender() {
+        return Err(Refusal::NoReplyChannel.into());
     }
     let message = MessageId(desk.ids.make("message-by-command", &[&id.0.to_be_bytes(), &caller.operator().0.to_be_bytes()]));
-    let text = CommandText::Reply { text: answer.text.clone(), subject: answer.subject.clone(), cc: answer.cc.clone(), attachments };
+    let subject = answer.subject.clone().or_else(|| subject.filter(|_| row.channel.as_str() == Channel::EMAIL).map(answered));
+    let text = CommandText::Reply { text: answer.text.clone(), subject, to, cc: answer.cc.clone(), attachments };
     let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message });
     (order.text, order.message) = (Some(text), Some(message));
     Ok(order)
+}
+
+/// Whom a written answer goes to: who wrote last in the contact, else in the conversation. Nobody where an answer is not
+/// carried by us.
+async fn addressee(desk: &Shared, contact: &Contact) -> Result<Option<Party>, Problem> {
+    if !contact.channel.has_sender() {
+        return Ok(None);
+    }
+    let newest = |messages: Vec<Message>| {
+        let written = messages
+            .into_iter()
+            .filter(|message| message.direction == Direction::Inbound && message.automatic.is_none() && message.channel == contact.channel);
+        written.filter(|message| message.from.is_some()).max_by_key(|message| message.at).and_then(|message| message.from)
+    };
+    let here = newest(desk.store.messages_of_contact(&contact.administration, contact.id).await?);
+    if here.is_some() {
+        return Ok(here);
+    }
+    let conversation = desk.store.conversation(&contact.administration, contact.conversation).await?;
+    Ok(conversation.and_then(|view| newest(view.messages)))
+}
+
+/// The subject of an answer: one `Re:`, however often it went to and fro.
+fn answered(subject: String) -> String {
+    let marked = subject.get(..3).is_some_and(|mark| mark.eq_ignore_ascii_case("re:"));
+    let subject: String = subject.chars().filter(|c| !c.is_control()).take(SUBJECT_CHARACTERS_MAX - 4).collect();
+    if marked { subject } else { format!("Re: {subject}") }
 }
 
 /// Lengths and characters that no command may have.
@@ -495,6 +525,13 @@ mod tests {
         assert_eq!(wish(r#"{"do":"ready"}"#).unwrap(), Wish::Ready);
         assert!(wish(r#"{"do":"put_operator"}"#).is_err(), "what only the machinery may ask is no wish");
         assert!(wish(r#"{"do":"apply_plan","version":1}"#).is_err());
+    }
+
+    #[test]
+    fn subjects_of_answers() {
+        for (subject, expected) in [("TARI", "Re: TARI"), ("RE: TARI", "RE: TARI"), ("è", "Re: è"), ("a\r\nBcc: x", "Re: aBcc: x")] {
+            assert_eq!(answered(subject.into()), expected);
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
         html: None,
         attachments: Vec::new(),
         raw: None,
+        header_id: None,
         language: new.language,
         references: Vec::new(),
         thread,

@@ -115,7 +115,8 @@ async fn resuming_has_no_gap_and_nothing_twice() {
     desk.happen(vec![(11, touched(1)), (12, touched(2))], false);
     let (mut second, hello) = open(address, &cookie, Some(103)).await;
     assert_eq!(hello["resumed"], true);
-    let mut expected: Vec<i64> = desk.store.rows().events.iter().filter(|event| event.operator == Some(OperatorId(1))).map(|event| event.seq).collect();
+    let mut expected: Vec<i64> =
+        desk.store.rows().events.iter().filter(|event| event.operator == Some(OperatorId(1))).map(|event| event.seq).collect();
     expected.retain(|seq| *seq > 103);
     let last = desk.happen(vec![(11, touched(1))], false);
     expected.push(last);
@@ -316,7 +317,9 @@ async fn commands_by_the_socket() {
         anna.send(Message::text(odd)).await.unwrap();
         assert_eq!(next(&mut anna).await["reply"]["code"], "invalid", "{odd:?}");
     }
-    let assign = format!(r#"{{"id":"{id}","do":"assign","contact":"ct_0000000000000000000000000000000b","operator":"op_00000000000000000000000000000005"}}"#);
+    let assign = format!(
+        r#"{{"id":"{id}","do":"assign","contact":"ct_0000000000000000000000000000000b","operator":"op_00000000000000000000000000000005"}}"#
+    );
     anna.send(Message::text(assign)).await.unwrap();
     assert_eq!(next(&mut anna).await["reply"]["code"], "forbidden", "a lower role");
     // The rights are read anew: what was granted a moment ago counts no more.

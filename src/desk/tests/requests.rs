@@ -4,9 +4,10 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 
 use crate::desk::openapi_document;
-use crate::desk::testing::{TestDesk, administration, pool};
+use crate::desk::testing::{TestDesk, administration, message, pool};
+use crate::model::channel::Channel;
 use crate::model::command::{CommandBody, Refusal, Reply};
-use crate::model::conversation::{Attachment, BlobRef};
+use crate::model::conversation::{Attachment, Automatic, BlobRef, Message, Party};
 use crate::model::id::{CommandId, ContactId};
 use crate::port::blobs::Blobs;
 use crate::port::broker::Destination;
@@ -83,7 +84,20 @@ async fn bodies_of_any_shape_are_refused_not_feared() {
     let deep = format!("{}{}", "[".repeat(20_000), "]".repeat(20_000));
     let wide = format!(r#"{{"text":"{}"}}"#, "x".repeat(200_000));
     let nul = "{\"login\":\"a\\u0000b\",\"password\":\"\\ud800\"}";
-    let bodies = ["", "null", "[]", "{}", "\"x\"", "1e999", "{\"a\":", "\u{feff}{}", r#"{"text":1,"reason":[],"to":{},"on":"x"}"#, nul, &deep, &wide];
+    let bodies = [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "\"x\"",
+        "1e999",
+        "{\"a\":",
+        "\u{feff}{}",
+        r#"{"text":1,"reason":[],"to":{},"on":"x"}"#,
+        nul,
+        &deep,
+        &wide,
+    ];
     for (method, path) in operations() {
         let cookie = desk.cookie(4);
         for body in bodies {
@@ -122,11 +136,16 @@ async fn ids_and_versions_in_headers() {
 async fn refusals_and_silence() {
     let desk = TestDesk::new().await;
     let cookie = desk.cookie(1);
-    let close = || desk.json("POST", "/contacts/ct_0000000000000000000000000000000b/close", Some(&cookie), Some(r#"{"resolution":"resolved"}"#));
+    let close =
+        || desk.json("POST", "/contacts/ct_0000000000000000000000000000000b/close", Some(&cookie), Some(r#"{"resolution":"resolved"}"#));
     assert_eq!(close().await, (200, serde_json::json!({"outcome": "applied", "seq": 9})));
     *desk.router.answer.lock().unwrap() = Some(Reply::Duplicate);
     assert_eq!(close().await, (200, serde_json::json!({"outcome": "duplicate"})));
-    for (refusal, status, code) in [(Refusal::WrongState, 409, "wrong_state"), (Refusal::NotFound, 404, "not_found"), (Refusal::VersionChanged, 409, "version_changed")] {
+    for (refusal, status, code) in [
+        (Refusal::WrongState, 409, "wrong_state"),
+        (Refusal::NotFound, 404, "not_found"),
+        (Refusal::VersionChanged, 409, "version_changed"),
+    ] {
         *desk.router.answer.lock().unwrap() = Some(Reply::Refused { code: refusal });
         let (got, body) = close().await;
         assert_eq!((got, &body["code"]), (status, &code.into()));
@@ -137,7 +156,9 @@ async fn refusals_and_silence() {
 }
 
 fn form(name: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut body = format!("--xx\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/pdf\r\n\r\n").into_bytes();
+    let mut body =
+        format!("--xx\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\nContent-Type: application/pdf\r\n\r\n")
+            .into_bytes();
     body.extend_from_slice(bytes);
     body.extend_from_slice(b"\r\n--xx--\r\n");
     body
@@ -174,13 +195,46 @@ async fn files_are_bound_to_their_contact() {
 }
 
 #[tokio::test]
+async fn an_answer_goes_to_who_wrote_last() {
+    let desk = TestDesk::new().await;
+    let party = |address: &str| Party { address: address.into(), name: None };
+    let (anna, path) = (desk.cookie(1), "/contacts/ct_0000000000000000000000000000000b/reply");
+    {
+        let mut rows = desk.store.rows();
+        let contact = rows.contacts.get_mut(&ContactId(11)).unwrap();
+        contact.channel = Channel::email();
+        let contact = contact.clone();
+        rows.messages.clear();
+        for (at, from, automatic) in [(1, "first@x.it", None), (2, "last@x.it", None), (3, "robot@x.it", Some(Automatic::AutoReply))] {
+            let at = contact.filed_at.plus(std::time::Duration::from_secs(at));
+            rows.messages.push(Message { at, from: Some(party(from)), automatic, ..message(at.0 as u128, &contact) });
+        }
+    }
+    assert_eq!(desk.json("POST", path, Some(&anna), Some(r#"{"text":"ecco"}"#)).await.0, 200);
+    match desk.router.asked.lock().unwrap().last().unwrap().text.clone().unwrap() {
+        CommandText::Reply { to, subject, .. } => {
+            assert_eq!((to, subject.as_deref()), (Some(party("last@x.it")), Some("Re: segretissimo")));
+        }
+        CommandText::Text(_) => panic!("a reply carries a reply"),
+    }
+    desk.store.rows().messages.clear();
+    let (status, body) = desk.json("POST", path, Some(&anna), Some(r#"{"text":"ecco"}"#)).await;
+    assert_eq!((status, &body["code"]), (409, &"no_reply_channel".into()), "nobody to answer to");
+}
+
+#[tokio::test]
 async fn html_is_caged_and_files_are_saved() {
     let desk = TestDesk::new().await;
     let comune = administration("comune");
     let put = |bytes: &'static [u8]| desk.blobs.put(&comune, bytes.into());
     let html = put(b"<p>ciao</p><img src=\"cid:logo@x\"><img src=\"cid:evil@x\">").await.unwrap();
     let (logo, evil) = (put(b"PNG").await.unwrap(), put(b"<svg onload=alert(1)>").await.unwrap());
-    let file = |name: &str, kind: &str, id: &str, blob: BlobRef| Attachment { name: name.into(), media_type: kind.into(), content_id: Some(id.into()), blob };
+    let file = |name: &str, kind: &str, id: &str, blob: BlobRef| Attachment {
+        name: name.into(),
+        media_type: kind.into(),
+        content_id: Some(id.into()),
+        blob,
+    };
     {
         let mut rows = desk.store.rows();
         let message = rows.messages.iter_mut().find(|message| message.contact == ContactId(11)).unwrap();
@@ -220,7 +274,8 @@ async fn quarantine_is_sent_again_as_it_came() {
         at: now(),
         state: "held".into(),
     };
-    desk.store.rows().quarantine = vec![item(1, "inbound", "valle.comune.phone"), item(2, "imap", "posta"), item(3, "dead", "nonsense key")];
+    desk.store.rows().quarantine =
+        vec![item(1, "inbound", "valle.comune.phone"), item(2, "imap", "posta"), item(3, "dead", "nonsense key")];
     let admin = desk.cookie(4);
     let (_, list) = desk.json("GET", "/quarantine", Some(&admin), None).await;
     assert_eq!(list["items"].as_array().unwrap().len(), 3);
@@ -238,7 +293,13 @@ async fn quarantine_is_sent_again_as_it_came() {
 async fn presence_reaches_the_router() {
     let desk = TestDesk::new().await;
     let anna = desk.cookie(1);
-    for (body, status) in [(r#"{"state":"ready"}"#, 200), (r#"{"state":"away","reason":"lunch"}"#, 200), (r#"{"state":"away","reason":"La La"}"#, 400), (r#"{"state":"gone"}"#, 422), (r#"{"state":"offline"}"#, 200)] {
+    for (body, status) in [
+        (r#"{"state":"ready"}"#, 200),
+        (r#"{"state":"away","reason":"lunch"}"#, 200),
+        (r#"{"state":"away","reason":"La La"}"#, 400),
+        (r#"{"state":"gone"}"#, 422),
+        (r#"{"state":"offline"}"#, 200),
+    ] {
         assert_eq!(desk.json("PUT", "/presence", Some(&anna), Some(body)).await.0, status, "{body}");
     }
     let asked = desk.router.bodies();
