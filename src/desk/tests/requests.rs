@@ -55,8 +55,9 @@ async fn headers_on_every_route() {
             check_headers(&headers, &format!("{method} {path}"));
         }
     }
-    for path in ["/api/v1/openapi.json", "/api/v1/nothing", "/docs/"] {
+    for (path, status) in [("/api/v1/openapi.json", 200), ("/api/v1/nothing", 404), ("/docs/", 200), ("/docs/swagger-ui-bundle.js", 200)] {
         let response = desk.call(Request::get(path).body(Body::empty()).unwrap()).await;
+        assert_eq!(response.status(), status, "{path}");
         check_headers(response.headers(), path);
     }
 }
