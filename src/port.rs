@@ -7,3 +7,5 @@ pub mod clock;
 pub mod commands;
 pub mod feed;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;

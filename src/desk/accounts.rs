@@ -1,5 +1,7 @@
 //! Accounts: hashed passwords, opaque tokens, and making both. The command line uses these functions too.
 
+use std::sync::OnceLock;
+
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -56,13 +58,22 @@ pub enum AccountError {
 #[derive(Debug)]
 pub struct Passwords {
     turns: Semaphore,
-    nobody: String,
+    nobody: &'static str,
 }
+
+/// The hash that a password is compared with when nobody has the login; made once per process.
+static NOBODY: OnceLock<String> = OnceLock::new();
 
 impl Passwords {
     /// Hashes one password at once, to have something to compare with when nobody has the login.
     pub fn new() -> Result<Self, AccountError> {
-        let nobody = hash(&random_token("none"))?;
+        let nobody = match NOBODY.get() {
+            Some(nobody) => nobody,
+            None => {
+                let made = hash(&random_token("none"))?;
+                NOBODY.get_or_init(|| made)
+            }
+        };
         Ok(Self { turns: Semaphore::new(HASHES_AT_ONCE), nobody })
     }
 
@@ -81,7 +92,7 @@ impl Passwords {
         }
         let _turn = self.turns.acquire().await.map_err(|error| AccountError::Hash(error.to_string()))?;
         let known = stored.is_some();
-        let (password, stored) = (password.to_owned(), stored.unwrap_or(&self.nobody).to_owned());
+        let (password, stored) = (password.to_owned(), stored.unwrap_or(self.nobody).to_owned());
         let matches =
             tokio::task::spawn_blocking(move || verify(&password, &stored)).await.map_err(|error| AccountError::Hash(error.to_string()))?;
         Ok(matches && known)

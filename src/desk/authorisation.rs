@@ -234,8 +234,9 @@ mod tests {
         let body = |id: &str| Scope::Administration(AdministrationId::new(id).unwrap());
         let office = |id: &str, office: &str| Scope::Office(AdministrationId::new(id).unwrap(), OfficeId::new(office).unwrap());
         let some = |content, supervises| Some(Sight { content, supervises });
+        type Case<'a> = (&'a str, Vec<Grant>, &'a [&'a str], &'a [&'a str], &'a str, &'a str, Option<Sight>);
         #[rustfmt::skip]
-        let table: Vec<(&str, Vec<Grant>, &[&str], &[&str], &str, &str, Option<Sight>)> = vec![
+        let table: Vec<Case> = vec![
             ("operator in the profile", vec![grant(Operator, pool(), false)], &["comune"], &[], "comune", "urp", some(false, false)),
             ("operator with content", vec![grant(Operator, pool(), true)], &["comune"], &[], "comune", "urp", some(true, false)),
             ("operator, other administration", vec![grant(Operator, pool(), true)], &["comune"], &[], "asl", "cup", None),

@@ -1,194 +1,29 @@
 //! Commands of a console, by HTTP or by its socket: read, authorised, sent to the router, answered. One code path for both.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
+use serde::Serialize;
+
+use self::check::{SUBJECT_CHARACTERS_MAX, check};
+pub use self::wish::{Answer, Wish};
 use super::authorisation::Rights;
 use super::counters::Counters;
 use super::handle;
 use super::problem::{Problem, refusal_code};
 use super::session::Caller;
 use super::{Shared, accounts};
-use crate::model::command::{Actor, Authority, Command, CommandBody, RejectReason, Reply, TransferTarget};
-use crate::model::contact::{CaseReference, Contact, Direction, Outcome, PendingOn, Resolution};
-use crate::model::conversation::Party;
-use crate::model::id::{AdministrationId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId, QueueId, TopicId};
-use crate::model::inbound::TEXT_BYTES_MAX;
+use crate::model::channel::Channel;
+use crate::model::command::{Actor, Authority, Command, CommandBody, Refusal, Reply, TransferTarget};
+use crate::model::contact::{Contact, Direction, Outcome};
+use crate::model::conversation::{Message, Party};
+use crate::model::id::{AdministrationId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId};
 use crate::model::operator::Role;
-use crate::model::time::Timestamp;
 use crate::port::clock::now;
 use crate::port::commands::{CommandEnvelope, CommandText};
-use std::sync::Arc;
+use crate::port::store::ContactSummary;
 
-/// The most carbon copies of one reply.
-const CC_MAX: usize = 20;
-/// The most files in one reply.
-const ATTACHMENTS_MAX: usize = 20;
-/// The longest subject, in characters (RFC 5322 line limit).
-const SUBJECT_CHARACTERS_MAX: usize = 998;
-/// The longest code of a reason, protocol number or address, in characters.
-const WORD_CHARACTERS_MAX: usize = 320;
-/// The longest notice of a closed queue, in characters.
-const NOTICE_CHARACTERS_MAX: usize = 1000;
-
-/// What a console asks for.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "do")]
-pub enum Wish {
-    /// Takes contacts from now on.
-    Ready,
-    /// Takes nothing from now on.
-    Away {
-        /// Code of the reason.
-        reason: String,
-    },
-    /// Goes home.
-    Offline,
-    /// Takes what rings.
-    Accept {
-        /// Which contact.
-        contact: ContactId,
-        /// Which of its offers.
-        ordinal: u32,
-    },
-    /// Refuses what rings.
-    Reject {
-        /// Which contact.
-        contact: ContactId,
-        /// Which of its offers.
-        ordinal: u32,
-        /// Why.
-        reason: RejectReason,
-    },
-    /// Looks at it.
-    Touch {
-        /// Which contact.
-        contact: ContactId,
-    },
-    /// Takes a waiting one.
-    Pull {
-        /// Which contact.
-        contact: ContactId,
-    },
-    /// Takes a pending one up again.
-    Resume {
-        /// Which contact.
-        contact: ContactId,
-    },
-    /// The talk is over.
-    WrapUp {
-        /// Which contact.
-        contact: ContactId,
-    },
-    /// Gives it back.
-    Return {
-        /// Which contact.
-        contact: ContactId,
-    },
-    /// Waits for somebody.
-    Pend {
-        /// Which contact.
-        contact: ContactId,
-        /// For whom.
-        on: PendingOn,
-        /// When it comes back by itself.
-        #[serde(default)]
-        back_after: Option<Timestamp>,
-    },
-    /// Puts it off.
-    Defer {
-        /// Which contact.
-        contact: ContactId,
-        /// Until when.
-        until: Timestamp,
-    },
-    /// Done.
-    Close {
-        /// Which contact.
-        contact: ContactId,
-        /// Why they wrote.
-        #[serde(default)]
-        topic: Option<TopicId>,
-        /// How it ended.
-        resolution: Resolution,
-    },
-    /// To another queue or colleague.
-    Transfer {
-        /// Which contact.
-        contact: ContactId,
-        /// Where to.
-        to: TransferTarget,
-        /// Code of the reason.
-        reason: String,
-    },
-    /// Gives it to an operator.
-    Assign {
-        /// Which contact.
-        contact: ContactId,
-        /// To whom.
-        operator: OperatorId,
-    },
-    /// Answers the citizen.
-    Reply {
-        /// Which contact.
-        contact: ContactId,
-        /// What.
-        #[serde(flatten)]
-        answer: Answer,
-    },
-    /// Writes a note.
-    Note {
-        /// Which contact.
-        contact: ContactId,
-        /// What.
-        text: String,
-    },
-    /// Tries a failed message again.
-    RetryMessage {
-        /// Which contact.
-        contact: ContactId,
-        /// Which message.
-        message: MessageId,
-    },
-    /// Names the administration's file, or takes the name away.
-    SetCase {
-        /// Which contact.
-        contact: ContactId,
-        /// The file.
-        #[serde(default)]
-        case: Option<CaseReference>,
-    },
-    /// Admits no more live contacts.
-    CloseQueue {
-        /// Which queue.
-        queue: QueueId,
-        /// What citizens are told.
-        #[serde(default)]
-        notice: Option<String>,
-    },
-    /// Admits them again.
-    OpenQueue {
-        /// Which queue.
-        queue: QueueId,
-    },
-}
-
-/// An answer to the citizen.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
-pub struct Answer {
-    /// Plain text, at most 32 KiB.
-    pub text: String,
-    /// Subject; by default the conversation's.
-    #[serde(default)]
-    pub subject: Option<String>,
-    /// Carbon copies.
-    #[serde(default)]
-    #[schemars(length(max = 20))]
-    pub cc: Vec<Party>,
-    /// Handles of uploaded files.
-    #[serde(default)]
-    #[schemars(length(max = 20))]
-    pub attachments: Vec<String>,
-}
+mod check;
+mod wish;
 
 /// A wish with the id that makes it safe to send twice.
 #[derive(Debug, Clone)]
@@ -397,90 +232,49 @@ async fn presence(desk: &Shared, caller: &Arc<Caller>, wish: &Wish) -> Result<Or
 
 async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: ContactId, answer: &Answer) -> Result<Order, Problem> {
     let Reach { pool, authority } = reach(desk, caller, contact).await?;
-    let mut attachments = Vec::with_capacity(answer.attachments.len());
-    if !answer.attachments.is_empty() {
-        let rights = desk.rights(caller).await?;
-        let summary = desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
-        let administration = &summary.contact.administration;
-        for given in &answer.attachments {
-            let file = handle::verify(&desk.ids, given, contact, administration, now());
-            attachments.push(file.map_err(|error| Problem::conflict("bad_attachment", error.to_string()))?);
-        }
+    let rights = desk.rights(caller).await?;
+    let ContactSummary { contact: row, subject, .. } =
+        desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
+    let attachments: Result<Vec<_>, _> =
+        answer.attachments.iter().map(|given| handle::verify(&desk.ids, given, contact, &row.administration, now())).collect();
+    let attachments = attachments.map_err(|error| Problem::conflict("bad_attachment", error.to_string()))?;
+    let to = addressee(desk, &row).await?;
+    if to.is_none() && row.channel.has_sender() {
+        return Err(Refusal::NoReplyChannel.into());
     }
     let message = MessageId(desk.ids.make("message-by-command", &[&id.0.to_be_bytes(), &caller.operator().0.to_be_bytes()]));
-    let text = CommandText::Reply {
-        text: answer.text.clone(),
-        subject: answer.subject.clone(),
-        to: recipient(desk, caller, contact).await?,
-        cc: answer.cc.clone(),
-        attachments,
-    };
+    let subject = answer.subject.clone().or_else(|| subject.filter(|_| row.channel.as_str() == Channel::EMAIL).map(answered));
+    let text = CommandText::Reply { text: answer.text.clone(), subject, to, cc: answer.cc.clone(), attachments };
     let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message });
     (order.text, order.message) = (Some(text), Some(message));
     Ok(order)
 }
 
-/// Whom a reply goes to: whoever wrote last in the conversation.
-async fn recipient(desk: &Shared, caller: &Arc<Caller>, contact: ContactId) -> Result<Option<Party>, Problem> {
-    let rights = desk.rights(caller).await?;
-    let summary = desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
-    let Contact { administration, conversation, .. } = summary.contact;
-    let view = desk.store.conversation(&administration, conversation).await?.ok_or_else(Problem::not_found)?;
-    let written = view.messages.into_iter().rev().filter(|message| message.direction == Direction::Inbound && message.automatic.is_none());
-    Ok(written.filter_map(|message| message.from).next())
+/// Whom a written answer goes to: who wrote last in the contact, else in the conversation. Nobody where an answer is not
+/// carried by us.
+async fn addressee(desk: &Shared, contact: &Contact) -> Result<Option<Party>, Problem> {
+    if !contact.channel.has_sender() {
+        return Ok(None);
+    }
+    let newest = |messages: Vec<Message>| {
+        let written = messages
+            .into_iter()
+            .filter(|message| message.direction == Direction::Inbound && message.automatic.is_none() && message.channel == contact.channel);
+        written.filter(|message| message.from.is_some()).max_by_key(|message| message.at).and_then(|message| message.from)
+    };
+    let here = newest(desk.store.messages_of_contact(&contact.administration, contact.id).await?);
+    if here.is_some() {
+        return Ok(here);
+    }
+    let conversation = desk.store.conversation(&contact.administration, contact.conversation).await?;
+    Ok(conversation.and_then(|view| newest(view.messages)))
 }
 
-/// Lengths and characters that no command may have.
-fn check(wish: &Wish) -> Result<(), Problem> {
-    match wish {
-        Wish::Away { reason } | Wish::Transfer { reason, .. } => check_code("reason", reason),
-        Wish::Note { text, .. } => check_text("text", text),
-        Wish::SetCase { case: Some(case), .. } => check_line("number", &case.number, WORD_CHARACTERS_MAX),
-        Wish::CloseQueue { notice: Some(notice), .. } if notice.chars().count() > NOTICE_CHARACTERS_MAX => {
-            Err(Problem::invalid(format!("`notice` has at most {NOTICE_CHARACTERS_MAX} characters")))
-        }
-        Wish::Reply { answer, .. } => check_answer(answer),
-        _ => Ok(()),
-    }
-}
-
-fn check_answer(answer: &Answer) -> Result<(), Problem> {
-    check_text("text", &answer.text)?;
-    if let Some(subject) = &answer.subject {
-        check_line("subject", subject, SUBJECT_CHARACTERS_MAX)?;
-    }
-    if answer.cc.len() > CC_MAX {
-        return Err(Problem::invalid(format!("`cc` has at most {CC_MAX} entries")));
-    }
-    if answer.attachments.len() > ATTACHMENTS_MAX {
-        return Err(Problem::invalid(format!("`attachments` has at most {ATTACHMENTS_MAX} entries")));
-    }
-    for party in &answer.cc {
-        check_line("cc", &party.address, WORD_CHARACTERS_MAX)?;
-        check_line("cc", party.name.as_deref().unwrap_or("-"), WORD_CHARACTERS_MAX)?;
-    }
-    Ok(())
-}
-
-fn check_text(field: &str, text: &str) -> Result<(), Problem> {
-    if text.trim().is_empty() {
-        return Err(Problem::invalid(format!("`{field}` is empty")));
-    }
-    if text.len() > TEXT_BYTES_MAX {
-        return Err(Problem::invalid(format!("`{field}` has at most {TEXT_BYTES_MAX} bytes")));
-    }
-    Ok(())
-}
-
-/// One line: CR and LF would end a mail header.
-fn check_line(field: &str, text: &str, characters_max: usize) -> Result<(), Problem> {
-    let fits = !text.trim().is_empty() && text.chars().count() <= characters_max && !text.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(Problem::invalid(format!("`{field}` must be one line of 1 to {characters_max} characters"))) }
-}
-
-fn check_code(field: &str, code: &str) -> Result<(), Problem> {
-    let fits = (1..=32).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    if fits { Ok(()) } else { Err(Problem::invalid(format!("`{field}` must be a code such as `screen_break`"))) }
+/// The subject of an answer: one `Re:`, however often it went to and fro.
+fn answered(subject: String) -> String {
+    let marked = subject.get(..3).is_some_and(|mark| mark.eq_ignore_ascii_case("re:"));
+    let subject: String = subject.chars().filter(|c| !c.is_control()).take(SUBJECT_CHARACTERS_MAX - 4).collect();
+    if marked { subject } else { format!("Re: {subject}") }
 }
 
 /// A command id of the desk's own, for clients that sent none.
@@ -492,37 +286,10 @@ pub fn fresh_id() -> CommandId {
 mod tests {
     use super::*;
 
-    fn wish(json: &str) -> Result<Wish, serde_json::Error> {
-        serde_json::from_str(json)
-    }
-
     #[test]
-    fn wishes_read_as_documented() {
-        let contact = ContactId(5);
-        assert_eq!(
-            wish(&format!(r#"{{"id":"cm_x","do":"accept","contact":"{contact}","ordinal":2}}"#)).unwrap(),
-            Wish::Accept { contact, ordinal: 2 }
-        );
-        assert_eq!(
-            wish(&format!(r#"{{"do":"close","contact":"{contact}","resolution":"resolved"}}"#)).unwrap(),
-            Wish::Close { contact, topic: None, resolution: Resolution::Resolved }
-        );
-        assert!(matches!(wish(&format!(r#"{{"do":"reply","contact":"{contact}","text":"ciao"}}"#)).unwrap(), Wish::Reply { .. }));
-        assert_eq!(wish(r#"{"do":"ready"}"#).unwrap(), Wish::Ready);
-        assert!(wish(r#"{"do":"put_operator"}"#).is_err(), "what only the machinery may ask is no wish");
-        assert!(wish(r#"{"do":"apply_plan","version":1}"#).is_err());
-    }
-
-    #[test]
-    fn lines_and_lengths() {
-        let reply = |subject: &str, text: &str| Wish::Reply {
-            contact: ContactId(1),
-            answer: Answer { text: text.into(), subject: Some(subject.into()), cc: vec![], attachments: vec![] },
-        };
-        assert!(check(&reply("Re: TARI", "Buongiorno")).is_ok());
-        assert!(check(&reply("a\r\nBcc: x@y", "Buongiorno")).is_err());
-        assert!(check(&reply("Re", "  ")).is_err());
-        assert!(check(&reply("Re", &"x".repeat(TEXT_BYTES_MAX + 1))).is_err());
-        assert!(check(&Wish::Away { reason: "Lunch!".into() }).is_err());
+    fn subjects_of_answers() {
+        for (subject, expected) in [("TARI", "Re: TARI"), ("RE: TARI", "RE: TARI"), ("è", "Re: è"), ("a\r\nBcc: x", "Re: aBcc: x")] {
+            assert_eq!(answered(subject.into()), expected);
+        }
     }
 }

@@ -1,1 +1,6 @@
-//! Tests.
+//! The desk through its own router: sessions, headers, rights, and sockets.
+
+mod live;
+mod matrix;
+mod requests;
+mod sessions;

@@ -1,13 +1,12 @@
 //! What a program says, as the CloudEvent that goes to the broker. Accepted means confirmed by it.
 
-use serde::Serialize;
-
 use super::ChannelApi;
 use super::request::{NewContact, Problem, Program};
 use crate::model::channel::IdentityLevel;
 use crate::model::id::InputId;
-use crate::model::inbound::{BODY_BYTES_MAX, CloudEvent, InboundEvent, InboundMessage, InboundSignal, Signal};
+use crate::model::inbound::{InboundEvent, InboundMessage, InboundSignal, Signal};
 use crate::model::time::Timestamp;
+use crate::model::wire::{self, WireError};
 use crate::port::broker::{Destination, Outgoing, inbound_message_id};
 use crate::port::clock::now;
 
@@ -31,13 +30,14 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
         html: None,
         attachments: Vec::new(),
         raw: None,
+        header_id: None,
         language: new.language,
         references: Vec::new(),
         thread,
         automatic: None,
         attributes: new.attributes,
     };
-    publish(api, program, input, InboundEvent::MESSAGE, at, message).await
+    publish(api, program, input, at, InboundEvent::Message(Box::new(message))).await
 }
 
 /// Publishes that the citizen left. The same signal of the same contact is one input, however often it is sent.
@@ -48,38 +48,21 @@ pub async fn signal(api: &ChannelApi, program: &Program, thread: InputId, signal
     };
     let input = InputId(api.ids.make("signal", &[program.account.as_str().as_bytes(), &thread.0.to_be_bytes(), name]));
     let data = InboundSignal { account: program.account.clone(), thread, signal };
-    publish(api, program, input, InboundEvent::SIGNAL, now(), data).await
+    publish(api, program, input, now(), InboundEvent::Signal(data)).await
 }
 
-async fn publish<T: Serialize>(
-    api: &ChannelApi,
-    program: &Program,
-    input: InputId,
-    name: &str,
-    at: Timestamp,
-    data: T,
-) -> Result<InputId, Problem> {
-    let event = CloudEvent {
-        specversion: "1.0".to_owned(),
-        id: inbound_message_id(input),
-        source: format!("/account/{}", program.account),
-        kind: format!("{}.{name}", api.type_prefix),
-        time: at,
-        subject: None,
-        traceparent: None,
-        datacontenttype: Some("application/json".to_owned()),
-        data,
-    };
-    let body = serde_json::to_vec(&event).map_err(|error| Problem::invalid(error.to_string()))?;
-    if body.len() > BODY_BYTES_MAX {
-        return Err(Problem::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a message has at most 64 KiB as JSON"));
-    }
+async fn publish(api: &ChannelApi, program: &Program, input: InputId, at: Timestamp, event: InboundEvent) -> Result<InputId, Problem> {
+    let event = wire::inbound_event(&api.type_prefix, input, &program.account, at, None, event);
+    let body = wire::encode_inbound(&event).map_err(|error| match error {
+        WireError::TooLarge { .. } => Problem::too_large(),
+        error => Problem::invalid(error.to_string()),
+    })?;
     let destination = Destination::Inbound {
         pool: program.pool.clone(),
         administration: program.administration.clone(),
         channel: program.channel.clone(),
     };
-    api.publisher.publish(vec![Outgoing::new(destination, event.id, body)]).await?;
+    api.publisher.publish(vec![Outgoing::new(destination, inbound_message_id(input), body)]).await?;
     api.remember(input, &program.account);
     Ok(input)
 }

@@ -75,7 +75,8 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
     }
 
-    fn too_large() -> Self {
+    /// More than the broker carries.
+    pub fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a message has at most 64 KiB")
     }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::multipart::{Field, Multipart, MultipartRejection};
+use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use schemars::JsonSchema;
@@ -50,14 +50,14 @@ pub async fn upload(
     }
     let mut form = form.map_err(|_| Problem::invalid("send one file as `multipart/form-data`, in the field `file`"))?;
     let Ok(_turn) = desk.uploads.acquire().await else { return Err(Problem::internal()) };
-    let broken = |_| Problem::invalid("the upload broke off, or is no multipart form");
-    while let Some(mut field) = form.next_field().await.map_err(broken)? {
+    let bytes_max = desk.options.attachment_bytes_max;
+    while let Some(mut field) = form.next_field().await.map_err(|error| broken(&error, bytes_max))? {
         if field.name() != Some("file") {
             continue;
         }
         let name = safe_name(field.file_name().unwrap_or_default());
         let media_type = media_type(field.content_type().unwrap_or_default());
-        let bytes = whole(&mut field, desk.options.attachment_bytes_max).await?;
+        let bytes = whole(&mut field, bytes_max).await?;
         let administration = &summary.contact.administration;
         let blob = desk.blobs.put(administration, bytes).await?;
         let file = Attachment { name, media_type, content_id: None, blob };
@@ -70,16 +70,24 @@ pub async fn upload(
 
 async fn whole(field: &mut Field<'_>, bytes_max: usize) -> Result<Bytes, Problem> {
     let mut bytes = BytesMut::new();
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("a file has at most {bytes_max} bytes"));
-    loop {
-        match field.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() <= bytes_max => bytes.extend_from_slice(&chunk),
-            Ok(Some(_)) => return Err(too_large()),
-            Ok(None) => return Ok(bytes.freeze()),
-            Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => return Err(too_large()),
-            Err(_) => return Err(Problem::invalid("the upload broke off")),
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, bytes_max))? {
+        if bytes.len() + chunk.len() > bytes_max {
+            return Err(too_large(bytes_max));
         }
+        bytes.extend_from_slice(&chunk);
     }
+    Ok(bytes.freeze())
+}
+
+fn broken(error: &MultipartError, bytes_max: usize) -> Problem {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(bytes_max);
+    }
+    Problem::invalid("the upload broke off, or is no multipart form")
+}
+
+fn too_large(bytes_max: usize) -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("a file has at most {bytes_max} bytes"))
 }
 
 /// The last part of a name, without control and direction characters, cut to 255 characters. Never a path of ours.

@@ -161,6 +161,7 @@ fn any_message() -> impl Strategy<Value = InboundMessage> {
             html: None,
             attachments,
             raw,
+            header_id: None,
             language: None,
             references,
             thread: Some(InputId(9)),

@@ -1,0 +1,447 @@
+//! Fakes of the ports for tests: a store, a router of commands, blobs and a publisher in memory, with a small plan and the
+//! rows that go with it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::model::channel::{Channel, IdentityLevel, Language};
+use crate::model::command::{CommandBody, Reply};
+use crate::model::contact::{Contact, ContactState, Direction, Mode, OrderKey};
+use crate::model::conversation::{BlobRef, Message};
+use crate::model::id::*;
+use crate::model::operator::{Grant, Operator, OperatorProfile, Presence, Role, Scope};
+use crate::model::requirement::Requirement;
+use crate::model::time::Timestamp;
+use crate::plan::{Account, Administration, Office, Plan, Policy, Queue};
+use crate::port::blobs::{BlobError, Blobs};
+use crate::port::broker::{Outgoing, PublishError, Publisher};
+use crate::port::commands::{CommandEnvelope, CommandError, Commands};
+use crate::port::store::*;
+
+pub fn pool() -> PoolId {
+    PoolId::new("valle").unwrap()
+}
+
+pub fn pool_scope() -> Scope {
+    Scope::Pool(pool())
+}
+
+pub fn administration(name: &str) -> AdministrationId {
+    AdministrationId::new(name).unwrap()
+}
+
+pub fn office(name: &str) -> OfficeId {
+    OfficeId::new(name).unwrap()
+}
+
+pub fn grant(role: Role, scope: Scope, content: bool) -> Grant {
+    Grant { role, scope, content }
+}
+
+/// `comune` (offices `urp` and the restricted `sociale`) and `asl` (`cup`), each office with a queue of its name.
+pub fn plan() -> Plan {
+    let body = |name: &str, offices: &[(&str, bool)]| Administration {
+        name: name.to_owned(),
+        pool: pool(),
+        domains: Default::default(),
+        languages: vec![Language::ITALIAN],
+        offices: offices.iter().map(|(id, restricted)| (office(id), Office { name: (*id).to_owned(), restricted: *restricted })).collect(),
+        topics: BTreeMap::from([(TopicId::new("tari").unwrap(), "TARI".to_owned())]),
+        rules: Vec::new(),
+    };
+    let queue = |body: &str, name: &str| Queue {
+        administration: administration(body),
+        office: office(name),
+        name: name.to_owned(),
+        requirement: Requirement::Anybody,
+        match_language: false,
+        policy: Policy::BestFit,
+        target: Duration::from_secs(3600),
+        head_start: Duration::ZERO,
+        offer_timeout: Duration::from_secs(20),
+        untouched_for: Duration::from_secs(600),
+        wrap_up: Duration::from_secs(60),
+        cool_off: Duration::from_secs(60),
+        returns_max: 3,
+        waiting_max: 1000,
+    };
+    let account = |body: &str, queue: &str| Account {
+        administration: administration(body),
+        channel: Channel::new("phone").unwrap(),
+        address: None,
+        display_name: None,
+        queue: QueueId::new(queue).unwrap(),
+    };
+    Plan {
+        version: 1,
+        pools: [pool()].into(),
+        administrations: BTreeMap::from([
+            (administration("comune"), body("Comune", &[("urp", false), ("sociale", true)])),
+            (administration("asl"), body("ASL", &[("cup", false)])),
+        ]),
+        queues: [("comune", "urp"), ("comune", "sociale"), ("asl", "cup")]
+            .into_iter()
+            .map(|(body, name)| (QueueId::new(name).unwrap(), queue(body, name)))
+            .collect(),
+        accounts: BTreeMap::from([
+            (AccountId::new("centralino").unwrap(), account("comune", "urp")),
+            (AccountId::new("cupline").unwrap(), account("asl", "cup")),
+        ]),
+        skills: BTreeMap::from([(SkillId::new("tributi").unwrap(), "Tributi".to_owned())]),
+    }
+}
+
+pub fn login(id: u128, name: &str, grants: Vec<Grant>) -> Login {
+    Login {
+        operator: OperatorId(id),
+        pool: pool(),
+        login: name.to_owned(),
+        name: name.to_owned(),
+        password_hash: String::new(),
+        grants,
+        enabled: true,
+        language: "it".to_owned(),
+    }
+}
+
+pub fn operator(id: u128, administrations: &[&str], offices: &[&str]) -> Operator {
+    Operator {
+        id: OperatorId(id),
+        pool: pool(),
+        profile: OperatorProfile {
+            administrations: administrations.iter().map(|name| administration(name)).collect(),
+            offices: offices.iter().map(|name| office(name)).collect(),
+            ..OperatorProfile::default()
+        },
+        enabled: true,
+        presence: Presence::default(),
+        misses: 0,
+        last_assigned: 0,
+        reserved_for: None,
+        version: 1,
+    }
+}
+
+pub fn contact(id: u128, body: &str, desk: &str, state: ContactState) -> Contact {
+    let at = Timestamp::from_secs(1_750_000_000);
+    serde_json::from_value::<Contact>(serde_json::json!({
+        "id": ContactId(id), "administration": body, "office": desk, "queue": desk, "conversation": ConversationId(id),
+        "identity": IdentityLevel::Claimed, "channel": "phone", "account": "centralino", "mode": Mode::Live,
+        "direction": Direction::Inbound, "requirement": {}, "filed_at": at, "opened_at": at, "queued_at": at,
+        "key": OrderKey { tier: 5, due: at, seq: 1 }, "state": state, "version": 3,
+    }))
+    .unwrap()
+}
+
+pub fn message(id: u128, contact: &Contact) -> Message {
+    Message {
+        id: MessageId(id),
+        administration: contact.administration.clone(),
+        conversation: contact.conversation,
+        contact: contact.id,
+        direction: Direction::Inbound,
+        channel: contact.channel.clone(),
+        account: contact.account.clone(),
+        author: None,
+        at: contact.filed_at,
+        filed_at: contact.filed_at,
+        from: None,
+        to: Vec::new(),
+        subject: Some("segretissimo".into()),
+        text: "segretissimo".into(),
+        html: None,
+        attachments: Vec::new(),
+        raw: None,
+        automatic: None,
+        provider_id: None,
+        header_id: None,
+        delivery: None,
+        failure: None,
+    }
+}
+
+#[derive(Default)]
+pub struct Rows {
+    pub contacts: BTreeMap<ContactId, Contact>,
+    pub messages: Vec<Message>,
+    pub operators: BTreeMap<OperatorId, Operator>,
+    pub logins: BTreeMap<OperatorId, Login>,
+    pub sessions: HashMap<String, Session>,
+    pub tokens: HashMap<String, ApiToken>,
+    pub queues: Vec<QueueState>,
+    pub events: Vec<EventRecord>,
+    pub last_seq: i64,
+    pub quarantine: Vec<Quarantined>,
+    pub inputs: HashMap<InputId, InputStatus>,
+    pub nodes: u64,
+}
+
+/// A store in memory.
+#[derive(Default)]
+pub struct FakeStore {
+    pub rows: Mutex<Rows>,
+    pub away: AtomicBool,
+}
+
+impl FakeStore {
+    pub fn rows(&self) -> std::sync::MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap()
+    }
+
+    fn up(&self) -> Result<std::sync::MutexGuard<'_, Rows>, StoreError> {
+        if self.away.load(Ordering::Relaxed) { Err(StoreError::Unavailable("away".into())) } else { Ok(self.rows()) }
+    }
+}
+
+fn summary(contact: &Contact) -> ContactSummary {
+    ContactSummary { contact: contact.clone(), subject: Some("segretissimo".into()), citizen: Some("segretissimo".into()) }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.up().map(|_| ())
+    }
+    async fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
+        Err(StoreError::Unavailable("no writer here".into()))
+    }
+    async fn installation_secret(&self) -> Result<[u8; 32], StoreError> {
+        Ok([7; 32])
+    }
+    async fn facts(&self, _: &PoolId, queries: &[FactQuery]) -> Result<Vec<FactRow>, StoreError> {
+        Ok(queries.iter().map(|_| FactRow::default()).collect())
+    }
+    async fn known_sources(&self, _: &PoolId, sources: &[String]) -> Result<Vec<bool>, StoreError> {
+        Ok(vec![false; sources.len()])
+    }
+    async fn events_after(&self, _: &PoolId, after: i64, operator: Option<OperatorId>, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        let rows = self.up()?;
+        let wanted = rows.events.iter().filter(|event| event.seq > after && (operator.is_none() || event.operator == operator));
+        Ok(wanted.take(limit as usize).cloned().collect())
+    }
+    async fn last_seq(&self, _: &PoolId) -> Result<i64, StoreError> {
+        Ok(self.up()?.last_seq)
+    }
+    async fn inputs_after(&self, _: &PoolId, _: i64, _: u32) -> Result<Vec<InputRecord>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn cursor(&self, _: &PoolId, _: &str) -> Result<i64, StoreError> {
+        Ok(0)
+    }
+    async fn advance_cursor(&self, _: &PoolId, _: &str, _: i64, _: i64) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+    async fn contact(&self, administrations: &[AdministrationId], id: ContactId) -> Result<Option<ContactSummary>, StoreError> {
+        let rows = self.up()?;
+        Ok(rows.contacts.get(&id).filter(|contact| administrations.contains(&contact.administration)).map(summary))
+    }
+    async fn contacts(
+        &self,
+        administrations: &[AdministrationId],
+        filter: &ContactFilter,
+        page: Page,
+    ) -> Result<Vec<ContactSummary>, StoreError> {
+        let rows = self.up()?;
+        let wanted = rows.contacts.values().filter(|contact| {
+            administrations.contains(&contact.administration)
+                && (if filter.states.is_empty() { !contact.state.is_final() } else { filter.states.contains(&contact.state.name()) })
+                && filter.queue.as_ref().is_none_or(|queue| *queue == contact.queue)
+                && filter.operator.is_none_or(|who| [contact.state.owner(), contact.state.holder()].contains(&Some(who)))
+        });
+        Ok(wanted.skip(page.offset as usize).take(page.limit as usize).map(summary).collect())
+    }
+    async fn conversation(&self, body: &AdministrationId, id: ConversationId) -> Result<Option<ConversationView>, StoreError> {
+        let rows = self.up()?;
+        let contacts: Vec<_> =
+            rows.contacts.values().filter(|contact| contact.conversation == id && contact.administration == *body).cloned().collect();
+        if contacts.is_empty() {
+            return Ok(None);
+        }
+        let conversation = Conversation {
+            id,
+            administration: body.clone(),
+            citizen: None,
+            subject: Some("segretissimo".into()),
+            opened_at: contacts[0].opened_at,
+        };
+        let messages = rows.messages.iter().filter(|message| message.conversation == id).cloned().collect();
+        Ok(Some(ConversationView { conversation, contacts, messages, notes: Vec::new(), addresses: Vec::new() }))
+    }
+    async fn message(&self, body: &AdministrationId, id: MessageId) -> Result<Option<Message>, StoreError> {
+        Ok(self.up()?.messages.iter().find(|message| message.id == id && message.administration == *body).cloned())
+    }
+    async fn operators(&self, _: &PoolId) -> Result<Vec<Operator>, StoreError> {
+        Ok(self.up()?.operators.values().cloned().collect())
+    }
+    async fn queue_states(&self, _: &PoolId) -> Result<Vec<QueueState>, StoreError> {
+        Ok(self.up()?.queues.clone())
+    }
+    async fn input_status(&self, administrations: &[AdministrationId], input: InputId) -> Result<Option<InputStatus>, StoreError> {
+        let rows = self.up()?;
+        let mine = |status: &&InputStatus| status.contact.as_ref().is_none_or(|contact| administrations.contains(&contact.administration));
+        Ok(rows.inputs.get(&input).filter(mine).cloned())
+    }
+    async fn messages_of_contact(&self, _: &AdministrationId, contact: ContactId) -> Result<Vec<Message>, StoreError> {
+        Ok(self.up()?.messages.iter().filter(|message| message.contact == contact).cloned().collect())
+    }
+    async fn login(&self, login: &str) -> Result<Option<Login>, StoreError> {
+        Ok(self.up()?.logins.values().find(|row| row.login == login).cloned())
+    }
+    async fn login_of(&self, operator: OperatorId) -> Result<Option<Login>, StoreError> {
+        Ok(self.up()?.logins.get(&operator).cloned())
+    }
+    async fn logins(&self, _: &PoolId) -> Result<Vec<Login>, StoreError> {
+        Ok(self.up()?.logins.values().cloned().collect())
+    }
+    async fn put_login(&self, login: &Login) -> Result<(), StoreError> {
+        let mut rows = self.up()?;
+        let before = rows.logins.insert(login.operator, login.clone());
+        let ends = !login.enabled || before.is_some_and(|before| before.password_hash != login.password_hash);
+        if ends {
+            rows.sessions.retain(|_, session| session.operator != login.operator);
+        }
+        Ok(())
+    }
+    async fn put_session(&self, session: &Session) -> Result<(), StoreError> {
+        self.up()?.sessions.insert(session.token_hash.clone(), session.clone());
+        Ok(())
+    }
+    async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError> {
+        let rows = self.up()?;
+        let session = rows.sessions.get(hash).filter(|session| session.expires_at > now).cloned();
+        Ok(session.and_then(|session| rows.logins.get(&session.operator).cloned().map(|login| (session, login))))
+    }
+    async fn end_session(&self, hash: &str) -> Result<(), StoreError> {
+        self.up()?.sessions.remove(hash);
+        Ok(())
+    }
+    async fn put_token(&self, token: &ApiToken) -> Result<(), StoreError> {
+        self.up()?.tokens.insert(token.token_hash.clone(), token.clone());
+        Ok(())
+    }
+    async fn token(&self, hash: &str, now: Timestamp) -> Result<Option<ApiToken>, StoreError> {
+        Ok(self.up()?.tokens.get(hash).filter(|token| token.expires_at.is_none_or(|end| end > now)).cloned())
+    }
+    async fn tokens(&self) -> Result<Vec<ApiToken>, StoreError> {
+        Ok(self.up()?.tokens.values().cloned().collect())
+    }
+    async fn end_token(&self, name: &str) -> Result<bool, StoreError> {
+        let mut rows = self.up()?;
+        let before = rows.tokens.len();
+        rows.tokens.retain(|_, token| token.name != name);
+        Ok(rows.tokens.len() < before)
+    }
+    async fn plan(&self) -> Result<Option<(i64, String)>, StoreError> {
+        Ok(None)
+    }
+    async fn plan_version(&self, _: i64) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+    async fn put_plan(&self, _: &str) -> Result<i64, StoreError> {
+        Ok(1)
+    }
+    async fn node_seen(&self, _: &str) -> Result<(), StoreError> {
+        self.up()?.nodes += 1;
+        Ok(())
+    }
+    async fn nodes_lost(&self, _: Duration) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn forget_node(&self, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn watermark(&self, _: &AccountId) -> Result<Option<Watermark>, StoreError> {
+        Ok(None)
+    }
+    async fn put_watermark(&self, _: &AccountId, _: Watermark) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn begin_attempt(&self, _: &AdministrationId, _: MessageId, _: u32) -> Result<AttemptStart, StoreError> {
+        Ok(AttemptStart::Void)
+    }
+    async fn quarantine(&self, item: &Quarantined) -> Result<(), StoreError> {
+        self.up()?.quarantine.push(item.clone());
+        Ok(())
+    }
+    async fn quarantined(&self, _: Page) -> Result<Vec<Quarantined>, StoreError> {
+        Ok(self.up()?.quarantine.clone())
+    }
+    async fn quarantined_item(&self, id: i64) -> Result<Option<Quarantined>, StoreError> {
+        Ok(self.up()?.quarantine.iter().find(|item| item.id == id).cloned())
+    }
+    async fn settle_quarantined(&self, id: i64, state: &str) -> Result<bool, StoreError> {
+        let mut rows = self.up()?;
+        let held = rows.quarantine.iter_mut().find(|item| item.id == id && item.state == "held");
+        Ok(held.map(|item| item.state = state.to_owned()).is_some())
+    }
+    async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn contact_counts(&self, _: &PoolId) -> Result<Vec<ContactCount>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A router that says yes to everything, unless told otherwise, and remembers what it was asked.
+#[derive(Default)]
+pub struct FakeRouter {
+    pub asked: Mutex<Vec<CommandEnvelope>>,
+    pub answer: Mutex<Option<Reply>>,
+    pub away: AtomicBool,
+}
+
+impl FakeRouter {
+    pub fn bodies(&self) -> Vec<CommandBody> {
+        self.asked.lock().unwrap().iter().map(|envelope| envelope.command.body.clone()).collect()
+    }
+}
+
+#[async_trait]
+impl Commands for FakeRouter {
+    async fn send(&self, _: &PoolId, envelope: CommandEnvelope) -> Result<Reply, CommandError> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(CommandError::TimedOut);
+        }
+        self.asked.lock().unwrap().push(envelope);
+        Ok(self.answer.lock().unwrap().clone().unwrap_or(Reply::Applied { seq: 9 }))
+    }
+}
+
+#[derive(Default)]
+pub struct FakeBlobs(pub Mutex<HashMap<String, Bytes>>);
+
+#[async_trait]
+impl Blobs for FakeBlobs {
+    async fn put(&self, body: &AdministrationId, bytes: Bytes) -> Result<BlobRef, BlobError> {
+        let key = format!("{body}/2026-01/{}", self.0.lock().unwrap().len());
+        let blob = BlobRef { key: key.clone(), sha256: "00".into(), size: bytes.len() as u64 };
+        self.0.lock().unwrap().insert(key, bytes);
+        Ok(blob)
+    }
+    async fn get(&self, _: &AdministrationId, blob: &BlobRef) -> Result<Bytes, BlobError> {
+        self.0.lock().unwrap().get(&blob.key).cloned().ok_or(BlobError::NotFound)
+    }
+    async fn delete(&self, _: &AdministrationId, key: &str) -> Result<(), BlobError> {
+        self.0.lock().unwrap().remove(key);
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+pub struct FakePublisher(pub Mutex<Vec<Outgoing>>);
+
+#[async_trait]
+impl Publisher for FakePublisher {
+    async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
+        self.0.lock().unwrap().extend(batch);
+        Ok(())
+    }
+}
