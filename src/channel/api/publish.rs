@@ -30,7 +30,6 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
         html: None,
         attachments: Vec::new(),
         raw: None,
-        header_id: None,
         language: new.language,
         references: Vec::new(),
         thread,
