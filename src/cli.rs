@@ -11,11 +11,14 @@ pub mod healthcheck;
 pub mod operator;
 pub mod plan;
 pub mod quarantine;
+mod run;
 pub mod settings;
 #[cfg(test)]
 mod tests;
 pub mod token;
 pub mod version;
+
+pub use run::run;
 
 /// Done.
 pub const EXIT_OK: u8 = 0;
@@ -129,4 +132,16 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, ExitC
         let _ = error.print();
         ExitCode::from(code)
     })
+}
+
+/// Runs the commands that need nothing running and nothing connected: check, settings, version, plan example. `None`: the
+/// command needs more. (`healthcheck` needs a runtime: [`healthcheck::run`].)
+pub fn run_alone(cli: &Cli) -> Option<ExitCode> {
+    match &cli.command {
+        Command::Check(args) => Some(check::run(&cli.settings, args)),
+        Command::Settings(args) => Some(settings::run(&cli.settings, args)),
+        Command::Version => Some(version::run()),
+        Command::Plan(plan::PlanCommand::Example) => Some(plan::print_example()),
+        _ => None,
+    }
 }

@@ -1,1 +1,21 @@
-fn main() {}
+//! `sportello`: parses the command line, does what it says, ends with its exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match sportello::cli::parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    if let Some(code) = sportello::cli::run_alone(&cli) {
+        return code;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(sportello::cli::run(cli)),
+        Err(error) => {
+            eprintln!("sportello: the runtime cannot start: {error}");
+            ExitCode::from(sportello::cli::EXIT_FAILURE)
+        }
+    }
+}

@@ -10,6 +10,7 @@ pub mod feed;
 pub mod intake;
 pub mod language;
 pub mod leader;
+pub mod left;
 pub mod quarantine;
 pub mod relay;
 pub mod rows;

@@ -13,6 +13,7 @@ mod fact;
 mod installation;
 mod journal;
 mod lease;
+mod left;
 mod quarantine;
 mod row;
 mod snapshot;

@@ -1,6 +1,7 @@
 //! `sportello plan`: arguments.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Subcommand;
 
@@ -44,4 +45,11 @@ pub struct ShowArgs {
     /// Which version; without, the one in force
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(i64).range(1..))]
     pub plan_version: Option<i64>,
+}
+
+/// Runs `plan example`.
+#[expect(clippy::print_stdout, reason = "this command's work is to print")]
+pub fn print_example() -> ExitCode {
+    print!("{EXAMPLE_PLAN}");
+    ExitCode::from(super::EXIT_OK)
 }

@@ -568,6 +568,21 @@ pub trait Store: Send + Sync {
     /// Begins the only attempt of number `attempt` for a message: a conditional insert.
     async fn begin_attempt(&self, administration: &AdministrationId, message: MessageId, attempt: u32) -> Result<AttemptStart, StoreError>;
 
+    // ── commands left by the command line ──────────────────────────────────────────────────────────────────────────
+
+    /// Leaves a command for the pool's leader: for whoever has the database and no way to the engine, the command line. The
+    /// same id is left once.
+    async fn leave_command(&self, pool: &PoolId, id: &str, body: &str) -> Result<(), StoreError>;
+
+    /// Commands left and not answered, oldest first, at most 100: id and body.
+    async fn left_commands(&self, pool: &PoolId) -> Result<Vec<(String, String)>, StoreError>;
+
+    /// Answers a command that was left.
+    async fn answer_command(&self, pool: &PoolId, id: &str, answer: &str) -> Result<(), StoreError>;
+
+    /// The answer to a command that was left, if there is one.
+    async fn command_answer(&self, pool: &PoolId, id: &str) -> Result<Option<String>, StoreError>;
+
     // ── quarantine ─────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Keeps something that could not be processed; the same (source, message_id) is kept once.

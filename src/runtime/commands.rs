@@ -41,6 +41,11 @@ impl LocalCommands {
         receiver
     }
 
+    /// Whether the pool is led here.
+    pub fn leads(&self, pool: &PoolId) -> bool {
+        self.lock().contains_key(pool)
+    }
+
     /// The pool is not led here any more.
     pub fn detach(&self, pool: &PoolId) {
         self.lock().remove(pool);
@@ -62,6 +67,24 @@ impl Commands for LocalCommands {
             Ok(Ok(reply)) => Ok(reply),
             Ok(Err(_)) => Err(CommandError::Unavailable("the leader stepped down".into())),
             Err(_) => Err(CommandError::TimedOut),
+        }
+    }
+}
+
+/// Commands of a desk: to this process while it leads the pool, over the broker otherwise.
+pub struct DeskCommands {
+    /// This process.
+    pub local: LocalCommands,
+    /// Others; none with an embedded broker, where there are none.
+    pub remote: Option<Arc<RemoteCommands>>,
+}
+
+#[async_trait]
+impl Commands for DeskCommands {
+    async fn send(&self, pool: &PoolId, envelope: CommandEnvelope) -> Result<Reply, CommandError> {
+        match &self.remote {
+            Some(remote) if !self.local.leads(pool) => remote.send(pool, envelope).await,
+            _ => self.local.send(pool, envelope).await,
         }
     }
 }

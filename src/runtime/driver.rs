@@ -139,62 +139,13 @@ impl Driver {
         let mut ended = self.batch(vec![Arrival::Leader(led)], Vec::new(), &inflow).await;
         while ended.is_none() {
             (self.deps.tick)();
-            let Some((arrivals, acks)) = self.collect(&mut inflow, &mut commands, &stop).await else {
+            let collector = Collector { engine: &self.engine, clock: self.clock, lost: &self.lost, batch_max: self.deps.batch_max };
+            let Some((arrivals, acks)) = collector.collect(&mut inflow, &mut commands, &stop).await else {
                 return if self.lost.is_cancelled() { Ended::Fenced } else { Ended::Stopped };
             };
             ended = self.batch(arrivals, acks, &inflow).await;
         }
         ended.expect("the loop ends with a reason")
-    }
-
-    // ── collecting ────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Waits for something to do, then takes what has come: commands first, then timers, then contacts. None: stop.
-    async fn collect(
-        &self,
-        inflow: &mut Inflow,
-        commands: &mut mpsc::Receiver<PendingCommand>,
-        stop: &CancellationToken,
-    ) -> Option<(Vec<Arrival>, Vec<Ack>)> {
-        let mut arrivals = Vec::new();
-        let mut acks = Vec::new();
-        let wait = self.engine.next_deadline().map_or(Duration::from_secs(1), |at| self.clock.until(at)).min(Duration::from_secs(1));
-        tokio::select! {
-            biased;
-            () = self.lost.cancelled() => return None,
-            () = stop.cancelled() => return None,
-            Some(command) = commands.recv() => arrivals.push(Arrival::Command(command)),
-            batch = inflow.batches.recv() => match batch {
-                Some(batch) => take_batch(batch, &mut arrivals, &mut acks),
-                // intake has ended: only when the pool is given up
-                None => stop.cancelled().await,
-            },
-            () = tokio::time::sleep(wait) => {}
-        }
-        let mut first: Vec<Arrival> = Vec::new();
-        while first.len() < self.deps.batch_max
-            && let Ok(command) = commands.try_recv()
-        {
-            first.push(Arrival::Command(command));
-        }
-        if self.engine.next_deadline().is_some_and(|at| at <= self.clock.now()) {
-            first.push(Arrival::Timers);
-        }
-        while first.len() + arrivals.len() < self.deps.batch_max
-            && let Ok(batch) = inflow.batches.try_recv()
-        {
-            take_batch(batch, &mut arrivals, &mut acks);
-        }
-        // the command that woke us stands first anyway; contacts that woke us stand behind commands and timers
-        if matches!(arrivals.first(), Some(Arrival::Command(_))) {
-            let contacts = arrivals.split_off(1);
-            arrivals.extend(first);
-            arrivals.extend(contacts);
-        } else {
-            first.append(&mut arrivals);
-            arrivals = first;
-        }
-        Some((arrivals, acks))
     }
 
     // ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -205,7 +156,9 @@ impl Driver {
             return None;
         }
         if fault::is_broken("ack_before_commit") {
-            acks.iter().for_each(|ack| drop(inflow.acks.send(*ack)));
+            for ack in &acks {
+                let _ = inflow.acks.send(*ack);
+            }
         }
         let arrivals = self.recognise(arrivals).await;
         self.load_plans(&arrivals).await;
@@ -440,8 +393,12 @@ impl Driver {
         drop(writes);
         for waiting in waiting {
             match waiting {
-                Waiting::Ack(ack) => drop(inflow.acks.send(ack)),
-                Waiting::Command { reply, answer } => drop(reply.send(answer)),
+                Waiting::Ack(ack) => {
+                    let _ = inflow.acks.send(ack);
+                }
+                Waiting::Command { reply, answer } => {
+                    let _ = reply.send(answer);
+                }
             }
         }
     }
@@ -473,7 +430,9 @@ impl Driver {
                 }
             }
         }
-        acks.into_iter().for_each(|ack| drop(inflow.acks.send(ack)));
+        for ack in acks {
+            let _ = inflow.acks.send(ack);
+        }
         None
     }
 
@@ -526,6 +485,64 @@ impl Driver {
                 }
             }
         }
+    }
+}
+
+/// What waiting for work needs of the driver: not its connection, which only one task may hold.
+struct Collector<'d> {
+    engine: &'d Engine,
+    clock: PoolClock,
+    lost: &'d CancellationToken,
+    batch_max: usize,
+}
+
+impl Collector<'_> {
+    /// Waits for something to do, then takes what has come: commands first, then timers, then contacts. None: stop.
+    async fn collect(
+        &self,
+        inflow: &mut Inflow,
+        commands: &mut mpsc::Receiver<PendingCommand>,
+        stop: &CancellationToken,
+    ) -> Option<(Vec<Arrival>, Vec<Ack>)> {
+        let mut arrivals = Vec::new();
+        let mut acks = Vec::new();
+        let wait = self.engine.next_deadline().map_or(Duration::from_secs(1), |at| self.clock.until(at)).min(Duration::from_secs(1));
+        tokio::select! {
+            biased;
+            () = self.lost.cancelled() => return None,
+            () = stop.cancelled() => return None,
+            Some(command) = commands.recv() => arrivals.push(Arrival::Command(command)),
+            batch = inflow.batches.recv() => match batch {
+                Some(batch) => take_batch(batch, &mut arrivals, &mut acks),
+                // intake has ended: only when the pool is given up
+                None => stop.cancelled().await,
+            },
+            () = tokio::time::sleep(wait) => {}
+        }
+        let mut first: Vec<Arrival> = Vec::new();
+        while first.len() < self.batch_max
+            && let Ok(command) = commands.try_recv()
+        {
+            first.push(Arrival::Command(command));
+        }
+        if self.engine.next_deadline().is_some_and(|at| at <= self.clock.now()) {
+            first.push(Arrival::Timers);
+        }
+        while first.len() + arrivals.len() < self.batch_max
+            && let Ok(batch) = inflow.batches.try_recv()
+        {
+            take_batch(batch, &mut arrivals, &mut acks);
+        }
+        // the command that woke us stands first anyway; contacts that woke us stand behind commands and timers
+        if matches!(arrivals.first(), Some(Arrival::Command(_))) {
+            let contacts = arrivals.split_off(1);
+            arrivals.extend(first);
+            arrivals.extend(contacts);
+        } else {
+            first.append(&mut arrivals);
+            arrivals = first;
+        }
+        Some((arrivals, acks))
     }
 }
 

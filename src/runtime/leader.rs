@@ -22,6 +22,7 @@ use super::consumer;
 use super::driver::{Driver, DriverDeps, Ended};
 use super::feed::Feed;
 use super::intake::Intake;
+use super::left;
 use super::relay::{self, RelayDeps};
 
 /// How often somebody who does not lead asks whether they may.
@@ -65,8 +66,10 @@ pub struct LeaderDeps {
     pub batch_max: usize,
     /// The most messages the broker hands over before the first is committed.
     pub prefetch: u16,
-    /// Whether desks of other processes send commands over the broker.
+    /// Whether desks of other processes may be there: they get the feed and send commands over the broker.
     pub remote_desks: bool,
+    /// The desk node of this process.
+    pub node: String,
     /// A desk node not heard of for this long is lost.
     pub node_late: Duration,
 }
@@ -146,6 +149,13 @@ async fn drive(
         let (deps, pool, stop) = (deps.clone(), pool.clone(), stop.clone());
         helpers.spawn(async move { serve_remote(&*deps.broker, Arc::clone(&deps.relay.publisher), &pool, &deps.commands, &stop).await });
     }
+    helpers.spawn(left::serve(
+        Arc::clone(&deps.store),
+        Arc::clone(&deps.relay.publisher),
+        deps.commands.clone(),
+        pool.clone(),
+        stop.clone(),
+    ));
     helpers.spawn(watch_nodes(deps.clone(), pool.clone(), stop.clone()));
     let lost = lost.clone();
     let ended = driver.run(inflow, commands, stop.clone()).await;
@@ -189,6 +199,12 @@ async fn watch_nodes(deps: LeaderDeps, pool: PoolId, stop: CancellationToken) {
             () = tokio::time::sleep(Duration::from_secs(2)) => {}
         }
         let Ok(nodes) = deps.store.nodes_lost(deps.node_late).await else { continue };
+        if deps.remote_desks
+            && let Ok(known) = deps.store.nodes_lost(Duration::ZERO).await
+        {
+            let others = known.iter().any(|node| *node != deps.node && !nodes.contains(node));
+            deps.relay.other_desks.store(others, std::sync::atomic::Ordering::Relaxed);
+        }
         told.retain(|node| nodes.contains(node));
         for node in nodes {
             if told.contains(&node) {

@@ -56,8 +56,8 @@ pub struct RelayDeps {
     pub prefix: String,
     /// Whether public events are published.
     pub events: bool,
-    /// Whether desks of other processes are fed.
-    pub feed: bool,
+    /// Whether there are desks in other processes to be fed; changes while it runs.
+    pub other_desks: Arc<std::sync::atomic::AtomicBool>,
 }
 
 /// What a lane publishes of an event.
@@ -107,10 +107,10 @@ pub fn start(deps: &RelayDeps, leadership: &Leadership, stop: &CancellationToken
         let runner = Runner { deps: deps.clone(), leadership: leadership.clone(), lane, cursor: 0, saved: 0, saved_at: Instant::now() };
         tokio::spawn(runner.run(receiver, stop.clone()));
     }
-    if deps.feed {
+    {
         let (sender, receiver) = mpsc::channel(BATCHES_MAX);
         handle.lanes.push(sender);
-        tokio::spawn(feed_desks(deps.publisher.clone(), receiver, stop.clone()));
+        tokio::spawn(feed_desks(deps.clone(), receiver, stop.clone()));
     }
     handle
 }
@@ -299,7 +299,7 @@ struct WireBatch<'a> {
 }
 
 /// Publishes each commit as one message. Nothing is kept for a desk that is away.
-async fn feed_desks(publisher: Arc<dyn Publisher>, mut batches: mpsc::Receiver<Arc<FeedBatch>>, stop: CancellationToken) {
+async fn feed_desks(deps: RelayDeps, mut batches: mpsc::Receiver<Arc<FeedBatch>>, stop: CancellationToken) {
     loop {
         let batch = tokio::select! {
             () = stop.cancelled() => return,
@@ -312,8 +312,11 @@ async fn feed_desks(publisher: Arc<dyn Publisher>, mut batches: mpsc::Receiver<A
         while let (true, Ok(batch)) = (ready.len() < 64, batches.try_recv()) {
             ready.push(batch);
         }
+        if !deps.other_desks.load(std::sync::atomic::Ordering::Relaxed) {
+            continue;
+        }
         let messages: Vec<Outgoing> = ready.iter().filter_map(|batch| encode_feed(batch)).collect();
-        if let Err(error) = publisher.publish(messages).await {
+        if let Err(error) = deps.publisher.publish(messages).await {
             tracing::warn!(%error, "desks are not fed; they will read the journal");
         }
     }

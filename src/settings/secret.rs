@@ -1,7 +1,7 @@
 //! A secret: read from a file where possible, never printed, wiped from memory when dropped.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Secret {
 }
 
 /// Fills `secret` from the file named beside it. `key` is the secret's own, `broker.url`; its twin ends in `_file`.
-pub(super) fn resolve(key: &str, secret: &mut Secret, file: &PathBuf, problem: &mut dyn FnMut(&str, String)) {
+pub(super) fn resolve(key: &str, secret: &mut Secret, file: &Path, problem: &mut dyn FnMut(&str, String)) {
     if file.as_os_str().is_empty() {
         return;
     }

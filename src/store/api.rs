@@ -16,7 +16,7 @@ use crate::port::store::{
 
 use super::commit::SqlWriter;
 use super::engine::{Engine, Scope, read};
-use super::{SqlStore, account, desk, fact, installation, journal, lease, quarantine};
+use super::{SqlStore, account, desk, fact, installation, journal, lease, left, quarantine};
 
 #[async_trait]
 impl<E: Engine> Leases for SqlStore<E> {
@@ -216,6 +216,22 @@ impl<E: Engine> Store for SqlStore<E> {
 
     async fn begin_attempt(&self, administration: &AdministrationId, message: MessageId, attempt: u32) -> Result<AttemptStart, StoreError> {
         installation::begin_attempt(&*self.engine, administration, message, attempt).await
+    }
+
+    async fn leave_command(&self, pool: &PoolId, id: &str, body: &str) -> Result<(), StoreError> {
+        left::leave(&*self.engine, pool, id, body).await
+    }
+
+    async fn left_commands(&self, pool: &PoolId) -> Result<Vec<(String, String)>, StoreError> {
+        left::left(&*self.engine, pool).await
+    }
+
+    async fn answer_command(&self, pool: &PoolId, id: &str, answer: &str) -> Result<(), StoreError> {
+        left::answer(&*self.engine, pool, id, answer).await
+    }
+
+    async fn command_answer(&self, pool: &PoolId, id: &str) -> Result<Option<String>, StoreError> {
+        left::answered(&*self.engine, pool, id).await
     }
 
     async fn quarantine(&self, item: &Quarantined) -> Result<(), StoreError> {

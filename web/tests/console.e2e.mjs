@@ -192,7 +192,7 @@ async function operator(page) {
     await page.getByRole('log').focus();
     await page.keyboard.press('x');
     await page.getByRole('dialog').getByRole('button', { name: 'Chiudi', exact: true }).click();
-    await page.getByText('Il contatto è cambiato mentre lavoravi').first().waitFor();
+    await page.getByRole('dialog').getByText('Il contatto è cambiato mentre lavoravi').waitFor();
     await page.keyboard.press('Escape');
     mock.control.refuse.clear();
   });

@@ -22,7 +22,7 @@ export function script() {
     contact(3, { ...mine, subject: 'Cambio di residenza', citizen: '+39 333 000 1122', channel: 'sms', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(38) }),
     contact(4, { ...mine, subject: 'Ricorso avverso avviso di accertamento', citizen: 'Studio Ferri', state: 'pending', pending_on: 'office', back_after: at(60 * 24), due: at(60 * 30) }),
     contact(5, { ...mine, subject: 'Iscrizione asilo nido', citizen: 'Elena Conti', state: 'wrap_up', channel: 'webchat', mode: 'live', queue: 'scuola', office: 'scuola-ufficio', wrap_up_until: at(2) }),
-    contact(6, { state: 'offered', ordinal: 1, channel: 'webchat', mode: 'live', subject: 'Chat dal sito: pagamento mensa', citizen: 'Sara Greco', queue: 'scuola', office: 'scuola-ufficio', due: at(1), language: 'it', filed_at: at(-1) }),
+    contact(6, { state: 'offered', ...mine, ordinal: 1, channel: 'webchat', mode: 'live', subject: 'Chat dal sito: pagamento mensa', citizen: 'Sara Greco', queue: 'scuola', office: 'scuola-ufficio', due: at(1), language: 'it', filed_at: at(-1) }),
     contact(7, { state: 'queued', subject: 'Informazioni IMU seconda casa', citizen: 'Luca Marino', due: at(-14), filed_at: at(-254), returns: 2 }),
     contact(8, { state: 'queued', subject: 'Rateizzazione avviso bonario', citizen: 'Maria Gallo', due: at(26), filed_at: at(-214) }),
     contact(9, { state: 'queued', subject: 'Certificato di nascita', citizen: 'Davide Costa', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(170), filed_at: at(-70) }),

@@ -18,6 +18,7 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
     let message = InboundMessage {
         account: program.account.clone(),
         provider_id: new.external_id,
+        header_id: None,
         received_at: at,
         mode: new.mode,
         from: new.from,
@@ -29,7 +30,6 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
         html: None,
         attachments: Vec::new(),
         raw: None,
-        header_id: None,
         language: new.language,
         references: Vec::new(),
         thread,

@@ -9,7 +9,7 @@ use crate::model::id::AdministrationId;
 
 pub(super) fn read(id: &AdministrationId, table: &Table<'_>, names: &Names) -> Option<Account> {
     let channel = table
-        .need("channel", "email, sms, webchat, or another name for what comes through the channel API")
+        .need("channel", "email, or another name for what comes through the channel API, such as phone")
         .and_then(|node| node.parsed(Channel::new));
     let address_node = table.get("address");
     let address = match (&address_node, &channel) {

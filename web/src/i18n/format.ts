@@ -39,8 +39,8 @@ export function short(language: UiLanguage, at: string | number, now: number): s
 
 /** The calendar day in the zone, `2026-11-23`: equal for two instants of one day. */
 export function dayKey(at: string | number): string {
-  return formatter('en', { year: 'numeric', month: '2-digit', day: '2-digit' }).formatToParts(new Date(at))
-    .filter((part) => part.type !== 'literal').reverse().map((part) => part.value).join('-');
+  const instant = typeof at === 'number' ? at : Date.parse(at);
+  return wallTimeOf(instant).slice(0, 10);
 }
 
 /** A span in the largest unit that fits: `45 s`, `12 min`, `3 h 20 min`, `2 g`. Negative spans lose their sign. */

@@ -31,6 +31,8 @@ export function translateCode(language: UiLanguage, family: string, code: string
 export function translateError(language: UiLanguage, code: string, detail = ''): string {
   const dictionary = DICTIONARIES[language] as Record<string, string>;
   const sentence = dictionary[`error.${code}`];
+  // Which value is not acceptable is only known to the server.
+  if (code === 'invalid' && detail) return `${sentence} (${detail})`;
   if (sentence !== undefined) return sentence;
   const general = dictionary['error.unexpected']!;
   return detail ? `${general} (${detail})` : `${general} (${code})`;

@@ -9,7 +9,8 @@ import { Drafts } from './drafts';
 import { asRead, emptyModel, fromSnapshot, Names, withContact, withoutOffer, type DeskModel } from './model';
 import { notices } from './notices.svelte';
 import { reduce, type Effect } from './reducer';
-import { isSupervisor } from './rights';
+import { isOperator, isSupervisor } from './rights';
+import { router } from './router.svelte';
 import { tellOperator } from './telling';
 
 export type Phase = 'starting' | 'signed_out' | 'ready' | 'unreachable';
@@ -69,6 +70,8 @@ class Console {
     i18n.suggest(me.language);
     await this.readState();
     this.expired = false;
+    // Who only watches the room begins there.
+    if (!isOperator(me) && this.supervises && /^#?\/?$/.test(location.hash)) router.go({ view: 'room' });
     this.phase = 'ready';
     const url = new URL(`${API}/live`, location.href);
     url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';

@@ -61,10 +61,14 @@ export function fromSnapshot(me: string, snapshot: DeskSnapshot, unread: DeskMod
 
 export const isFinal = (contact: ContactView) => contact.state === 'closed' || contact.state === 'abandoned';
 
+/** Whether it is one of their contacts: one that only rings at them names them as owner, and is none yet. */
+export const isHeldBy = (contact: ContactView, operator: string) =>
+  contact.owner === operator && contact.state !== 'offered' && !isFinal(contact);
+
 /** Takes in a contact just read: kept while it is mine, dropped when it is not; an older version never wins. */
 export function withContact(model: DeskModel, contact: ContactView): DeskModel {
   const offers = model.offers.map((offer) => (offer.id === contact.id ? { ...offer, contact } : offer));
-  if (contact.owner !== model.me || isFinal(contact)) return withoutContact({ ...model, offers }, contact.id);
+  if (!isHeldBy(contact, model.me)) return withoutContact({ ...model, offers }, contact.id);
   const known = model.contacts[contact.id];
   if (known && known.version > contact.version) return { ...model, offers };
   return { ...model, offers, contacts: { ...model.contacts, [contact.id]: contact } };

@@ -12,6 +12,12 @@ class Notices {
   assertive = $state('');
   private next = 1;
 
+  /** The number of the latest notice. */
+  get latest(): number {
+    return this.next - 1;
+  }
+
+
   show(tone: Tone, text: string): void {
     const notice = { id: this.next++, tone, text };
     this.list = [...this.list.filter((other) => other.text !== text), notice].slice(-NOTICES_MAX);

@@ -50,7 +50,8 @@ class OpenContact {
       const conversation = await desk.client.conversation(contact.conversation);
       if (this.id !== id) return;
       this.conversation = conversation;
-      this.seen = conversation.contacts.find((each) => each.id === id) ?? contact;
+      // The conversation has the newer state of its contacts, but not their citizen's name.
+      this.seen = { ...contact, ...conversation.contacts.find((each) => each.id === id), ...(contact.citizen ? { citizen: contact.citizen } : {}) };
       this.error = undefined;
     } catch (error) {
       if (this.id === id) this.error = error instanceof ApiError ? error : new ApiError('unexpected', 0);

@@ -288,6 +288,16 @@ create table quarantine (
 );
 create index quarantine_held on quarantine (at) where state = 'held';
 
+-- Commands of the command line for a pool's leader, and what became of them.
+create table left_command (
+    pool text not null,
+    id text not null,
+    left_at bigint not null,
+    body text not null,
+    answer text,
+    primary key (pool, id)
+);
+
 -- ── row-level security ──────────────────────────────────────────────────────────────────────────────────────────────
 -- A second belt beneath the WHERE of each statement. Every transaction names its scope: `sportello.administrations` (comma
 -- separated) for the desk, intake and commits, or `sportello.pool` for a leader that rebuilds its engine. Without a scope there

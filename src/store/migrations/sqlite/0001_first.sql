@@ -283,3 +283,12 @@ create table quarantine (
     constraint quarantine_once unique (source, message_id)
 ) strict;
 create index quarantine_held on quarantine (at) where state = 'held';
+-- Commands of the command line for a pool's leader, and what became of them.
+create table left_command (
+    pool text not null,
+    id text not null,
+    left_at integer not null,
+    body text not null,
+    answer text,
+    primary key (pool, id)
+) strict;

@@ -1,0 +1,363 @@
+//! The commands that need a database or start something.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail, ensure};
+
+use super::{Cli, Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, healthcheck, operator, plan, quarantine, token};
+use crate::desk::accounts::{self, NewOperator, NewToken, Passwords};
+use crate::model::command::{Actor, Authority, Command as Order, CommandBody, Reply};
+use crate::model::id::{CommandId, PoolId};
+use crate::model::operator::Operator;
+use crate::port::clock;
+use crate::port::commands::{CommandEnvelope, Commands as _};
+use crate::port::store::{Login, Page, Store};
+use crate::runtime::daemon::{self, Backends, Daemon};
+use crate::runtime::left::LeftCommands;
+use crate::settings::Settings;
+use crate::settings::log::LogFormat;
+use crate::telemetry::log::{self, LineFormat};
+
+/// Does what the command line says and returns the exit code.
+pub async fn run(cli: Cli) -> ExitCode {
+    match &cli.command {
+        Command::Asyncapi => return print_json(&crate::model::contract::asyncapi_document("sportello")),
+        Command::Openapi => return print_json(&openapi()),
+        Command::Healthcheck(args) => return healthcheck::run(&cli.settings, args).await,
+        _ => {}
+    }
+    let overrides = match &cli.command {
+        Command::Serve(args) => args.overrides(),
+        _ => Vec::new(),
+    };
+    let settings = match cli.settings.load_or_explain(overrides) {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let done = match &cli.command {
+        Command::Serve(_) => serve(settings).await,
+        command => administer(settings, command).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(EXIT_FAILURE)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the command line speaks to whoever typed it")]
+fn complain(text: &str) {
+    eprintln!("sportello: {text}");
+}
+
+#[expect(clippy::print_stdout, reason = "the command's work is to print")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+fn print_json(document: &serde_json::Value) -> ExitCode {
+    say(&serde_json::to_string_pretty(document).expect("a document is plain data"));
+    ExitCode::from(EXIT_OK)
+}
+
+/// Desk and channel API in one file, each under its name.
+fn openapi() -> serde_json::Value {
+    serde_json::json!({ "desk": crate::desk::openapi_document(), "channel": crate::channel::api::openapi_document() })
+}
+
+// ── serve ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
+    let format = match settings.log.format {
+        LogFormat::Auto => LineFormat::Auto,
+        LogFormat::Text => LineFormat::Text,
+        LogFormat::Json => LineFormat::Json,
+    };
+    log::init(format, &settings.log.filter)?;
+    let data = settings.data.folder.clone();
+    let mut ends = Signals::new()?;
+    let daemon = tokio::select! {
+        daemon = Daemon::start(settings) => daemon?,
+        () = ends.next() => return Ok(ExitCode::from(EXIT_OK)),
+    };
+    say(&banner(&daemon, &data));
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    let watchdog = tokio::spawn(feed_watchdog());
+    ends.next().await;
+    tracing::info!("asked to stop: finishing what is begun");
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    tokio::select! {
+        () = daemon.stop() => {}
+        () = ends.next() => tracing::warn!("asked again: stopping at once"),
+    }
+    watchdog.abort();
+    Ok(ExitCode::from(EXIT_OK))
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Tells systemd that the process is alive, if systemd wants to know.
+async fn feed_watchdog() {
+    loop {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    }
+}
+
+fn banner(daemon: &Daemon, data: &std::path::Path) -> String {
+    let addresses = &daemon.addresses;
+    let mut lines = vec![format!("Sportello {} - dati in {}", env!("CARGO_PKG_VERSION"), data.display()), String::new()];
+    let mut line = |what: &str, value: Option<String>| lines.extend(value.map(|value| format!("  {what:<22} {value}")));
+    line("console", addresses.desk.clone());
+    line("API documentation", addresses.desk.as_ref().map(|url| format!("{url}/docs")));
+    line("channel API", addresses.channel_api.as_ref().map(|url| format!("{url}/channel/v1")));
+    line("SMTP", addresses.smtp.map(|address| address.to_string()));
+    line("metrics and health", addresses.metrics.map(|address| format!("http://{address}/metrics, /livez, /readyz")));
+    if let Some(samples) = &daemon.samples {
+        lines.push("\nSample accounts (shown once; sign in at the console):".into());
+        lines.extend(samples.accounts.iter().map(|account| format!("  {:<8} {:<22} {}", account.login, account.password, account.what)));
+    }
+    if let Some(smtp) = addresses.smtp {
+        lines.push("\nTry a citizen's mail:".into());
+        lines.push(format!(
+            "  printf 'From: Mario <mario@example.it>\\r\\nTo: urp@comune.example\\r\\nSubject: Quanto pago di TARI?\\r\\n\\r\\nBuongiorno, vorrei sapere quanto devo pagare.\\r\\n' | curl -s smtp://{smtp} --mail-from mario@example.it --mail-rcpt urp@comune.example -T -"
+        ));
+    }
+    if let (Some(url), Some(samples)) = (&addresses.channel_api, &daemon.samples) {
+        lines.push("Try a citizen's call, as a telephone system would report it:".into());
+        lines.push(format!(
+            "  curl -s {url}/channel/v1/contacts -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' -d '{{\"external_id\":\"call-1\",\"from\":{{\"address\":\"+390471123456\"}},\"subject\":\"Carta di identità\",\"language\":\"it\"}}'",
+            samples.token
+        ));
+    }
+    lines.join("\n")
+}
+
+// ── administration ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async fn administer(settings: Settings, command: &Command) -> anyhow::Result<ExitCode> {
+    let Backends { store, .. } = daemon::open_backends(&settings).await?;
+    match command {
+        Command::Migrate(_) => say("the database has this release's schema"),
+        Command::Plan(command) => return plan_command(store, command).await,
+        Command::Operator(command) => operator_command(store, command).await?,
+        Command::Token(command) => token_command(&*store, command).await?,
+        Command::Quarantine(command) => quarantine_command(store, command).await?,
+        _ => bail!("this command needs nothing from here"),
+    }
+    Ok(ExitCode::from(EXIT_OK))
+}
+
+async fn plan_command(store: Arc<dyn Store>, command: &plan::PlanCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        plan::PlanCommand::Show(args) => {
+            let text = match args.plan_version {
+                Some(version) => store.plan_version(version).await?,
+                None => store.plan().await?.map(|(_, text)| text),
+            };
+            say(text.ok_or_else(|| anyhow!("there is no such plan"))?.trim_end());
+        }
+        plan::PlanCommand::Apply(args) => {
+            let text = std::fs::read_to_string(&args.file).with_context(|| format!("{} cannot be read", args.file.display()))?;
+            let plan = match crate::plan::parse(&text) {
+                Ok(plan) => plan,
+                Err(problems) => {
+                    problems.iter().for_each(|problem| complain(&format!("{}: {problem}", args.file.display())));
+                    return Ok(ExitCode::from(EXIT_USAGE));
+                }
+            };
+            let missing = dropped_queues(&*store, &plan).await?;
+            ensure!(missing.is_empty(), "contacts still wait in queues that the plan does not have: {}", missing.join(", "));
+            let version = store.put_plan(&text).await?;
+            let commands = LeftCommands { store };
+            for pool in &plan.pools {
+                send(&commands, pool, CommandBody::ApplyPlan { version }).await?;
+            }
+            say(&format!("plan {version} is in force"));
+        }
+        plan::PlanCommand::Example => {}
+    }
+    Ok(ExitCode::from(EXIT_OK))
+}
+
+/// Queues with open contacts that a plan does not have.
+async fn dropped_queues(store: &dyn Store, plan: &crate::plan::Plan) -> anyhow::Result<Vec<String>> {
+    let mut missing = Vec::new();
+    for pool in &plan.pools {
+        let counts = store.contact_counts(pool).await?;
+        let open = counts.iter().filter(|count| !matches!(count.state.as_str(), "closed" | "abandoned"));
+        missing.extend(open.filter(|count| !plan.queues.contains_key(&count.queue)).map(|count| count.queue.to_string()));
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    Ok(missing)
+}
+
+async fn send(commands: &LeftCommands, pool: &PoolId, body: CommandBody) -> anyhow::Result<()> {
+    let command =
+        Order { id: CommandId(rand::random()), actor: Actor { operator: None, authority: Authority::Any }, expected_version: None, body };
+    match commands.send(pool, CommandEnvelope { command, text: None, traceparent: None }).await? {
+        Reply::Refused { code } => bail!("refused: {code}"),
+        Reply::Applied { .. } | Reply::Duplicate => Ok(()),
+    }
+}
+
+async fn operator_command(store: Arc<dyn Store>, command: &operator::OperatorCommand) -> anyhow::Result<()> {
+    match command {
+        operator::OperatorCommand::Add(args) => {
+            let profile = args.profile();
+            if let Some((_, text)) = store.plan().await?
+                && let Ok(plan) = crate::plan::parse(&text)
+            {
+                let unknown = operator::unknown_names(&plan, &args.pool, &profile);
+                ensure!(unknown.is_empty(), "{}", unknown.join("; "));
+            }
+            let (password, made) = password(args.password_stdin)?;
+            let new = NewOperator {
+                pool: args.pool.clone(),
+                login: args.login.clone(),
+                name: args.name.clone(),
+                password: password.clone(),
+                language: "it".into(),
+                profile,
+                grants: args.grants(),
+            };
+            let commands = LeftCommands { store: Arc::clone(&store) };
+            let id = accounts::create_operator(&*store, &commands, &Passwords::new()?, new).await?;
+            say(&format!("{} is {id}", args.login));
+            if made {
+                say(&format!("password (shown once): {password}"));
+            }
+        }
+        operator::OperatorCommand::List(args) => {
+            let operators = store.operators(&args.pool).await?;
+            for login in store.logins(&args.pool).await? {
+                say(&describe(&login, operators.iter().find(|operator| operator.id == login.operator)));
+            }
+        }
+        operator::OperatorCommand::Password(args) => {
+            let login = known(&*store, &args.login).await?;
+            let (password, made) = password(args.password_stdin)?;
+            accounts::set_password(&*store, &Passwords::new()?, login.operator, &password).await?;
+            if made {
+                say(&format!("password (shown once): {password}"));
+            }
+        }
+        operator::OperatorCommand::Disable(args) => {
+            let login = Login { enabled: false, ..known(&*store, &args.login).await? };
+            store.put_login(&login).await?;
+            let operator = store.operators(&login.pool).await?.into_iter().find(|operator| operator.id == login.operator);
+            let profile = operator.map(|operator| operator.profile).unwrap_or_default();
+            let commands = LeftCommands { store: Arc::clone(&store) };
+            accounts::announce_operator(&commands, &login, profile, None).await?;
+            say(&format!("{} is disabled; their contacts went back to their queues", args.login));
+        }
+    }
+    Ok(())
+}
+
+fn password(from_stdin: bool) -> anyhow::Result<(String, bool)> {
+    if from_stdin {
+        Ok((operator::read_password(std::io::stdin())?.expose().to_owned(), false))
+    } else {
+        Ok((accounts::random_token("pw"), true))
+    }
+}
+
+async fn known(store: &dyn Store, login: &str) -> anyhow::Result<Login> {
+    store.login(login).await?.ok_or_else(|| anyhow!("nobody signs in as `{login}`"))
+}
+
+fn describe(login: &Login, operator: Option<&Operator>) -> String {
+    let skills =
+        operator.map(|operator| operator.profile.skills.iter().map(|(skill, level)| format!("{skill}={level}")).collect::<Vec<_>>());
+    let presence = operator.map_or("unknown", |operator| operator.presence.state.name());
+    let enabled = if login.enabled { "" } else { " (disabled)" };
+    format!("{}\t{}\t{}\t{}{enabled}", login.login, login.name, presence, skills.unwrap_or_default().join(","))
+}
+
+async fn token_command(store: &dyn Store, command: &token::TokenCommand) -> anyhow::Result<()> {
+    match command {
+        token::TokenCommand::Add(args) => {
+            let operator = match &args.operator {
+                Some(login) => Some(known(store, login).await?.operator),
+                None => None,
+            };
+            let now = clock::now();
+            let new = NewToken {
+                name: args.name.clone(),
+                account: args.account.clone(),
+                operator,
+                expires_at: args.expires.map(|expires| now.plus(expires)),
+            };
+            say(&accounts::create_token(store, new, now).await?);
+        }
+        token::TokenCommand::List => {
+            for token in store.tokens().await? {
+                let whose = token.account.map(|account| account.to_string()).or(token.operator.map(|operator| operator.to_string()));
+                let until = token.expires_at.map_or("never ends".to_owned(), |at| format!("until {at}"));
+                say(&format!("{}\t{}\tsince {}\t{until}", token.name, whose.unwrap_or_default(), token.created_at));
+            }
+        }
+        token::TokenCommand::End(args) => ensure!(store.end_token(&args.name).await?, "there is no token `{}`", args.name),
+    }
+    Ok(())
+}
+
+async fn quarantine_command(store: Arc<dyn Store>, command: &quarantine::QuarantineCommand) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    match command {
+        quarantine::QuarantineCommand::List(args) => {
+            for item in store.quarantined(Page { limit: args.limit, offset: args.offset }).await? {
+                say(&format!("{}\t{}\t{}\t{}\t{}", item.id, item.at, item.source, item.key, item.reason));
+            }
+        }
+        quarantine::QuarantineCommand::Show(args) => {
+            let item = store.quarantined_item(args.item).await?.ok_or_else(|| anyhow!("there is no item {}", args.item))?;
+            std::io::stdout().write_all(&item.body)?;
+        }
+        quarantine::QuarantineCommand::Retry(args) => {
+            for item in &args.items {
+                retry(&store, *item).await?;
+            }
+        }
+        quarantine::QuarantineCommand::Discard(args) => {
+            for item in &args.items {
+                ensure!(store.settle_quarantined(*item, "discarded").await?, "item {item} is not held");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn retry(store: &Arc<dyn Store>, item: i64) -> anyhow::Result<()> {
+    let held = store.quarantined_item(item).await?.ok_or_else(|| anyhow!("there is no item {item}"))?;
+    let pool = held.pool.ok_or_else(|| anyhow!("item {item} belongs to no pool; discard it, or hand it in where it came from"))?;
+    let commands = LeftCommands { store: Arc::clone(store) };
+    match commands.retry_quarantined(&pool, item).await? {
+        Reply::Refused { code } => bail!("item {item}: {code}"),
+        Reply::Applied { .. } | Reply::Duplicate => Ok(()),
+    }
+}

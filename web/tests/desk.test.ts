@@ -1,0 +1,138 @@
+// Drafts, groups, routes, and the small rules of writing.
+import { describe, expect, it } from 'vitest';
+import type { ContactView, Room } from '../src/api/types';
+import { replySubject, withSignature } from '../src/composer/reply-text';
+import { countSms } from '../src/composer/sms';
+import { parseAddresses } from '../src/lib/addresses';
+import { actionOf } from '../src/lib/keys';
+import { pieces } from '../src/lib/linkify';
+import { splitQuote } from '../src/lib/quote';
+import { Drafts, DRAFT_AGE_MAX_MS, type DraftStorage } from '../src/state/drafts';
+import { figures, mine, NO_FILTER, waitingByQueue } from '../src/state/groups';
+import { hashOf, parseRoute, type Route } from '../src/state/route';
+import { formOf, grantOf, profileOf, scopeKey } from '../src/views/admin/profile';
+
+class Memory implements DraftStorage {
+  private readonly map = new Map<string, string>();
+  get length() { return this.map.size; }
+  key(index: number) { return [...this.map.keys()][index] ?? null; }
+  getItem(key: string) { return this.map.get(key) ?? null; }
+  setItem(key: string, value: string) { this.map.set(key, value); }
+  removeItem(key: string) { this.map.delete(key); }
+}
+
+describe('drafts', () => {
+  const setup = () => {
+    const storage = new Memory();
+    let now = 1_000;
+    return { storage, drafts: new Drafts(storage, 'op_1', () => now), later: (ms: number) => { now += ms; } };
+  };
+  it('are kept per operator, contact and kind', () => {
+    const { storage, drafts } = setup();
+    drafts.save('ct_1', 'reply', { text: 'a' });
+    drafts.save('ct_1', 'note', { text: 'b' });
+    expect(drafts.load('ct_1', 'reply')?.text).toBe('a');
+    expect(new Drafts(storage, 'op_2').load('ct_1', 'reply')).toBeUndefined();
+    expect(drafts.count()).toBe(2);
+    drafts.clearAll();
+    expect(storage.length).toBe(0);
+  });
+  it('empty ones are removed, old ones forgotten, stale files let go', () => {
+    const { drafts, later, storage } = setup();
+    const file = { handle: 'h', name: 'n', media_type: 't', size: 1 };
+    drafts.save('ct_1', 'reply', { text: 'a', attachments: [file] });
+    later(24 * 3_600_000);
+    expect(drafts.load('ct_1', 'reply')).toMatchObject({ text: 'a' });
+    expect(drafts.load('ct_1', 'reply')).not.toHaveProperty('attachments');
+    later(DRAFT_AGE_MAX_MS);
+    expect(drafts.load('ct_1', 'reply')).toBeUndefined();
+    drafts.sweep();
+    expect(storage.length).toBe(0);
+    drafts.save('ct_1', 'reply', { text: 'a' });
+    drafts.save('ct_1', 'reply', { text: '  ' });
+    expect(drafts.has('ct_1')).toBe(false);
+  });
+  it('a full storage loses nothing else', () => {
+    const storage = new Memory();
+    storage.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); };
+    expect(() => new Drafts(storage, 'op').save('ct', 'note', { text: 'x' })).not.toThrow();
+  });
+  it('rubbish in the storage is no draft', () => {
+    const storage = new Memory();
+    storage.setItem('sportello.draft/op/ct/note', '{"text":5}');
+    expect(new Drafts(storage, 'op').load('ct', 'note')).toBeUndefined();
+  });
+});
+
+const contact = (id: string, due: number, rest: Partial<ContactView> = {}) => ({ id, due: new Date(due).toISOString(), state: 'active', mode: 'deferrable', queue: 'a', administration: 'c', ...rest }) as ContactView;
+
+describe('groups', () => {
+  it('put who is standing there first, then what is due', () => {
+    const all = [contact('late', 1), contact('later', 5), contact('chat', 9, { mode: 'live' }), contact('p', 2, { state: 'pending' })];
+    const groups = mine(Object.fromEntries(all.map((each) => [each.id, each])));
+    expect(groups.active.map((each) => each.id)).toEqual(['chat', 'late', 'later']);
+    expect(groups.pending.map((each) => each.id)).toEqual(['p']);
+  });
+  it('order queues by their most urgent contact and count what is late', () => {
+    const queue = (id: string) => ({ id, name: id, administration: 'c', office: 'o', closed: false, waiting: 0 });
+    const room: Room = { waiting: [contact('x', 50, { queue: 'b' }), contact('y', 10, { queue: 'b' }), contact('z', 30)], held: [], operators: [], queues: [queue('a'), queue('b'), queue('empty')] };
+    const groups = waitingByQueue(room, NO_FILTER, 20);
+    expect(groups.map((group) => group.queue.id)).toEqual(['b', 'a', 'empty']);
+    expect(groups[0]).toMatchObject({ overdue: 1, waiting: [{ id: 'y' }, { id: 'x' }] });
+    expect(figures(room, 20)).toEqual({ waiting: 3, overdue: 1, held: 0, ready: 0, closed: 0 });
+    expect(waitingByQueue(room, { ...NO_FILTER, text: 'Z' }, 20).flatMap((group) => group.waiting)).toHaveLength(1);
+  });
+});
+
+describe('routes', () => {
+  const id = `ct_${'a'.repeat(32)}`;
+  it.each<Route>([{ view: 'workspace' }, { view: 'workspace', contact: id }, { view: 'room' }, { view: 'history' }, { view: 'admin', page: 'quarantine' }, { view: 'preferences' }])('%o comes back', (route) => {
+    expect(parseRoute(hashOf(route))).toEqual(route);
+  });
+  it('anything else is the workspace', () => {
+    for (const hash of ['', '#/nowhere', '#/contact/<script>', '#/contact/']) expect(parseRoute(hash)).toEqual({ view: 'workspace' });
+  });
+});
+
+describe('writing', () => {
+  it.each([['Re: R: RE: IMU', 'Re: IMU'], ['IMU', 'Re: IMU'], ['', ''], ['Reclamo', 'Re: Reclamo'], ['RIF: x', 'Re: x']])('subject of %o', (before, after) => expect(replySubject(before)).toBe(after));
+  it('signs once', () => {
+    expect(withSignature('ciao\n', 'Anna')).toBe('ciao\n\nAnna');
+    expect(withSignature('ciao\n\nAnna', 'Anna')).toBe('ciao\n\nAnna');
+    expect(withSignature('ciao', ' ')).toBe('ciao');
+  });
+  it('reads addresses', () => expect(parseAddresses('a@b.it; <c@d.it>, storto')).toEqual({ addresses: [{ address: 'a@b.it' }, { address: 'c@d.it' }], wrong: ['storto'] }));
+  it.each([['', 0, 160], ['a'.repeat(160), 1, 0], ['a'.repeat(161), 2, 145], ['€'.repeat(80), 1, 0], ['ç'.repeat(70), 1, 0], ['ç'.repeat(71), 2, 63]])('SMS %#', (text, parts, left) => expect(countSms(text)).toMatchObject({ parts, left }));
+  it('links only web addresses, without the full stop', () => {
+    expect(pieces('vedi https://a.it/x. javascript:alert(1)')).toEqual([{ text: 'vedi ' }, { text: 'https://a.it/x', href: 'https://a.it/x' }, { text: '. javascript:alert(1)' }]);
+  });
+  it('folds the quoted tail, never an answer between the lines', () => {
+    expect(splitQuote('Sì.\n\nIl giorno 3 marzo 2026 Ufficio ha scritto:\n> prima')).toEqual({ fresh: 'Sì.', quoted: 'Il giorno 3 marzo 2026 Ufficio ha scritto:\n> prima' });
+    expect(splitQuote('A\n> domanda\nrisposta').quoted).toBe('');
+    expect(splitQuote('> solo').fresh).toBe('> solo');
+  });
+});
+
+describe('keys', () => {
+  const key = (name: string, rest = {}) => ({ key: name, ctrlKey: false, altKey: false, metaKey: false, isComposing: false, ...rest });
+  it('letters only where nobody writes, function keys everywhere', () => {
+    expect(actionOf(key('r'), false, true)).toBe('reply');
+    expect(actionOf(key('r'), true, true)).toBeUndefined();
+    expect(actionOf(key('r'), false, false)).toBeUndefined();
+    expect(actionOf(key('r', { ctrlKey: true }), false, true)).toBeUndefined();
+    expect(actionOf(key('F8'), true, false)).toBe('accept');
+    expect(actionOf(key('F8', { isComposing: true }), true, false)).toBeUndefined();
+  });
+});
+
+describe('profiles', () => {
+  it('come back from the form as they were', () => {
+    const profile = { administrations: ['a'], offices: [], skills: { spid: 4 }, languages: ['it'], channels: [], queues: ['q'], capacity: { live_units: 66, desk_slots: 1, channels: { sms: 2 } } };
+    const account = { operator: 'op', login: 'l', name: 'n', enabled: true, profile, grants: [] };
+    expect(profileOf(formOf(account), profile)).toEqual(profile);
+  });
+  it.each([{ pool: 'p' }, { administration: 'a' }, { office: ['a', 'o'] as [string, string] }])('scope %o', (scope) => {
+    const grant = { role: 'operator' as const, scope, content: true };
+    expect(grantOf('operator', scopeKey(grant), true)).toEqual(grant);
+  });
+});

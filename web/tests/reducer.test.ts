@@ -1,0 +1,153 @@
+// Events in, model and effects out.
+import { describe, expect, it } from 'vitest';
+import type { About, ContactView, DeskEvent, EventBody } from '../src/api/types';
+import { emptyModel, fromSnapshot, withContact, type DeskModel } from '../src/state/model';
+import { reduce, type Effect } from '../src/state/reducer';
+
+const ME = 'op_me';
+const AT = '2026-11-23T09:00:00Z';
+
+function contact(id: string, rest: Partial<ContactView> = {}): ContactView {
+  return {
+    id, conversation: `cv_${id}`, administration: 'comune', office: 'o', queue: 'tributi', channel: 'email', mode: 'deferrable', direction: 'inbound',
+    state: 'active', version: 3, owner: ME, filed_at: AT, queued_at: AT, due: AT, identity: 'claimed', returns: 0, transfers: 0, ...rest,
+  };
+}
+const about = (id: string, version = 4): About => ({
+  contact: id, conversation: `cv_${id}`, administration: 'comune', office: 'o', queue: 'tributi', channel: 'email', mode: 'deferrable', version,
+});
+const event = (seq: number, body: EventBody, id?: string): DeskEvent => ({ seq, at: AT, ...(id ? { about: about(id) } : {}), ...body }) as DeskEvent;
+const holding = (...contacts: ContactView[]): DeskModel => ({ ...emptyModel(ME), seq: 10, contacts: Object.fromEntries(contacts.map((each) => [each.id, each])) });
+const doings = (effects: Effect[]) => effects.map((effect) => (effect.do === 'tell' ? `tell ${effect.what}` : effect.do));
+
+describe('sequence', () => {
+  it('drops what is not above the last number', () => {
+    const model = holding(contact('a'));
+    const closed = event(10, { event: 'contact.closed', resolution: 'resolved' }, 'a');
+    expect(reduce(model, closed)).toEqual({ model, effects: [] });
+  });
+  it('moves on with what it does not understand', () => {
+    const model = holding(contact('a'));
+    const step = reduce(model, event(11, { event: 'pool.led', epoch: 2 }));
+    expect(step.model.seq).toBe(11);
+    expect(reduce(model, { seq: 12, at: AT, event: 'something.new' } as unknown as DeskEvent).model.seq).toBe(12);
+  });
+  it('does not change the model it was given', () => {
+    const model = Object.freeze(holding(Object.freeze(contact('a'))));
+    Object.freeze(model.contacts);
+    reduce(model, event(11, { event: 'contact.pending', operator: ME, on: 'citizen' }, 'a'));
+    expect(model.contacts['a']?.state).toBe('active');
+  });
+});
+
+describe('offers', () => {
+  const made = event(11, { event: 'offer.made', ordinal: 2, operator: ME, deadline: AT }, 'b');
+  it('ring for me, with the contact to follow', () => {
+    const { model, effects } = reduce(holding(), made);
+    expect(model.offers).toEqual([{ id: 'b', ordinal: 2, deadline: AT, queue: 'tributi', channel: 'email' }]);
+    expect(doings(effects)).toEqual(['load_contact', 'tell offer']);
+    // Whom it rings is named as its owner, but it is not theirs yet.
+    const rung = withContact(model, contact('b', { state: 'offered', subject: 'x' }));
+    expect(rung.offers[0]?.contact?.subject).toBe('x');
+    expect(rung.contacts).toEqual({});
+  });
+  it('do not ring for a colleague', () => {
+    const other = event(11, { event: 'offer.made', ordinal: 1, operator: 'op_other', deadline: AT }, 'b');
+    expect(reduce(holding(), other).model.offers).toEqual([]);
+  });
+  it.each(['offer.expired', 'offer.revoked', 'offer.rescinded'] as const)('%s stops it and says why', (name) => {
+    const ringing = reduce(holding(), made).model;
+    const { model, effects } = reduce(ringing, event(12, { event: name, ordinal: 2, operator: ME }, 'b'));
+    expect(model.offers).toEqual([]);
+    expect(effects).toEqual([{ do: 'tell', what: 'offer_ended', contact: 'b', code: name.slice(6) }]);
+  });
+  it('a late end of an earlier offer does not stop the present one', () => {
+    const ringing = reduce(holding(), made).model;
+    expect(reduce(ringing, event(12, { event: 'offer.expired', ordinal: 1, operator: ME }, 'b')).model.offers).toHaveLength(1);
+  });
+});
+
+describe('contacts', () => {
+  it.each<[string, EventBody]>([
+    ['closed', { event: 'contact.closed', resolution: 'resolved' }],
+    ['queued', { event: 'contact.queued', due: AT, reason: 'untouched' }],
+    ['deferred', { event: 'contact.deferred', until: AT }],
+    ['transferred', { event: 'contact.transferred', operator: ME, from_queue: 'tributi', to: { queue: 'x' }, reason: 'r' }],
+    ['abandoned', { event: 'contact.abandoned', short: false }],
+    ['released', { event: 'contact.released', operator: ME, reason: 'untouched' }],
+    ['given to another', { event: 'contact.assigned', operator: 'op_other', reason: 'supervisor' }],
+  ])('leave my list when %s', (_name, body) => {
+    const before = { ...holding(contact('a')), unread: { a: 2 } };
+    const { model, effects } = reduce(before, event(11, body, 'a'));
+    expect(model.contacts).toEqual({});
+    expect(model.unread).toEqual({});
+    expect(effects).toContainEqual({ do: 'reload_conversation', conversation: 'cv_a' });
+  });
+  it('are told when they come by themselves, not when I took them', () => {
+    const assigned = (reason: string) => reduce(holding(), event(11, { event: 'contact.assigned', operator: ME, reason }, 'a')).effects;
+    expect(doings(assigned('routed'))).toContain('tell assigned');
+    expect(doings(assigned('pulled'))).not.toContain('tell assigned');
+  });
+  it('lose the timers of the state they leave', () => {
+    const { model } = reduce(holding(contact('a', { untouched_until: AT })), event(11, { event: 'contact.touched', operator: ME }, 'a'));
+    expect(model.contacts['a']).not.toHaveProperty('untouched_until');
+    expect(model.contacts['a']?.version).toBe(4);
+  });
+  it('an older reading never wins', () => {
+    const model = holding(contact('a', { version: 7, state: 'pending' }));
+    expect(withContact(model, contact('a', { version: 6 })).contacts['a']?.state).toBe('pending');
+  });
+  it('one read that is no longer mine is dropped', () => {
+    expect(withContact(holding(contact('a')), contact('a', { version: 9, owner: 'op_other' })).contacts).toEqual({});
+  });
+});
+
+describe('messages', () => {
+  it('mark their contact unread, and tell it once', () => {
+    const { model, effects } = reduce(holding(contact('a')), event(11, { event: 'message.received', message: 'm', operator: ME }, 'a'));
+    expect(model.unread).toEqual({ a: 1 });
+    expect(doings(effects)).toEqual(['load_contact', 'reload_conversation', 'tell message']);
+  });
+  it('of machines make no noise', () => {
+    const { effects } = reduce(holding(contact('a')), event(11, { event: 'message.received', message: 'm', operator: ME, automatic: 'auto_reply' }, 'a'));
+    expect(doings(effects)).not.toContain('tell message');
+  });
+  it('that bounce are told as such', () => {
+    const { effects } = reduce(holding(contact('a')), event(11, { event: 'message.failed', message: 'm', operator: ME, code: '5.1.1', bounced: true }, 'a'));
+    expect(doings(effects)).toContain('tell bounced');
+  });
+  it('and notes of others mark unread, my own note does not', () => {
+    const note = (operator: string) => reduce(holding(contact('a')), event(11, { event: 'note.added', note: 'n', operator }, 'a')).model.unread;
+    expect(note('op_other')).toEqual({ a: 1 });
+    expect(note(ME)).toEqual({});
+  });
+  it('of contacts that are not mine only refresh what is open', () => {
+    const { model, effects } = reduce(holding(), event(11, { event: 'message.sent', message: 'm' }, 'z'));
+    expect(model.unread).toEqual({});
+    expect(doings(effects)).toEqual(['reload_conversation']);
+  });
+});
+
+describe('pool', () => {
+  it('follows presence, mine and colleagues', () => {
+    const before: DeskModel = { ...holding(), colleagues: [{ operator: 'op_c', name: 'C', state: 'ready', administrations: [] }] };
+    const away = { state: 'away' as const, reason: 'lunch' };
+    const mine = reduce(before, event(11, { event: 'operator.presence', operator: ME, presence: away, connected: true })).model;
+    expect(mine.presence).toEqual({ ...away, connected: true, since: AT });
+    const theirs = reduce(before, event(11, { event: 'operator.presence', operator: 'op_c', presence: away, connected: true })).model;
+    expect(theirs.colleagues[0]?.state).toBe('away');
+    expect(theirs.presence.state).toBe('offline');
+  });
+  it('a new plan asks for the state again', () => {
+    expect(reduce(holding(), event(11, { event: 'plan.applied', version: 3 })).effects).toEqual([{ do: 'reload_state' }]);
+  });
+});
+
+describe('snapshot', () => {
+  it('keeps unread marks of contacts that are still mine', () => {
+    const snapshot = {
+      seq: 50, presence: emptyModel(ME).presence, contacts: [contact('a')], offers: [], plan: emptyModel(ME).plan, colleagues: [], server_time: AT,
+    };
+    expect(fromSnapshot(ME, snapshot, { a: 1, gone: 4 }).unread).toEqual({ a: 1 });
+  });
+});
