@@ -385,6 +385,18 @@ impl Store for FakeStore {
     async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(Vec::new())
     }
+    async fn leave_command(&self, _: &PoolId, _: &str, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn left_commands(&self, _: &PoolId) -> Result<Vec<(String, String)>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn answer_command(&self, _: &PoolId, _: &str, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn command_answer(&self, _: &PoolId, _: &str) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
     async fn contact_counts(&self, _: &PoolId) -> Result<Vec<ContactCount>, StoreError> {
         Ok(Vec::new())
     }
