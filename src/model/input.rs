@@ -20,11 +20,11 @@ pub enum Input {
     /// A message from outside, with what intake found out about it.
     Inbound(Box<InboundFacts>),
     /// The citizen left.
-    Signal(SignalFacts),
+    Signal(Box<SignalFacts>),
     /// An outbound message got on.
     Delivery(DeliveryReport),
     /// Somebody asks for something.
-    Command(Command),
+    Command(Box<Command>),
     /// Deadlines passed: everything due at this time happens.
     Timers,
     /// A process took the lead of the pool.

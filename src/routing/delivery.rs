@@ -161,7 +161,7 @@ impl Engine {
             EventBody::MessageFailed { message: delivery.message, operator: self.watcher(&delivery), code: code.to_owned(), bounced };
         self.tell_delivery(&delivery, effects, body);
         self.keep_delivery(delivery.clone(), effects);
-        match self.contacts.get(&delivery.contact).map(|entry| entry.contact.state.clone()) {
+        match self.contacts.get(&delivery.contact).map(|entry| entry.contact.state) {
             Some(ContactState::Pending { .. }) => {
                 self.bring_back(delivery.contact, AssignedReason::Resumed, QueuedReason::DeliveryFailed, effects)
             }

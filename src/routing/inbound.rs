@@ -93,7 +93,7 @@ impl Engine {
 
     fn land(&mut self, id: ContactId, facts: &InboundFacts, effects: &mut Effects) -> Applied {
         let contact = &self.contacts[&id].contact;
-        let state = contact.state.clone();
+        let state = contact.state;
         let rule = landing(state.name());
         if rule == Landing::Follow {
             return self.open_from(facts, true, effects);

@@ -254,7 +254,7 @@ impl Engine {
     /// What happens to a contact when its deadline passes.
     pub(super) fn contact_due(&mut self, id: ContactId, effects: &mut Effects) {
         let Some(entry) = self.contacts.get(&id) else { return };
-        match entry.contact.state.clone() {
+        match entry.contact.state {
             ContactState::Queued => {
                 let at = super::timer::contact_deadline(&self.plan, &entry.contact, self.now);
                 self.timers.set(super::timer::Timer::Contact(id), at);

@@ -286,7 +286,7 @@ impl Driver {
 
     fn apply_command(&mut self, pending: &PendingCommand, open: &mut Open) -> Result<(), String> {
         let command: &Command = &pending.envelope.command;
-        let input = Input::Command(command.clone());
+        let input = Input::Command(Box::new(command.clone()));
         let applied = self.apply_input(&input, Some(command.id.to_string()), open)?;
         if applied.result.is_ok()
             && let Some(placement) = &applied.placement

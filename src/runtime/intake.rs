@@ -286,7 +286,7 @@ impl Intake {
             signal: signal.signal,
         };
         Item::Input(Box::new(Prepared {
-            input: Input::Signal(facts),
+            input: Input::Signal(Box::new(facts)),
             source: query.input.to_string(),
             administration: query.administration.clone(),
             message: None,

@@ -21,9 +21,7 @@ pub fn is_needed(plan: &Plan) -> bool {
 
 /// The language of a text, if it is long enough to tell.
 pub fn detect(text: &str) -> Option<Language> {
-    if text.split_whitespace().nth(WORDS_MIN - 1).is_none() {
-        return None;
-    }
+    text.split_whitespace().nth(WORDS_MIN - 1)?;
     let beginning: String = text.chars().take(CHARACTERS_MAX).collect();
     let detector = DETECTOR.get_or_init(|| {
         let languages = [Detected::Italian, Detected::German, Detected::French, Detected::Slovene, Detected::English];

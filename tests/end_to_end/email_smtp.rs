@@ -6,19 +6,12 @@ use std::time::Duration;
 
 use sportello::channel::email::options::CertificateFiles;
 use sportello::channel::email::{EmailOptions, SmtpOptions};
-<<<<<<< HEAD
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-
-use crate::email::{Running, options};
-=======
 use sportello::model::id::{IdMaker, MessageId};
 use sportello::model::signature;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::email::{Running, SECRET, options};
->>>>>>> email
 use crate::world::World;
 
 const ACCOUNTS: [(&str, &str); 2] = [("urp", "URP@comune.example"), ("tributi", "tributi@altro.example")];
@@ -299,8 +292,6 @@ async fn starttls_and_nothing_said_before_it_counts() {
     assert!(String::from_utf8_lossy(&raw).contains("with ESMTPS;"));
     running.stop().await;
 }
-<<<<<<< HEAD
-=======
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bounce_names_the_message_of_ours_that_came_back() {
@@ -325,4 +316,3 @@ async fn a_bounce_names_the_message_of_ours_that_came_back() {
     assert_eq!(events[1]["data"]["references"], serde_json::json!([]));
     running.stop().await;
 }
->>>>>>> email

@@ -1,8 +1,5 @@
 //! End to end with the real servers, each started privately and stopped by its process id.
-<<<<<<< HEAD
-=======
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
->>>>>>> email
 
 mod email;
 mod email_smtp;

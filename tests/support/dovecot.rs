@@ -1,19 +1,12 @@
 //! A private Dovecot: own folder, own configuration, free ports, one user `urp` with the password `segreta`.
 
-<<<<<<< HEAD
-=======
 use std::fs::File;
->>>>>>> email
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-<<<<<<< HEAD
-use std::time::{Duration, Instant};
-=======
 use std::time::{Duration, Instant, SystemTime};
->>>>>>> email
 
 /// A running Dovecot; dropping it stops it.
 pub struct Dovecot {
@@ -148,18 +141,12 @@ userdb {{
     pub fn deliver(&self, mail: &[u8]) {
         let number = self.delivered.get() + 1;
         self.delivered.set(number);
-<<<<<<< HEAD
-        let name = format!("{}.{number:05}.test", 1_795_000_000 + number);
-        let draft = self.maildir().join("tmp").join(&name);
-        std::fs::write(&draft, mail).unwrap();
-=======
         let name = format!("{}.{number:05}.test", 1_790_000_000 + number);
         let draft = self.maildir().join("tmp").join(&name);
         std::fs::write(&draft, mail).unwrap();
         // Dovecot takes a file's time for INTERNALDATE.
         let arrived = SystemTime::UNIX_EPOCH + Duration::from_secs(u64::from(1_790_000_000 + number));
         File::options().write(true).open(&draft).unwrap().set_modified(arrived).unwrap();
->>>>>>> email
         chown(&draft, Some(self.mail_user), Some(self.mail_group)).unwrap();
         std::fs::rename(&draft, self.maildir().join("new").join(name)).unwrap();
     }

@@ -28,12 +28,8 @@ class Handler:
 
 
 def authenticate(server, session, envelope, mechanism, data):
-<<<<<<< HEAD
-    return AuthResult(success=(data.login, data.password) == (b"urp", b"segreta"))
-=======
     known = (data.login, data.password) == (b"urp", b"segreta")
     return AuthResult(success=known, handled=known)
->>>>>>> email
 
 
 async def main():

@@ -218,7 +218,7 @@ fn only_the_owner_acts_and_an_old_version_is_refused() {
         expected_version: Some(1),
         body: CommandBody::Touch { contact: letter },
     };
-    let refused = world.input(crate::model::input::Input::Command(command)).result;
+    let refused = world.input(crate::model::input::Input::Command(Box::new(command))).result;
     assert_eq!(refused, Err(Refusal::VersionChanged));
 }
 

@@ -122,7 +122,7 @@ impl World {
 
     pub(super) fn command(&mut self, actor: Actor, body: CommandBody) -> Result<(), Refusal> {
         let id = CommandId(self.seq as u128);
-        self.input(Input::Command(Command { id, actor, expected_version: None, body })).result
+        self.input(Input::Command(Box::new(Command { id, actor, expected_version: None, body }))).result
     }
 
     pub(super) fn by(&mut self, who: OperatorId, body: CommandBody) -> Result<(), Refusal> {
@@ -194,7 +194,7 @@ impl World {
 
     pub(super) fn signal(&mut self, number: u128, contact: ContactId, signal: Signal) -> Result<(), Refusal> {
         let facts = SignalFacts { input: InputId(number), administration: name("comune"), thread: vec![contact], signal };
-        self.input(Input::Signal(facts)).result
+        self.input(Input::Signal(Box::new(facts))).result
     }
 
     pub(super) fn state(&self, contact: ContactId) -> ContactState {

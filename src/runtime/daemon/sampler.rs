@@ -77,6 +77,11 @@ impl Sampler {
             // a router that does not lead stands by: it is ready for that
             leader.ready();
         }
+        if let Some(email) = &self.email {
+            for (what, count) in email.all() {
+                self.metrics.email(what, count);
+            }
+        }
         self.metrics.desk_sockets(usize::try_from(self.desk.sockets.load(Ordering::Relaxed)).unwrap_or(0));
         let pools: Vec<_> = self.plans.borrow().pools.iter().cloned().collect();
         for pool in pools.into_iter().filter(|pool| self.local.leads(pool)) {

@@ -17,6 +17,7 @@ pub(super) struct EdgeMetrics {
     broker_up: IntGaugeVec,
     broker_blocked: IntGaugeVec,
     broker_errors: IntCounterVec,
+    email: IntCounterVec,
     smtp_sessions: IntGauge,
     smtp_messages: IntCounterVec,
     imap_up: IntGaugeVec,
@@ -58,6 +59,7 @@ impl EdgeMetrics {
                 &["kind", "operation"],
                 "Failed calls to the broker: publish, unroutable, consume, declare.",
             ),
+            email: families.counter("sportello_email_total", &["what"], "What the email channel counts, mail in and out."),
             smtp_sessions: families.gauge("sportello_smtp_sessions", &[], "Connections to the SMTP listener.").with_label_values(&none),
             smtp_messages: families.counter(
                 "sportello_smtp_messages_total",
@@ -108,6 +110,12 @@ impl Metrics {
     /// A call to the broker failed. `operation` is `publish`, `unroutable`, `consume` or `declare`.
     pub fn broker_error(&self, kind: &'static str, operation: &'static str) {
         self.edges.broker_errors.with_label_values(&[kind, operation]).inc();
+    }
+
+    /// A figure of the email channel, as it stands since the start of the process.
+    pub fn email(&self, what: &'static str, total: u64) {
+        let counter = self.edges.email.with_label_values(&[what]);
+        counter.inc_by(total.saturating_sub(counter.get()));
     }
 
     /// Connections to the SMTP listener now.

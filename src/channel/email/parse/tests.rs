@@ -1,3 +1,5 @@
+//! Mails of every kind, hostile ones too, through gate and parser.
+
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;

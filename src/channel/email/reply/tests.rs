@@ -1,3 +1,5 @@
+//! Composed replies as other mail software reads them.
+
 use mail_parser::{MessageParser, MimeHeaders};
 
 use super::*;
