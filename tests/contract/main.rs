@@ -1,0 +1,3 @@
+//! One suite for every backend: what the ports promise, each promise on each engine.
+
+mod broker;
