@@ -130,8 +130,7 @@ mod tests {
     #[test]
     fn an_inbound_key_says_what_it_was_made_of() {
         let (pool, administration) = (PoolId::new("main").expect("name"), AdministrationId::new("comune").expect("name"));
-        let destination =
-            Destination::Inbound { pool: pool.clone(), administration: administration.clone(), channel: Channel::email() };
+        let destination = Destination::Inbound { pool: pool.clone(), administration: administration.clone(), channel: Channel::email() };
         assert_eq!(parse_inbound_key(&route(&destination).key), Some((pool, administration, Channel::email())));
     }
 

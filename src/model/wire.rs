@@ -171,8 +171,7 @@ fn with_data<T, U>(event: &CloudEvent<T>, data: U) -> CloudEvent<U> {
 }
 
 fn encode<T: Serialize>(event: &CloudEvent<T>) -> Result<Vec<u8>, WireError> {
-    let bytes =
-        serde_json::to_vec(event).map_err(|error| WireError::DataInvalid { path: "data".into(), reason: error.to_string() })?;
+    let bytes = serde_json::to_vec(event).map_err(|error| WireError::DataInvalid { path: "data".into(), reason: error.to_string() })?;
     if bytes.len() > BODY_BYTES_MAX {
         return Err(WireError::TooLarge { bytes: bytes.len() });
     }
@@ -188,8 +187,7 @@ fn decode_envelope(bytes: &[u8]) -> Result<CloudEvent<Value>, WireError> {
     }
     let mut value: Value = serde_json::from_slice(bytes).map_err(|error| WireError::NotJson(error.to_string()))?;
     replace_nul(&mut value);
-    let mut event: CloudEvent<Value> =
-        serde_json::from_value(value).map_err(|error| WireError::NotACloudEvent(cut(&error.to_string())))?;
+    let mut event: CloudEvent<Value> = serde_json::from_value(value).map_err(|error| WireError::NotACloudEvent(cut(&error.to_string())))?;
     if event.specversion != SPECVERSION {
         return Err(WireError::NotACloudEvent(format!("specversion is not {SPECVERSION}")));
     }

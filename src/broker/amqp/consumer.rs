@@ -49,8 +49,7 @@ impl AmqpConsumer {
     pub(super) async fn start(link: Arc<Link>, source: &Source, prefetch: u16, options: &AmqpOptions) -> Result<Self, ConsumeError> {
         let incarnation = link.current().map_err(ConsumeError::Unavailable)?;
         let opening = open(&incarnation, source, prefetch.max(1));
-        let (queue, channel, stream) =
-            within(options.deadline, "consuming", opening).await.map_err(ConsumeError::Unavailable)?;
+        let (queue, channel, stream) = within(options.deadline, "consuming", opening).await.map_err(ConsumeError::Unavailable)?;
         let (pulse, silent, stop) = (Arc::new(Pulse::new()), CancellationToken::new(), CancellationToken::new());
         let watchdog = Watchdog {
             queue: queue.clone(),
@@ -111,8 +110,7 @@ async fn open(incarnation: &Incarnation, source: &Source, prefetch: u16) -> lapi
         bind(&channel, &queue, &feed_exchange(pool), "").await?;
     }
     channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
-    let stream =
-        channel.basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;
+    let stream = channel.basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;
     Ok((queue, channel, stream))
 }
 

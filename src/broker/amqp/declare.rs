@@ -12,8 +12,8 @@ use tokio::sync::Mutex;
 
 use crate::broker::amqp::dial::{Dialer, within};
 use crate::broker::topology::{
-    COMMAND, COMMAND_TTL_MS, DEAD, DELIVERY_LIMIT, EVENTS, INBOUND, OUTBOUND, PROCESS_QUEUE_BYTES_MAX, PROCESS_QUEUE_LEN_MAX, command_queue,
-    feed_exchange, inbound_binding, outbound_queue, router_queue,
+    COMMAND, COMMAND_TTL_MS, DEAD, DELIVERY_LIMIT, EVENTS, INBOUND, OUTBOUND, PROCESS_QUEUE_BYTES_MAX, PROCESS_QUEUE_LEN_MAX,
+    command_queue, feed_exchange, inbound_binding, outbound_queue, router_queue,
 };
 use crate::model::id::{AccountId, PoolId};
 use crate::port::broker::PublishError;

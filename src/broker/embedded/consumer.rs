@@ -23,11 +23,7 @@ pub(super) struct DurableConsumer {
 }
 
 impl DurableConsumer {
-    pub(super) async fn attach(
-        queue: String,
-        prefetch: usize,
-        control: mpsc::UnboundedSender<Control>,
-    ) -> Result<Self, ConsumeError> {
+    pub(super) async fn attach(queue: String, prefetch: usize, control: mpsc::UnboundedSender<Control>) -> Result<Self, ConsumeError> {
         let mailbox = Arc::new(Mailbox::default());
         let (answer, answered) = oneshot::channel();
         let request = Control::Attach { queue: queue.clone(), prefetch, mailbox: Arc::clone(&mailbox), answer };

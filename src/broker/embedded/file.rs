@@ -129,7 +129,10 @@ impl File {
         }
         let mut transaction = self.connection.begin().await?;
         for name in &changes.declared {
-            sqlx::query("INSERT INTO queue (name) VALUES ($1) ON CONFLICT DO NOTHING").bind(name.as_str()).execute(&mut *transaction).await?;
+            sqlx::query("INSERT INTO queue (name) VALUES ($1) ON CONFLICT DO NOTHING")
+                .bind(name.as_str())
+                .execute(&mut *transaction)
+                .await?;
         }
         for rows in changes.inserted.chunks(INSERT_ROWS) {
             insert(&mut transaction, rows).await?;

@@ -72,9 +72,9 @@ impl Switchboard {
 
     /// Gives a message to every reader of a pool's feed.
     pub(super) fn feed(&self, pool: &PoolId, message: &Incoming) {
-        let readers: Vec<Arc<Mailbox>> =
-            self.read(|tables| tables.feeds.get(pool).map(|mailboxes| mailboxes.iter().filter_map(Weak::upgrade).collect()))
-                .unwrap_or_default();
+        let readers: Vec<Arc<Mailbox>> = self
+            .read(|tables| tables.feeds.get(pool).map(|mailboxes| mailboxes.iter().filter_map(Weak::upgrade).collect()))
+            .unwrap_or_default();
         for reader in readers {
             reader.push_dropping_oldest(message.clone());
         }

@@ -52,7 +52,8 @@ pub(super) fn check_envelope<T>(event: &CloudEvent<T>) -> Result<(), WireError> 
 pub(super) fn is_traceparent(text: &str) -> bool {
     let hex = |part: &str, len: usize| part.len() == len && part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let mut parts = text.split('-');
-    let (Some(version), Some(trace), Some(span), Some(flags), None) = (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
+    let (Some(version), Some(trace), Some(span), Some(flags), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())
     else {
         return false;
     };
@@ -78,7 +79,10 @@ fn check_message(message: &InboundMessage) -> Result<(), WireError> {
     }
     at_most("data.provider_id", &message.provider_id, LINE_CHARS_MAX)?;
     if message.text.len() > TEXT_BYTES_MAX {
-        return refuse("data.text", format!("{} bytes, at most {TEXT_BYTES_MAX}: cut it and put the whole into text_blob", message.text.len()));
+        return refuse(
+            "data.text",
+            format!("{} bytes, at most {TEXT_BYTES_MAX}: cut it and put the whole into text_blob", message.text.len()),
+        );
     }
     at_most("data.subject", message.subject.as_deref().unwrap_or_default(), LINE_CHARS_MAX)?;
     if let Some(from) = &message.from {
@@ -140,9 +144,7 @@ fn check_report(report: &DeliveryReport) -> Result<(), WireError> {
         AttemptResult::Temporary { code } | AttemptResult::Permanent { code } | AttemptResult::Bounced { code } => {
             at_most("data.code", code, CODE_CHARS_MAX)
         }
-        AttemptResult::Sent { provider_id } => {
-            at_most("data.provider_id", provider_id.as_deref().unwrap_or_default(), LINE_CHARS_MAX)
-        }
+        AttemptResult::Sent { provider_id } => at_most("data.provider_id", provider_id.as_deref().unwrap_or_default(), LINE_CHARS_MAX),
         AttemptResult::Unknown | AttemptResult::Delivered => Ok(()),
     }
 }

@@ -116,7 +116,8 @@ async fn a_stock_client_reads_events_and_publishes_contacts() {
     place.declare().await;
     let client = stock_client(&place).await;
     let channel = client.create_channel().await.expect("a channel");
-    let queue = channel.queue_declare("".into(), QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() }, FieldTable::default());
+    let queue =
+        channel.queue_declare("".into(), QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() }, FieldTable::default());
     let queue = queue.await.expect("a queue").name().to_string();
     let bind = QueueBindOptions::default();
     channel
@@ -125,10 +126,8 @@ async fn a_stock_client_reads_events_and_publishes_contacts() {
         .expect("binds");
     let administration = Some(AdministrationId::new("comune").expect("a name"));
     let event = |name: &str| Destination::Events { pool: pool(), administration: administration.clone(), name: name.into() };
-    let batch = vec![
-        Outgoing::new(event("message.received"), "main/1", &b"{}"[..]),
-        Outgoing::new(event("contact.queued"), "main/2", &b"{}"[..]),
-    ];
+    let batch =
+        vec![Outgoing::new(event("message.received"), "main/1", &b"{}"[..]), Outgoing::new(event("contact.queued"), "main/2", &b"{}"[..])];
     publish(&place.publisher().await, batch).await;
     let got = channel.basic_get(queue.as_str().into(), BasicGetOptions { no_ack: true }).await.expect("answers").expect("a message");
     assert_eq!(got.delivery.routing_key.as_str(), "main.comune.contact.queued");

@@ -70,5 +70,5 @@ async fn bytes_are_bounded() {
 
 async fn connect(path: &str) -> sqlx::SqliteConnection {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
-    sqlx::Connection::connect_with(&options).await.expect("opens")
+    <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.expect("opens")
 }

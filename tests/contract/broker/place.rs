@@ -96,7 +96,16 @@ impl Place {
                 policy.extend(limits.deliveries.map(|deliveries| format!("\"delivery-limit\":{deliveries}")));
                 if !policy.is_empty() {
                     let policy = format!("{{{}}}", policy.join(","));
-                    rabbitmqctl(&["set_policy", "-p", &vhost, "test", "^sportello\\.(router|outbound)\\.", &policy, "--apply-to", "queues"]);
+                    rabbitmqctl(&[
+                        "set_policy",
+                        "-p",
+                        &vhost,
+                        "test",
+                        "^sportello\\.(router|outbound)\\.",
+                        &policy,
+                        "--apply-to",
+                        "queues",
+                    ]);
                 }
                 let broker = AmqpBroker::connect(amqp_options(&url)).await.expect("a good URL");
                 Self { broker, address: url, kind, embedded: None, vhost: Some(vhost), _folder: None }
@@ -118,7 +127,7 @@ impl Place {
     }
 
     /// The same broker for whoever comes after a crash.
-    pub async fn again(self) -> Self {
+    pub async fn again(mut self) -> Self {
         match self.kind {
             Kind::Amqp => self,
             Kind::Embedded => {
@@ -126,7 +135,9 @@ impl Place {
                     broker.close().await;
                 }
                 let broker = EmbeddedBroker::open(PathBuf::from(&self.address), EmbeddedOptions::default()).await.expect("an old file");
-                Self { broker: broker.clone(), embedded: Some(broker), ..self }
+                self.broker = broker.clone();
+                self.embedded = Some(broker);
+                self
             }
         }
     }

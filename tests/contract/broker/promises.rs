@@ -114,7 +114,8 @@ async fn names_what_no_queue_takes(kind: Kind) {
     let nowhere = Destination::Outbound { account: AccountId::new("unknown").expect("a name") };
     for round in 0..20 {
         let is_lost = |number: &usize| (number * 7 + round).is_multiple_of(3);
-        let batch = (0..200).map(|number| numbered(if is_lost(&number) { &nowhere } else { &inbound() }, number, 1).remove(0)).collect();
+        let batch =
+            (0..200).map(|number| numbered(&if is_lost(&number) { nowhere.clone() } else { inbound() }, number, 1).remove(0)).collect();
         let lost: Vec<String> = (0..200).filter(is_lost).map(|number| number.to_string()).collect();
         assert_eq!(publisher.publish(batch).await, Err(PublishError::Unroutable(lost)));
     }
