@@ -65,9 +65,20 @@ impl Link {
         let _ = state.wait_for(|state| !matches!(state, State::New)).await;
     }
 
+    /// Waits until there is an incarnation that nobody doubts, at most for `deadline`.
+    pub(super) async fn wait(&self, deadline: Duration) {
+        let doubted = *self.doubt.borrow();
+        let mut state = self.state.clone();
+        let is_sound = |state: &State| matches!(state, State::Up(incarnation) if incarnation.number > doubted);
+        // Without one the caller finds out by itself and says why.
+        let _ = tokio::time::timeout(deadline, state.wait_for(is_sound)).await;
+    }
+
     /// The present incarnation for consuming; the reason if there is none.
     pub(super) fn current(&self) -> Result<Incarnation, String> {
+        let doubted = *self.doubt.borrow();
         match &*self.state.borrow() {
+            State::Up(incarnation) | State::Blocked(incarnation, _) if incarnation.number <= doubted => Err("connecting again".into()),
             State::Up(incarnation) | State::Blocked(incarnation, _) => Ok(incarnation.clone()),
             State::New => Err("connecting".into()),
             State::Down(reason) => Err(reason.clone()),
@@ -76,12 +87,10 @@ impl Link {
 
     /// The present incarnation for publishing: none while the broker blocks publishers.
     pub(super) fn current_for_publishing(&self) -> Result<Incarnation, String> {
-        match &*self.state.borrow() {
-            State::Blocked(_, reason) => Err(format!("it takes no messages now: {reason}")),
-            State::Up(incarnation) => Ok(incarnation.clone()),
-            State::New => Err("connecting".into()),
-            State::Down(reason) => Err(reason.clone()),
+        if let State::Blocked(_, reason) = &*self.state.borrow() {
+            return Err(format!("it takes no messages now: {reason}"));
         }
+        self.current()
     }
 
     /// Connected and not blocked.

@@ -68,6 +68,7 @@ impl Publisher for AmqpPublisher {
 }
 
 /// How a barrier failed.
+#[derive(Clone)]
 enum Trouble {
     /// The broker is away or slow; the incarnation is over.
     Away(String),
@@ -101,21 +102,17 @@ impl Actor {
     async fn settle(&mut self, jobs: Vec<Job>) {
         match self.barrier(&jobs).await {
             Ok(outcomes) => answer_all(jobs, outcomes),
-            Err(Trouble::Away(reason)) => fail_all(jobs, &PublishError::Unavailable(reason)),
             // Whose message it was is not said, so each caller gets a barrier alone.
             Err(Trouble::Channel { .. }) if jobs.len() > 1 => {
                 for job in jobs {
+                    self.link.wait(self.deadline).await;
                     match self.barrier(std::slice::from_ref(&job)).await {
                         Ok(outcomes) => answer_all(vec![job], outcomes),
-                        Err(trouble) => fail_all(vec![job], &trouble.into()),
+                        Err(trouble) => fail(job, trouble),
                     }
                 }
             }
-            Err(Trouble::Channel { code: 404, .. }) => {
-                let ids = jobs.iter().flat_map(|job| &job.batch).map(|routed| routed.message.id.clone()).collect();
-                fail_all(jobs, &PublishError::Unroutable(ids));
-            }
-            Err(trouble) => fail_all(jobs, &trouble.into()),
+            Err(trouble) => jobs.into_iter().for_each(|job| fail(job, trouble.clone())),
         }
     }
 
@@ -128,10 +125,10 @@ impl Actor {
             Ok(Err(error)) => trouble(&error),
             Err(_) => Trouble::Away(format!("no confirmation within {} ms", self.deadline.as_millis())),
         };
+        // A channel that the broker has closed takes the connection along: lapin may still have frames for it on their way,
+        // and RabbitMQ answers those by closing the connection (504).
         self.channel = None;
-        if let Trouble::Away(_) = &trouble {
-            self.link.doubt(number);
-        }
+        self.link.doubt(number);
         Err(trouble)
     }
 
@@ -212,15 +209,6 @@ fn trouble(error: &lapin::Error) -> Trouble {
     }
 }
 
-impl From<Trouble> for PublishError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Away(reason) => Self::Unavailable(reason),
-            Trouble::Channel { text, .. } => Self::Invalid(text),
-        }
-    }
-}
-
 /// What became of each job: a message failed if it is among the returned ones, whichever confirm carried it.
 fn verdicts(jobs: &[Job], confirmations: Vec<Confirmation>) -> Vec<Result<(), PublishError>> {
     let acknowledged: Vec<bool> = confirmations.iter().map(Confirmation::is_ack).collect();
@@ -263,7 +251,12 @@ fn answer_all(jobs: Vec<Job>, outcomes: Vec<Result<(), PublishError>>) {
     }
 }
 
-fn fail_all(jobs: Vec<Job>, error: &PublishError) {
-    let outcomes = vec![Err(error.clone()); jobs.len()];
-    answer_all(jobs, outcomes);
+fn fail(job: Job, trouble: Trouble) {
+    let error = match trouble {
+        Trouble::Away(reason) => PublishError::Unavailable(reason),
+        // No such exchange.
+        Trouble::Channel { code: 404, .. } => PublishError::Unroutable(job.batch.iter().map(|routed| routed.message.id.clone()).collect()),
+        Trouble::Channel { text, .. } => PublishError::Invalid(text),
+    };
+    answer_all(vec![job], vec![Err(error)]);
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Deserialize;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,8 +17,9 @@ use super::{EmailDeps, EmailError, EmailOptions};
 use crate::model::channel::Channel;
 use crate::model::conversation::{Message, Party};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
-use crate::model::id::{AccountId, AdministrationId, IdMaker, MessageId};
+use crate::model::id::{AccountId, IdMaker};
 use crate::model::signature::sign;
+use crate::model::wire::decode_order;
 use crate::plan::Plan;
 use crate::port::blobs::{BlobError, Blobs};
 use crate::port::broker::{Broker, Consumer, Incoming, Source};
@@ -33,19 +33,6 @@ const PREFETCH: u16 = 4;
 /// How often a report is tried after the shutdown began.
 const LAST_TRIES: u32 = 3;
 
-/// An order to send one message, once.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Order {
-    /// The message.
-    pub message: MessageId,
-    /// Whose it is.
-    pub administration: AdministrationId,
-    /// The account that sends it.
-    pub account: AccountId,
-    /// Which attempt, from 1.
-    pub attempt: u32,
-}
-
 /// The senders of all email accounts.
 pub struct Outbound {
     broker: Arc<dyn Broker>,
@@ -53,6 +40,7 @@ pub struct Outbound {
     blobs: Arc<dyn Blobs>,
     plan: watch::Receiver<Arc<Plan>>,
     ids: IdMaker,
+    prefix: String,
     domain: String,
     bytes_max: usize,
     carriers: HashMap<Option<AccountId>, Carrier>,
@@ -73,6 +61,7 @@ impl Outbound {
             blobs: Arc::clone(&deps.blobs),
             plan: deps.plan.clone(),
             ids: deps.ids.clone(),
+            prefix: options.event_prefix.clone(),
             domain: options.domain.clone(),
             bytes_max: options.outgoing_bytes_max,
             carriers,
@@ -161,13 +150,10 @@ impl Outbound {
 
     /// Carries one order out. True if it may be acknowledged.
     async fn order(&self, account: &AccountId, incoming: Incoming, stop: &CancellationToken) -> bool {
-        let order = match serde_json::from_slice::<Order>(&incoming.body) {
-            Ok(order) if order.account == *account => order,
+        let order = match decode_order(&self.prefix, &incoming.body) {
+            Ok(event) if event.data.account == *account => event.data,
             Ok(_) => return self.quarantine(account, incoming, "an order for another account".to_owned()).await,
-            Err(error) => {
-                let reason = format!("not an order: {} at column {}", error.classify_name(), error.column());
-                return self.quarantine(account, incoming, reason).await;
-            }
+            Err(error) => return self.quarantine(account, incoming, format!("not an order: {error}")).await,
         };
         let mut failures = 0;
         let started = loop {
@@ -314,22 +300,5 @@ async fn wait(time: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = tokio::time::sleep(time) => {}
-    }
-}
-
-/// What kind of mistake a JSON text has, in a word and without its content.
-trait ClassifyName {
-    /// `syntax`, `data`, `end of input` or `io`.
-    fn classify_name(&self) -> &'static str;
-}
-
-impl ClassifyName for serde_json::Error {
-    fn classify_name(&self) -> &'static str {
-        match self.classify() {
-            serde_json::error::Category::Io => "io",
-            serde_json::error::Category::Syntax => "syntax",
-            serde_json::error::Category::Data => "data",
-            serde_json::error::Category::Eof => "end of input",
-        }
     }
 }

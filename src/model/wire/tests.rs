@@ -40,7 +40,7 @@ fn errors_say_what_is_wrong() {
     assert!(matches!(decode_inbound(PREFIX, b"{"), Err(WireError::NotJson(_))));
     assert!(matches!(decode_inbound(PREFIX, b"\xff"), Err(WireError::NotJson(_))));
     assert!(matches!(decode_inbound(PREFIX, b"[]"), Err(WireError::NotACloudEvent(_))));
-    assert!(matches!(decode_inbound(PREFIX, &vec![b'['; 33]), Err(WireError::TooDeep)));
+    assert!(matches!(decode_inbound(PREFIX, &[b'['; 33]), Err(WireError::TooDeep)));
     assert!(matches!(decode_inbound(PREFIX, &vec![b' '; BODY_BYTES_MAX + 1]), Err(WireError::TooLarge { .. })));
     assert!(matches!(decode_inbound("it.example", &serde_json::to_vec(&valid()).expect("writes")), Err(WireError::UnknownType(_))));
     check("/specversion", json!("0.3"), |error| matches!(error, WireError::NotACloudEvent(_)));
