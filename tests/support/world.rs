@@ -419,6 +419,18 @@ impl Store for World {
     async fn forget_node(&self, _node: &str) -> Result<(), StoreError> {
         absent()
     }
+    async fn leave_command(&self, _pool: &PoolId, _id: &str, _body: &str) -> Result<(), StoreError> {
+        absent()
+    }
+    async fn left_commands(&self, _pool: &PoolId) -> Result<Vec<(String, String)>, StoreError> {
+        absent()
+    }
+    async fn answer_command(&self, _pool: &PoolId, _id: &str, _answer: &str) -> Result<(), StoreError> {
+        absent()
+    }
+    async fn command_answer(&self, _pool: &PoolId, _id: &str) -> Result<Option<String>, StoreError> {
+        absent()
+    }
     async fn quarantined(&self, _page: Page) -> Result<Vec<Quarantined>, StoreError> {
         absent()
     }
