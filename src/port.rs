@@ -1,4 +1,4 @@
-//! The traits between Sportello's own work and the engines it stands on: broker, store, blobs, commands, feed, clock. What is
+//! The traits between Sportello's own work and the engines it stands on: broker, store, blobs, commands, feed, clock, trace. What is
 //! behind them is chosen in one place, `runtime/daemon.rs`.
 
 pub mod blobs;
@@ -9,3 +9,4 @@ pub mod feed;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod trace;

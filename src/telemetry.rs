@@ -1,13 +1,11 @@
-//! Metrics, logs, traces, readiness. Nothing here decides anything; labels are names of the plan and short codes, never a
+//! Metrics, logs, readiness. Nothing here decides anything; labels are names of the plan and short codes, never a
 //! person.
 
 pub mod health;
 pub mod log;
 pub mod metrics;
 pub mod readiness;
-pub mod trace;
 
 pub use health::{HealthOptions, HealthServer};
 pub use metrics::Metrics;
 pub use readiness::{Latch, Readiness, Watchdog};
-pub use trace::TraceParent;

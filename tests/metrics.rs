@@ -12,7 +12,7 @@ use sportello::model::operator::PresenceState;
 use sportello::model::time::Timestamp;
 use sportello::port::store::ContactCount;
 use sportello::telemetry::Metrics;
-use sportello::telemetry::metrics::BrokerState;
+use sportello::telemetry::metrics::{DeskFigures, EmailFigures, SmtpFigures};
 
 /// Everything that can be counted happens once.
 fn busy() -> Metrics {
@@ -56,16 +56,14 @@ fn busy() -> Metrics {
     metrics.store_up("sqlite", true);
     metrics.store_error("sqlite", "unavailable");
     metrics.quarantine_held(&[("smtp".into(), 1)]);
-    metrics.broker("amqp", BrokerState::Blocked);
+    metrics.broker_up("amqp", false);
     metrics.broker_error("amqp", "publish");
-    metrics.smtp_sessions(1);
-    metrics.smtp_message("accepted");
-    metrics.imap_up(&account, true);
-    metrics.imap_message(&account, "published");
-    metrics.outbound_attempt(&account, "sent", Duration::from_millis(80));
-    metrics.desk_sockets(1);
-    metrics.desk_socket_cut("slow");
-    metrics.desk_sign_in("ok");
+    metrics.email(
+        &account,
+        &EmailFigures { person: 3, attempts: [1, 0, 0, 0], attempts_ms: 80, mailbox_open: Some(true), ..EmailFigures::default() },
+    );
+    metrics.smtp(&SmtpFigures { connections: 2, ended: 1, refused: 0 });
+    metrics.desk(&DeskFigures { sockets: 1, ..DeskFigures::default() });
     metrics.http_request("/api/contacts/{id}", "GET", 200, Duration::from_millis(4));
     metrics
 }
@@ -84,4 +82,24 @@ fn promtool_has_nothing_to_say() {
     let output = promtool.wait_with_output().expect("promtool ends");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
+}
+
+#[test]
+fn the_alarms_can_be_read_and_each_names_its_page() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yml");
+    let output = Command::new("promtool").args(["check", "rules", file]).output().expect("promtool is needed: apt-get install prometheus");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    let (rules, page) = (std::fs::read_to_string(file).expect("the rules"), include_str!("../docs/operations.md"));
+    let alarms: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    assert_eq!(alarms.len(), rules.matches("runbook:").count(), "each alarm says where to read on");
+    for alarm in alarms {
+        assert!(page.contains(&format!("### {alarm}\n")), "docs/operations.md says nothing of {alarm}");
+    }
+    let metrics = Metrics::new();
+    let known: Vec<&str> = metrics.descriptions().iter().map(|family| family.name).collect();
+    for word in rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| word.starts_with("sportello_")) {
+        let family = word.trim_end_matches("_bucket");
+        assert!(known.contains(&family), "there is no {word}");
+    }
 }

@@ -18,6 +18,7 @@ use crate::runtime::daemon::{self, Backends, Daemon};
 use crate::runtime::left::LeftCommands;
 use crate::settings::Settings;
 use crate::settings::log::LogFormat;
+use crate::telemetry::Watchdog;
 use crate::telemetry::log::{self, LineFormat};
 
 /// Does what the command line says and returns the exit code.
@@ -86,7 +87,7 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     };
     say(&banner(&daemon, &data));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let watchdog = tokio::spawn(feed_watchdog());
+    let watchdog = tokio::spawn(feed_watchdog(daemon.watchdog.clone()));
     ends.next().await;
     tracing::info!("asked to stop: finishing what is begun");
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
@@ -118,11 +119,14 @@ impl Signals {
     }
 }
 
-/// Tells systemd that the process is alive, if systemd wants to know.
-async fn feed_watchdog() {
+/// Tells systemd that the process is alive, if systemd wants to know, as long as its main loop moves: one that stands still is
+/// ended by systemd and started anew.
+async fn feed_watchdog(watchdog: Watchdog) {
     loop {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        if watchdog.is_alive() {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
     }
 }
 

@@ -21,6 +21,7 @@ use crate::model::operator::Role;
 use crate::port::clock::now;
 use crate::port::commands::{CommandEnvelope, CommandText};
 use crate::port::store::ContactSummary;
+use crate::port::trace::TraceParent;
 
 mod check;
 mod wish;
@@ -86,7 +87,9 @@ pub async fn perform(desk: &Shared, caller: &Arc<Caller>, asked: Asked) -> Resul
         body: order.body,
     };
     Counters::count(&desk.counters.commands);
-    let envelope = CommandEnvelope { command, text: order.text, traceparent: None };
+    let trace = TraceParent::start();
+    tracing::debug!(operator = %caller.operator(), command = %command.id, trace_id = trace.trace_id(), "a console asks");
+    let envelope = CommandEnvelope { command, text: order.text, traceparent: Some(trace.to_string()) };
     let reply = desk.commands.send(&order.pool, envelope).await.inspect_err(|_| Counters::count(&desk.counters.commands_unanswered))?;
     match reply {
         Reply::Applied { seq } => Ok(Done { outcome: "applied", seq: Some(seq), message: order.message, note: order.note }),

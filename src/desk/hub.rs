@@ -252,7 +252,7 @@ impl Hub {
 /// A journal row as the feed would have brought it.
 fn read_record(record: EventRecord) -> Option<FeedEvent> {
     match serde_json::from_str::<Event>(&record.body) {
-        Ok(event) => Some(FeedEvent { event: Arc::new(event), json: record.body.into() }),
+        Ok(event) => Some(FeedEvent { event: Arc::new(event), json: record.body.into(), traceparent: None }),
         Err(error) => {
             tracing::error!(seq = record.seq, %error, "event {} in the journal cannot be read", record.seq);
             None

@@ -156,7 +156,7 @@ impl TestDesk {
                 operator: event.body.operator(),
                 body: json.to_string(),
             });
-            events.push(FeedEvent { event: Arc::new(event), json });
+            events.push(FeedEvent { event: Arc::new(event), json, traceparent: None });
         }
         rows.last_seq = seq;
         drop(rows);

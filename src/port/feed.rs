@@ -26,4 +26,6 @@ pub struct FeedEvent {
     pub event: Arc<Event>,
     /// The event as JSON, serialised once for every console that gets it.
     pub json: Arc<str>,
+    /// W3C trace context of the input that made it happen. Travels with the feed only: an event read from the journal has none.
+    pub traceparent: Option<Arc<str>>,
 }

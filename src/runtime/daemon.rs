@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use axum::middleware::from_fn_with_state;
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,6 +34,7 @@ use crate::telemetry::health::{HealthOptions, HealthServer};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 
+use self::measured::MeasuredBroker;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
 use super::leader::{self, LeaderDeps};
@@ -41,6 +43,7 @@ use super::relay::RelayDeps;
 
 mod email_options;
 mod first_start;
+mod measured;
 mod sampler;
 
 /// How long the parts have for ending in order before they are dropped.
@@ -166,6 +169,8 @@ pub struct Daemon {
     pub addresses: Addresses,
     /// Sample accounts made at this start; none if the data was there before.
     pub samples: Option<first_start::Samples>,
+    /// The main loop's sign of life.
+    pub watchdog: Watchdog,
     broker: OpenBroker,
     edges: CancellationToken,
     leaders: CancellationToken,
@@ -205,7 +210,8 @@ impl Daemon {
         let ids = IdMaker::new(secret);
         let (plan, is_new) = first_start::plan_in_force(&*backends.store).await?;
         let open = OpenBroker::open(&settings, &node).await?;
-        let broker = open.port();
+        let metrics = Arc::new(Metrics::new());
+        let broker = MeasuredBroker::wrap(open.port(), Arc::clone(&metrics));
         let publisher = broker.publisher().await.map_err(|error| part("broker")(error.to_string()))?;
         let parts = Parts {
             settings: Arc::clone(&settings),
@@ -215,7 +221,7 @@ impl Daemon {
             plans: watch::Sender::new(Arc::new(plan)),
             local: LocalCommands::default(),
             feed: Feed::default(),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             holder: format!("{node}/{:016x}", rand::random::<u64>()),
             node,
             edges: CancellationToken::new(),
@@ -247,8 +253,8 @@ impl Daemon {
             true => Some(first_start::make_samples(&*parts.backends.store, &parts.local).await?),
             false => None,
         };
-        let Parts { edges, leaders, edge_tasks, leader_tasks, .. } = parts;
-        Ok(Self { addresses, samples, broker: open, edges, leaders, edge_tasks, leader_tasks })
+        let Parts { edges, leaders, edge_tasks, leader_tasks, watchdog, .. } = parts;
+        Ok(Self { addresses, samples, broker: open, watchdog, edges, leaders, edge_tasks, leader_tasks })
     }
 
     /// Ends in order: first what takes work in, then the leaders, which finish their batch and hand over, then the broker.
@@ -452,6 +458,7 @@ impl Parts {
 
     fn serve(&self, listener: TcpListener, router: axum::Router) {
         let stop = self.edges.clone();
+        let router = router.layer(from_fn_with_state(Arc::clone(&self.metrics), measured::time_request));
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         self.edge_tasks.spawn(async move {
             let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;

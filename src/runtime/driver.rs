@@ -15,12 +15,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::fault;
 use crate::model::command::{Command, CommandBody, Refusal, Reply};
+use crate::model::event::{EventBody, QueuedReason};
 use crate::model::input::Input;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
 use crate::port::feed::{FeedBatch, FeedEvent};
 use crate::port::store::{Leadership, PoolSnapshot, Quarantined, QueueState, Store, StoreError, WriteSet, Writer};
-use crate::routing::{ENGINE_VERSION, Effects, Engine, Rows};
+use crate::port::trace::{TraceParent, trace_id};
+use crate::routing::{Applied, ENGINE_VERSION, Effects, Engine, Rows};
 use crate::telemetry::metrics::Metrics;
 
 use super::clock::PoolClock;
@@ -73,7 +75,7 @@ enum Waiting {
 
 /// One input on its way into a batch.
 enum Arrival {
-    Command(PendingCommand),
+    Command(Box<PendingCommand>),
     Timers,
     Item(Item),
     Leader(Input),
@@ -238,8 +240,8 @@ impl Driver {
     /// Reads the plans that commands of the batch put in force.
     async fn load_plans(&mut self, arrivals: &[Arrival]) {
         for arrival in arrivals {
-            let Arrival::Command(PendingCommand { envelope, .. }) = arrival else { continue };
-            let CommandBody::ApplyPlan { version } = envelope.command.body else { continue };
+            let Arrival::Command(pending) = arrival else { continue };
+            let CommandBody::ApplyPlan { version } = pending.envelope.command.body else { continue };
             match self.deps.store.plan_version(version).await {
                 Ok(Some(text)) => match crate::plan::parse(&text) {
                     Ok(plan) => self.engine.offer_plan(Arc::new(Plan { version, ..plan })),
@@ -262,17 +264,19 @@ impl Driver {
             Arrival::Item(Item::Input(prepared)) => self.apply_prepared(prepared, open)?,
             Arrival::Command(pending) => self.apply_command(pending, open)?,
             Arrival::Timers => {
-                self.apply_input(&Input::Timers, None, open)?;
+                self.apply_input(&Input::Timers, None, None, open)?;
             }
             Arrival::Leader(input) => {
-                self.apply_input(&input.clone(), None, open)?;
+                self.apply_input(input, None, None, open)?;
             }
         }
         Ok(())
     }
 
     fn apply_prepared(&mut self, prepared: &Prepared, open: &mut Open) -> Result<(), String> {
-        let applied = self.apply_input(&prepared.input, Some(prepared.source.clone()), open)?;
+        let opened_before = open.effects.events.len();
+        let applied = self.apply_input(&prepared.input, Some(prepared.source.clone()), prepared.traceparent.as_ref(), open)?;
+        self.log_opened(prepared, &open.effects, opened_before);
         if let (Input::Inbound(facts), Some(text)) = (&prepared.input, &prepared.message) {
             if applied.result.is_err() {
                 // the engine knows no account or queue for it: kept, counted, shown
@@ -287,7 +291,8 @@ impl Driver {
     fn apply_command(&mut self, pending: &PendingCommand, open: &mut Open) -> Result<(), String> {
         let command: &Command = &pending.envelope.command;
         let input = Input::Command(Box::new(command.clone()));
-        let applied = self.apply_input(&input, Some(command.id.to_string()), open)?;
+        let traceparent = pending.envelope.traceparent.as_deref().filter(|text| text.parse::<TraceParent>().is_ok()).map(Arc::from);
+        let applied = self.apply_input(&input, Some(command.id.to_string()), traceparent.as_ref(), open)?;
         if applied.result.is_ok()
             && let Some(placement) = &applied.placement
         {
@@ -308,7 +313,26 @@ impl Driver {
         Ok(())
     }
 
-    fn apply_input(&mut self, input: &Input, source: Option<String>, open: &mut Open) -> Result<crate::routing::Applied, String> {
+    /// One line for each contact that an input opened: from here its trace is found by the contact's id.
+    fn log_opened(&self, prepared: &Prepared, effects: &Effects, from: usize) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        for (about, body) in &effects.events[from..] {
+            if let (Some(about), EventBody::ContactQueued { reason: QueuedReason::New, .. }) = (about, body) {
+                let trace_id = prepared.traceparent.as_deref().and_then(trace_id);
+                tracing::debug!(pool = %self.leadership.pool, contact = %about.contact, input = prepared.source, trace_id, "contact opened");
+            }
+        }
+    }
+
+    fn apply_input(
+        &mut self,
+        input: &Input,
+        source: Option<String>,
+        traceparent: Option<&Arc<str>>,
+        open: &mut Open,
+    ) -> Result<Applied, String> {
         let seq = open.seq + 1;
         let from = open.effects.events.len();
         let applied = catch_unwind(AssertUnwindSafe(|| self.engine.apply(open.at, seq, input, &mut open.effects)));
@@ -317,7 +341,7 @@ impl Driver {
         self.deps.metrics.input(&self.leadership.pool, input.kind(), outcome);
         open.input_seq = seq;
         open.writes.inputs.push(rows::input_record(seq, open.at, input, source, &applied));
-        open.seq = rows::number_events(&open.effects, from, seq, open.at, &mut open.writes, &mut open.feed);
+        open.seq = rows::number_events(&open.effects, from, (seq, open.at), traceparent, &mut open.writes, &mut open.feed);
         Ok(applied)
     }
 
@@ -371,7 +395,7 @@ impl Driver {
         fault::point("before_ack");
         let mut waiting: Vec<Waiting> = acks.into_iter().map(Waiting::Ack).collect();
         let commands = arrivals.into_iter().filter_map(|arrival| match arrival {
-            Arrival::Command(pending) => Some(pending),
+            Arrival::Command(pending) => Some(*pending),
             _ => None,
         });
         let mut plan_applied = false;
@@ -511,7 +535,7 @@ impl Collector<'_> {
             biased;
             () = self.lost.cancelled() => return None,
             () = stop.cancelled() => return None,
-            Some(command) = commands.recv() => arrivals.push(Arrival::Command(command)),
+            Some(command) = commands.recv() => arrivals.push(Arrival::Command(Box::new(command))),
             batch = inflow.batches.recv() => match batch {
                 Some(batch) => take_batch(batch, &mut arrivals, &mut acks),
                 // intake has ended: only when the pool is given up
@@ -523,7 +547,7 @@ impl Collector<'_> {
         while first.len() < self.batch_max
             && let Ok(command) = commands.try_recv()
         {
-            first.push(Arrival::Command(command));
+            first.push(Arrival::Command(Box::new(command)));
         }
         if self.engine.next_deadline().is_some_and(|at| at <= self.clock.now()) {
             first.push(Arrival::Timers);

@@ -17,6 +17,7 @@ use crate::port::blobs::Blobs;
 use crate::port::broker::{Incoming, parse_inbound_key};
 use crate::port::clock;
 use crate::port::store::{CitizenAddress, FactQuery, FactRow, Quarantined, Store, StoreError};
+use crate::port::trace::TraceParent;
 
 use super::language;
 
@@ -52,7 +53,7 @@ pub struct Prepared {
     /// The broker message, in case the input has to be kept aside.
     pub raw: Quarantined,
     /// W3C trace context.
-    pub traceparent: Option<String>,
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// The citizen's message and address: rows that can be erased, never the engine's.
@@ -124,7 +125,7 @@ impl Intake {
                     && pool == self.pool
             })
         };
-        let envelope = Envelope { id: decoded.id, time: decoded.time, traceparent: decoded.traceparent.or(incoming.traceparent.clone()) };
+        let envelope = Envelope { id: decoded.id, time: decoded.time, traceparent: trace_of(decoded.traceparent, incoming) };
         match decoded.data {
             InboundEvent::Message(message) => {
                 if !account_fits(&message.account) {
@@ -337,7 +338,7 @@ impl Intake {
 struct Envelope {
     id: String,
     time: Timestamp,
-    traceparent: Option<String>,
+    traceparent: Option<Arc<str>>,
 }
 
 /// A broker message on its way to becoming an input.
@@ -355,6 +356,12 @@ impl Draft {
             Self::Unreadable(_) | Self::Delivery(..) => None,
         }
     }
+}
+
+/// The trace of an event: of its body, else of the message's header, if that is one.
+fn trace_of(decoded: Option<String>, incoming: &Incoming) -> Option<Arc<str>> {
+    let in_header = || incoming.traceparent.clone().filter(|text| text.parse::<TraceParent>().is_ok());
+    decoded.or_else(in_header).map(Arc::from)
 }
 
 fn reference_to(contact: &Contact) -> Reference {

@@ -2,6 +2,7 @@
 //! A lane that falls behind, or starts, reads the journal. Published at least once; whoever needs order drops what is not
 //! above the last sequence number.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,23 +78,25 @@ impl Lane {
         }
     }
 
-    fn message(self, prefix: &str, pool: &PoolId, event: &Event) -> Option<Outgoing> {
-        match (self, &event.body) {
+    fn message(self, prefix: &str, pool: &PoolId, event: &Event, traceparent: Option<&str>) -> Option<Outgoing> {
+        let trace = || traceparent.map(str::to_owned);
+        let message = match (self, &event.body) {
             (Self::Outbound, EventBody::MessageAttempting { message, account, attempt }) => {
                 let administration = event.about.as_ref()?.administration.clone();
                 let order = OutboundOrder { message: *message, administration, account: account.clone(), attempt: *attempt };
-                let body = wire::encode_order(prefix, pool, event.at, &order, None).ok()?;
-                Some(Outgoing::new(Destination::Outbound { account: account.clone() }, format!("{message}/{attempt}"), body))
+                let body = wire::encode_order(prefix, pool, event.at, &order, trace()).ok()?;
+                Outgoing::new(Destination::Outbound { account: account.clone() }, format!("{message}/{attempt}"), body)
             }
-            (Self::Outbound, _) => None,
+            (Self::Outbound, _) => return None,
             (Self::Events, _) => {
-                let public = wire::public_event(prefix, pool, event, None);
+                let public = wire::public_event(prefix, pool, event, trace());
                 let body = wire::encode_public(&public).ok()?;
                 let administration = event.about.as_ref().map(|about| about.administration.clone());
                 let destination = Destination::Events { pool: pool.clone(), administration, name: event.body.name().to_owned() };
-                Some(Outgoing::new(destination, public.id, body))
+                Outgoing::new(destination, public.id, body)
             }
-        }
+        };
+        Some(Outgoing { traceparent: trace(), ..message })
     }
 }
 
@@ -183,8 +186,8 @@ impl Runner {
                 self.publish(std::mem::take(&mut outgoing), stop).await?;
                 self.catch_up(batch.last_seq, stop).await?;
             }
-            for FeedEvent { event, .. } in batch.events.iter().filter(|event| event.event.seq > self.cursor) {
-                outgoing.extend(self.lane.message(&self.deps.prefix, &self.leadership.pool, event));
+            for FeedEvent { event, traceparent, .. } in batch.events.iter().filter(|event| event.event.seq > self.cursor) {
+                outgoing.extend(self.lane.message(&self.deps.prefix, &self.leadership.pool, event, traceparent.as_deref()));
             }
             self.cursor = self.cursor.max(batch.last_seq);
             next = if outgoing.len() < PUBLISH_MAX { batches.try_recv().ok() } else { None };
@@ -209,7 +212,7 @@ impl Runner {
             let mut outgoing = Vec::new();
             for record in page {
                 match serde_json::from_str::<Event>(&record.body) {
-                    Ok(event) => outgoing.extend(self.lane.message(&self.deps.prefix, &pool, &event)),
+                    Ok(event) => outgoing.extend(self.lane.message(&self.deps.prefix, &pool, &event, None)),
                     Err(error) => {
                         tracing::error!(%pool, seq = record.seq, %error, "an event of the journal cannot be read and is passed over")
                     }
@@ -296,6 +299,9 @@ struct WireBatch<'a> {
     last_seq: i64,
     #[serde(borrow)]
     events: Vec<&'a RawValue>,
+    /// W3C trace contexts, by sequence number.
+    #[serde(default, borrow, skip_serializing_if = "BTreeMap::is_empty")]
+    traces: BTreeMap<i64, &'a str>,
 }
 
 /// Publishes each commit as one message. Nothing is kept for a desk that is away.
@@ -324,7 +330,8 @@ async fn feed_desks(deps: RelayDeps, mut batches: mpsc::Receiver<Arc<FeedBatch>>
 
 fn encode_feed(batch: &FeedBatch) -> Option<Outgoing> {
     let events: Vec<&RawValue> = batch.events.iter().filter_map(|event| serde_json::from_str(&event.json).ok()).collect();
-    let wire = WireBatch { pool: batch.pool.clone(), first_seq: batch.first_seq, last_seq: batch.last_seq, events };
+    let traces = batch.events.iter().filter_map(|event| Some((event.event.seq, event.traceparent.as_deref()?))).collect();
+    let wire = WireBatch { pool: batch.pool.clone(), first_seq: batch.first_seq, last_seq: batch.last_seq, events, traces };
     let body = serde_json::to_vec(&wire).ok()?;
     Some(Outgoing::new(Destination::Feed { pool: batch.pool.clone() }, format!("{}/{}", batch.pool, batch.last_seq), body))
 }
@@ -334,7 +341,53 @@ pub fn decode_feed(body: &[u8]) -> Option<FeedBatch> {
     let wire: WireBatch<'_> = serde_json::from_slice(body).ok()?;
     let events = wire.events.iter().map(|raw| {
         let event: Event = serde_json::from_str(raw.get()).ok()?;
-        Some(FeedEvent { event: Arc::new(event), json: raw.get().into() })
+        let traceparent = wire.traces.get(&event.seq).map(|trace| Arc::from(*trace));
+        Some(FeedEvent { event: Arc::new(event), json: raw.get().into(), traceparent })
     });
     Some(FeedBatch { events: events.collect::<Option<Vec<_>>>()?, pool: wire.pool, first_seq: wire.first_seq, last_seq: wire.last_seq })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::event::{About, EventBody};
+    use crate::model::id::*;
+    use crate::model::inbound::CloudEvent;
+    use crate::model::time::Timestamp;
+
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    fn attempting() -> Event {
+        let about = About {
+            contact: ContactId(1),
+            conversation: ConversationId(1),
+            administration: AdministrationId::new("comune").expect("a name"),
+            office: OfficeId::new("urp").expect("a name"),
+            queue: QueueId::new("urp").expect("a name"),
+            channel: crate::model::channel::Channel::email(),
+            mode: crate::model::contact::Mode::Deferrable,
+            version: 1,
+        };
+        let body = EventBody::MessageAttempting { message: MessageId(2), account: AccountId::new("urp-mail").expect("a name"), attempt: 1 };
+        Event { seq: 7, at: Timestamp(1), about: Some(about), body }
+    }
+
+    #[test]
+    fn one_trace_from_the_input_to_orders_events_and_desks() {
+        let (pool, event) = (PoolId::new("main").expect("a name"), attempting());
+        for lane in [Lane::Outbound, Lane::Events] {
+            for trace in [Some(TRACE), None] {
+                let message = lane.message("it.example", &pool, &event, trace).expect("both lanes publish it");
+                let body: CloudEvent<serde_json::Value> = serde_json::from_slice(&message.body).expect("a CloudEvent");
+                assert_eq!((message.traceparent.as_deref(), body.traceparent.as_deref()), (trace, trace));
+            }
+        }
+        let json: Arc<str> = serde_json::to_string(&event).expect("plain data").into();
+        let item = |traceparent| FeedEvent { event: Arc::new(event.clone()), json: Arc::clone(&json), traceparent };
+        let batch = FeedBatch { pool, first_seq: 6, last_seq: 7, events: vec![item(Some(TRACE.into())), item(None)] };
+        let sent = encode_feed(&batch).expect("encodes");
+        let read = decode_feed(&sent.body).expect("reads back");
+        assert_eq!(read.events[0].traceparent.as_deref(), Some(TRACE));
+        assert_eq!(read.events[0].event, Arc::new(event));
+    }
 }

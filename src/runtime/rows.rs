@@ -22,8 +22,8 @@ use super::intake::InboundText;
 pub fn number_events(
     effects: &Effects,
     from: usize,
-    input_seq: i64,
-    at: Timestamp,
+    (input_seq, at): (i64, Timestamp),
+    traceparent: Option<&Arc<str>>,
     writes: &mut WriteSet,
     feed: &mut Vec<FeedEvent>,
 ) -> i64 {
@@ -42,7 +42,7 @@ pub fn number_events(
             operator: event.body.operator(),
             body: json.to_string(),
         });
-        feed.push(FeedEvent { event: Arc::new(event), json });
+        feed.push(FeedEvent { event: Arc::new(event), json, traceparent: traceparent.cloned() });
     }
     seq
 }

@@ -11,7 +11,7 @@ mod family;
 #[cfg(test)]
 mod tests;
 
-pub use edges::BrokerState;
+pub use edges::{DeskFigures, EmailFigures, SmtpFigures};
 
 use contacts::ContactMetrics;
 use edges::EdgeMetrics;

@@ -13,6 +13,7 @@ use sportello::model::conversation::{Attachment, Message, Party};
 use sportello::model::id::*;
 use sportello::model::signature;
 use sportello::model::time::Timestamp;
+use sportello::model::wire::{OutboundOrder, encode_order};
 use sportello::plan::Plan;
 use sportello::port::blobs::Blobs;
 use sportello::port::store::{Conversation, ConversationView};
@@ -109,7 +110,7 @@ async fn a_mailbox_is_read_from_now_on_and_marked_only_when_published() {
     world.until("the watermark", |world| !world.watermarks.lock().unwrap().is_empty()).await;
     world.broker_down.store(true, Ordering::SeqCst);
     server.deliver(&mail("uno"));
-    world.until("a deferred mail", |_| running.handle.counters.deferred.get() > 0).await;
+    world.until("a deferred mail", |_| running.handle.counters.account(&AccountId::new("urp").unwrap()).deferred.get() > 0).await;
     assert_eq!((server.read_count(), world.published.lock().unwrap().len()), (0, 0));
     world.broker_down.store(false, Ordering::SeqCst);
     world.until("the first mail", |world| world.published.lock().unwrap().len() == 1).await;
@@ -180,7 +181,7 @@ async fn the_server_going_away_is_survived() {
     let (running, _folder) = reading(&world, mailbox(&server, Start::Now), LARGE).await;
     world.until("the watermark", |world| !world.watermarks.lock().unwrap().is_empty()).await;
     server.down();
-    world.until("a failure", |_| running.handle.counters.imap_failures.get() > 0).await;
+    world.until("a failure", |_| running.handle.counters.account(&AccountId::new("urp").unwrap()).imap_failures.get() > 0).await;
     server.deliver(&mail("dopo"));
     server.up();
     world.until("the mail", |world| world.published.lock().unwrap().len() == 1).await;
@@ -206,7 +207,7 @@ async fn tls_from_the_first_byte_and_after_starttls() {
     let options =
         MailboxOptions { host: "localhost".into(), port: server.tls_port, security: ImapSecurity::Tls, ..mailbox(&server, Start::All) };
     let (running, _folder) = reading(&world, options, LARGE).await;
-    world.until("a failure", |_| running.handle.counters.imap_failures.get() > 0).await;
+    world.until("a failure", |_| running.handle.counters.account(&AccountId::new("urp").unwrap()).imap_failures.get() > 0).await;
     assert!(world.published.lock().unwrap().is_empty());
     running.stop().await;
 }
@@ -321,8 +322,10 @@ fn keep(world: &World, message: Message) -> MessageId {
 }
 
 fn order(world: &World, message: MessageId, attempt: u32) {
-    let body = serde_json::json!({ "message": message, "administration": "urp", "account": "urp", "attempt": attempt });
-    world.order("urp", body.to_string());
+    let (administration, account) = (AdministrationId::new("urp").unwrap(), AccountId::new("urp").unwrap());
+    let order = OutboundOrder { message, administration, account, attempt };
+    let body = encode_order("it.example.sportello", &PoolId::new("main").unwrap(), Timestamp(1), &order, None).unwrap();
+    world.order("urp", String::from_utf8(body).unwrap());
 }
 
 fn submission(server: &SmtpServer) -> Submission {
@@ -417,7 +420,7 @@ async fn an_unreachable_server_is_temporary_and_reports_wait_for_the_broker() {
     world.broker_down.store(true, Ordering::SeqCst);
     let (running, _folder) = sending(&world, Transport::Submission(nobody)).await;
     order(&world, id, 1);
-    world.until("the attempt", |_| running.handle.counters.send_temporary.get() == 1).await;
+    world.until("the attempt", |_| running.handle.counters.account(&AccountId::new("urp").unwrap()).send_temporary.get() == 1).await;
     assert!(!world.all_acknowledged());
     world.broker_down.store(false, Ordering::SeqCst);
     world.until("the report", World::all_acknowledged).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sportello::channel::email::options::CertificateFiles;
 use sportello::channel::email::{EmailOptions, SmtpOptions};
-use sportello::model::id::{IdMaker, MessageId};
+use sportello::model::id::{AccountId, IdMaker, MessageId};
 use sportello::model::signature;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -195,7 +195,10 @@ async fn what_cannot_be_kept_now_is_asked_for_again() {
     assert!(client.mail(&["urp@comune.example"], MAIL).await.starts_with("451"));
     world.blobs_down.store(false, Ordering::SeqCst);
     assert!(client.mail(&["urp@comune.example"], MAIL).await.starts_with("250"));
-    assert_eq!((world.published.lock().unwrap().len(), running.handle.counters.deferred.get()), (1, 2));
+    assert_eq!(
+        (world.published.lock().unwrap().len(), running.handle.counters.account(&AccountId::new("urp").unwrap()).deferred.get()),
+        (1, 2)
+    );
     running.stop().await;
 }
 

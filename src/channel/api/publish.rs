@@ -51,7 +51,8 @@ pub async fn signal(api: &ChannelApi, program: &Program, thread: InputId, signal
 }
 
 async fn publish(api: &ChannelApi, program: &Program, input: InputId, at: Timestamp, event: InboundEvent) -> Result<InputId, Problem> {
-    let event = wire::inbound_event(&api.type_prefix, input, &program.account, at, None, event);
+    let traceparent = Some(program.trace.child().to_string());
+    let event = wire::inbound_event(&api.type_prefix, input, &program.account, at, traceparent.clone(), event);
     let body = wire::encode_inbound(&event).map_err(|error| match error {
         WireError::TooLarge { .. } => Problem::too_large(),
         error => Problem::invalid(error.to_string()),
@@ -61,7 +62,8 @@ async fn publish(api: &ChannelApi, program: &Program, input: InputId, at: Timest
         administration: program.administration.clone(),
         channel: program.channel.clone(),
     };
-    api.publisher.publish(vec![Outgoing::new(destination, inbound_message_id(input), body)]).await?;
+    let message = Outgoing { traceparent, ..Outgoing::new(destination, inbound_message_id(input), body) };
+    api.publisher.publish(vec![message]).await?;
     api.remember(input, &program.account);
     Ok(input)
 }

@@ -25,6 +25,7 @@ use crate::model::inbound::TEXT_BYTES_MAX;
 use crate::port::broker::PublishError;
 use crate::port::clock::now;
 use crate::port::store::StoreError;
+use crate::port::trace::TraceParent;
 
 /// The longest `external_id`, in characters.
 const ID_CHARACTERS_MAX: usize = 998;
@@ -137,6 +138,8 @@ pub struct Program {
     pub pool: PoolId,
     /// Its channel.
     pub channel: Channel,
+    /// The request's trace: the program's own, if it sent a `traceparent`.
+    pub trace: TraceParent,
 }
 
 impl FromRequestParts<Shared> for Program {
@@ -154,7 +157,8 @@ impl FromRequestParts<Shared> for Program {
         // An account that left the plan brings nothing any more.
         let known = plan.accounts.get(&account).ok_or_else(Problem::unauthorised)?;
         let pool = plan.pool_of(&account).cloned().ok_or_else(Problem::unauthorised)?;
-        Ok(Self { administration: known.administration.clone(), channel: known.channel.clone(), pool, account })
+        let trace = TraceParent::read_or_start(parts.headers.get("traceparent").and_then(|value| value.to_str().ok()));
+        Ok(Self { administration: known.administration.clone(), channel: known.channel.clone(), pool, account, trace })
     }
 }
 

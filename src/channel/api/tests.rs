@@ -82,6 +82,8 @@ async fn a_contact_is_accepted_once_confirmed() {
     let (_, _, again) = bench.call("POST", "/contacts", &token, OPEN).await;
     assert_eq!(again, body, "the same input for the same external_id");
     let events = bench.published::<InboundMessage>();
+    assert!(events[0].traceparent.is_some(), "a trace begins here");
+    assert_eq!(bench.broker.got.lock().unwrap()[0].traceparent, events[0].traceparent, "and the header has the same");
     assert_eq!(events[0].kind, "it.example.sportello.inbound.message.v1");
     assert_eq!((events[0].source.as_str(), events[0].id.as_str()), ("/account/centralino", body["input"].as_str().unwrap()));
     assert_eq!((events[0].data.provider_id.as_str(), events[0].data.text.as_str()), ("call-1", "TARI"));

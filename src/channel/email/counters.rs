@@ -1,6 +1,11 @@
-//! What the email channel counts: plain atomics that telemetry reads.
+//! What the email channel counts, by account: plain atomics that the runtime reads for telemetry.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::model::id::AccountId;
 
 /// A figure that only grows.
 #[derive(Debug, Default)]
@@ -12,31 +17,34 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// So much more, in milliseconds.
+    pub fn add_time(&self, took: Duration) {
+        self.0.fetch_add(u64::try_from(took.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
     /// How many so far.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-/// Figures of one process, since its start.
+/// Figures of one account.
 #[derive(Debug, Default)]
-pub struct EmailCounters {
+pub struct AccountCounters {
     /// Mails published.
     pub received: Counter,
     /// Of these, mails of which only the header could be read.
     pub unreadable: Counter,
-    /// Of these, mails that no person wrote.
+    /// Of these, mails that could be read and that no person wrote.
     pub automatic: Counter,
-    /// Mails held in quarantine.
+    /// Mails and orders held in quarantine.
     pub quarantined: Counter,
-    /// Mails that could not be taken now; their sender tries again.
+    /// Mails that could not be taken now; their sender tries again, or they wait in their mailbox.
     pub deferred: Counter,
-    /// SMTP connections accepted.
-    pub smtp_connections: Counter,
-    /// SMTP connections, commands, recipients or mails refused for good.
-    pub smtp_refused: Counter,
-    /// Connections to mailboxes that broke or could not be made.
+    /// Connections to the mailbox that broke or could not be made.
     pub imap_failures: Counter,
+    /// Whether this process has the mailbox open; none if it is not configured here.
+    pub imap_up: MailboxState,
     /// Attempts to send that the next hop accepted.
     pub sent: Counter,
     /// Attempts to send that failed for now.
@@ -45,24 +53,56 @@ pub struct EmailCounters {
     pub send_permanent: Counter,
     /// Attempts whose outcome is unknown.
     pub send_unknown: Counter,
+    /// What the attempts took together, in milliseconds.
+    pub send_ms: Counter,
+}
+
+/// Whether a mailbox is read here.
+#[derive(Debug, Default)]
+pub struct MailboxState {
+    is_configured: AtomicBool,
+    is_open: AtomicBool,
+}
+
+impl MailboxState {
+    /// It is configured here, and open or not.
+    pub fn set(&self, is_open: bool) {
+        self.is_configured.store(true, Ordering::Relaxed);
+        self.is_open.store(is_open, Ordering::Relaxed);
+    }
+
+    /// None: no mailbox of this process.
+    pub fn get(&self) -> Option<bool> {
+        self.is_configured.load(Ordering::Relaxed).then(|| self.is_open.load(Ordering::Relaxed))
+    }
+}
+
+/// Figures of one process, since its start.
+#[derive(Debug, Default)]
+pub struct EmailCounters {
+    /// As many as plan and settings have accounts.
+    accounts: RwLock<BTreeMap<AccountId, Arc<AccountCounters>>>,
+    /// SMTP connections accepted.
+    pub smtp_connections: Counter,
+    /// SMTP connections that ended.
+    pub smtp_ended: Counter,
+    /// SMTP connections, commands, recipients or mails refused for good.
+    pub smtp_refused: Counter,
 }
 
 impl EmailCounters {
-    /// Every figure with its name, for an exporter.
-    pub fn all(&self) -> [(&'static str, u64); 12] {
-        [
-            ("received", self.received.get()),
-            ("unreadable", self.unreadable.get()),
-            ("automatic", self.automatic.get()),
-            ("quarantined", self.quarantined.get()),
-            ("deferred", self.deferred.get()),
-            ("smtp_connections", self.smtp_connections.get()),
-            ("smtp_refused", self.smtp_refused.get()),
-            ("imap_failures", self.imap_failures.get()),
-            ("sent", self.sent.get()),
-            ("send_temporary", self.send_temporary.get()),
-            ("send_permanent", self.send_permanent.get()),
-            ("send_unknown", self.send_unknown.get()),
-        ]
+    /// The figures of an account.
+    pub fn account(&self, account: &AccountId) -> Arc<AccountCounters> {
+        let known = self.accounts.read().unwrap_or_else(PoisonError::into_inner).get(account).cloned();
+        known.unwrap_or_else(|| {
+            let mut accounts = self.accounts.write().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(accounts.entry(account.clone()).or_default())
+        })
+    }
+
+    /// The figures of every account that has any.
+    pub fn accounts(&self) -> Vec<(AccountId, Arc<AccountCounters>)> {
+        let accounts = self.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        accounts.iter().map(|(account, counters)| (account.clone(), Arc::clone(counters))).collect()
     }
 }

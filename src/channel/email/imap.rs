@@ -67,6 +67,8 @@ impl Reader {
         let lease = format!("mailbox/{}", self.options.account);
         let mut mailbox = Mailbox::new(self.options.clone(), self.connector.clone(), Arc::clone(&self.store), Arc::clone(&self.inbound));
         let mut failures = 0;
+        let counters = self.inbound.counters().account(&self.options.account);
+        counters.imap_up.set(false);
         while !shutdown.is_cancelled() {
             if !matches!(self.leases.hold(&lease, &self.holder, LEASE).await, Ok(true)) {
                 pause(RENEWAL, &shutdown).await;
@@ -75,13 +77,14 @@ impl Reader {
             let stop = shutdown.child_token();
             let keeper = tokio::spawn(keep(Arc::clone(&self.leases), lease.clone(), self.holder.clone(), stop.clone()));
             let (ended, progressed) = mailbox.read(&stop).await;
+            counters.imap_up.set(false);
             stop.cancel();
             // The keeper only waits and renews: it ends at once.
             let _ = keeper.await;
             failures = if progressed { 0 } else { failures };
             if let Err(error) = ended {
                 failures += 1;
-                self.inbound.counters().imap_failures.add();
+                counters.imap_failures.add();
                 tracing::warn!(account = %self.options.account, failures, %error, "reading the mailbox stopped");
                 pause(back_off(failures), &shutdown).await;
             }

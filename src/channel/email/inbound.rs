@@ -14,12 +14,13 @@ use super::{EmailDeps, EmailOptions};
 use crate::model::channel::{Channel, normalise_address};
 use crate::model::conversation::{Attachment, BlobRef, Party};
 use crate::model::delivery::DeliveryReport;
-use crate::model::id::{AccountId, AdministrationId, IdMaker, InputId, PoolId};
+use crate::model::id::{AccountId, IdMaker, InputId, PoolId};
 use crate::model::time::Timestamp;
 use crate::plan::{Account, Plan};
 use crate::port::blobs::{BlobError, Blobs};
 use crate::port::broker::{Destination, Outgoing, PublishError, Publisher, inbound_message_id};
 use crate::port::store::{Quarantined, Store, StoreError};
+use crate::port::trace::TraceParent;
 
 pub mod event;
 pub mod identity;
@@ -114,7 +115,7 @@ impl Inbound {
     ) -> Result<Accepted, AcceptError> {
         let target = self.target(account)?;
         let digest = identity::digest(&raw);
-        let kept = self.keep(&target.account.administration, raw.clone()).await?;
+        let kept = self.keep(&target, raw.clone()).await?;
         let mail = self.parse(raw.clone(), target.account.address.clone()).await;
         self.publish(&target, mail, Some(kept), digest, received_at, (via, &raw)).await
     }
@@ -150,8 +151,8 @@ impl Inbound {
             at: crate::port::clock::now(),
             state: "held".to_owned(),
         };
-        self.store.quarantine(&item).await.map_err(|error: StoreError| self.not_now(&error))?;
-        self.counters.quarantined.add();
+        self.store.quarantine(&item).await.map_err(|error: StoreError| self.not_now(account, &error))?;
+        self.counters.account(account).quarantined.add();
         tracing::error!(%account, via, reason = item.reason, "mail held in quarantine");
         Ok(Accepted::Quarantined)
     }
@@ -164,12 +165,13 @@ impl Inbound {
         Ok(Target { id: account.clone(), account: found.clone(), pool: pool.clone() })
     }
 
-    async fn keep(&self, administration: &AdministrationId, bytes: Bytes) -> Result<BlobRef, AcceptError> {
-        self.blobs.put(administration, bytes).await.map_err(|error: BlobError| self.not_now(&error))
+    async fn keep(&self, target: &Target, bytes: Bytes) -> Result<BlobRef, AcceptError> {
+        let kept = self.blobs.put(&target.account.administration, bytes).await;
+        kept.map_err(|error: BlobError| self.not_now(&target.id, &error))
     }
 
-    fn not_now(&self, error: &dyn std::error::Error) -> AcceptError {
-        self.counters.deferred.add();
+    fn not_now(&self, account: &AccountId, error: &dyn std::error::Error) -> AcceptError {
+        self.counters.account(account).deferred.add();
         AcceptError::NotNow(error.to_string())
     }
 
@@ -194,45 +196,44 @@ impl Inbound {
         received_at: Timestamp,
         (via, bytes): (&'static str, &[u8]),
     ) -> Result<Accepted, AcceptError> {
-        let administration = &target.account.administration;
         let input = self.ids.input(&target.id, provider_id.as_bytes());
         let (unreadable, automatic) = (mail.unreadable.is_some(), mail.automatic);
         let html = match &mail.html {
-            Some(html) if !html.is_empty() => Some(self.keep(administration, Bytes::from(html.clone())).await?),
+            Some(html) if !html.is_empty() => Some(self.keep(target, Bytes::from(html.clone())).await?),
             _ => None,
         };
         let mut attachments = Vec::with_capacity(mail.attachments.len());
         for file in &mail.attachments {
-            let blob = self.keep(administration, Bytes::from(file.bytes.clone())).await?;
+            let blob = self.keep(target, Bytes::from(file.bytes.clone())).await?;
             let (name, media_type, content_id) = (file.name.clone(), file.media_type.clone(), file.content_id.clone());
             attachments.push(Attachment { name, media_type, content_id, blob });
         }
-        let draft = Draft { account: &target.id, input, provider_id, received_at, raw, html, attachments };
-        let mut event = event::compose(draft, mail, &self.prefix, &self.ids);
-        let body = match event::encode(&mut event, None) {
-            event::Encoded::Fits(body) => body,
-            event::Encoded::TextCut(text) => {
-                let whole = self.keep(administration, Bytes::from(text)).await?;
-                match event::encode(&mut event, Some(whole)) {
-                    event::Encoded::Fits(body) => body,
-                    event::Encoded::TextCut(_) => unreachable!("a text with its blob is cut without asking"),
-                }
-            }
+        let trace = TraceParent::start();
+        let draft = Draft { account: &target.id, provider_id, received_at, raw, html, attachments };
+        let mut message = event::compose(draft, mail, &self.ids);
+        if event::needs_text_blob(&message) {
+            let whole = Bytes::from(message.text.clone());
+            message.text_blob = Some(self.keep(target, whole).await?);
+        }
+        let traceparent = Some(trace.to_string());
+        let body = match event::encode(&self.prefix, input, traceparent.clone(), message) {
+            Ok(body) => body,
+            Err(error) => return self.quarantine(via, &target.id, bytes, error.to_string()).await,
         };
-        let message = Outgoing::new(self.destination(target), inbound_message_id(input), body);
+        let message = Outgoing { traceparent, ..Outgoing::new(self.destination(target), inbound_message_id(input), body) };
         match self.publisher.publish(vec![message]).await {
             Ok(()) => {}
             Err(PublishError::Invalid(reason)) => return self.quarantine(via, &target.id, bytes, reason).await,
-            Err(error) => return Err(self.not_now(&error)),
+            Err(error) => return Err(self.not_now(&target.id, &error)),
         }
-        self.counters.received.add();
+        let counters = self.counters.account(&target.id);
+        counters.received.add();
         if unreadable {
-            self.counters.unreadable.add();
+            counters.unreadable.add();
+        } else if automatic.is_some() {
+            counters.automatic.add();
         }
-        if automatic.is_some() {
-            self.counters.automatic.add();
-        }
-        tracing::info!(%input, account = %target.id, via, unreadable, ?automatic, "mail published");
+        tracing::info!(%input, account = %target.id, trace_id = trace.trace_id(), via, unreadable, ?automatic, "mail published");
         Ok(Accepted::Published(input))
     }
 
@@ -240,12 +241,14 @@ impl Inbound {
         Destination::Inbound { pool: target.pool.clone(), administration: target.account.administration.clone(), channel: Channel::email() }
     }
 
-    /// Publishes the report on an attempt to send a message of `account`; the same report again has the same id.
-    pub async fn report(&self, account: &AccountId, report: &DeliveryReport) -> Result<(), AcceptError> {
+    /// Publishes the report on an attempt to send a message of `account`, in the trace of its order; the same report again has
+    /// the same id.
+    pub async fn report(&self, account: &AccountId, report: &DeliveryReport, traceparent: Option<&str>) -> Result<(), AcceptError> {
         let target = self.target(account)?;
-        let (input, body) = event::report(&self.prefix, &self.ids, account, report);
-        let message = Outgoing::new(self.destination(&target), inbound_message_id(input), body);
-        self.publisher.publish(vec![message]).await.map_err(|error| self.not_now(&error))
+        let traceparent = traceparent.map(str::to_owned);
+        let (input, body) = event::report(&self.prefix, &self.ids, account, report, traceparent.clone());
+        let message = Outgoing { traceparent, ..Outgoing::new(self.destination(&target), inbound_message_id(input), body) };
+        self.publisher.publish(vec![message]).await.map_err(|error| self.not_now(account, &error))
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -18,12 +18,14 @@ use crate::model::channel::Channel;
 use crate::model::conversation::{Message, Party};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
 use crate::model::id::{AccountId, IdMaker};
+use crate::model::inbound::CloudEvent;
 use crate::model::signature::sign;
 use crate::model::wire::decode_order;
 use crate::plan::Plan;
 use crate::port::blobs::{BlobError, Blobs};
 use crate::port::broker::{Broker, Consumer, Incoming, Source};
 use crate::port::store::{AttemptStart, Quarantined, Store, StoreError};
+use crate::port::trace::trace_id;
 
 pub mod maildir;
 pub mod transport;
@@ -150,8 +152,8 @@ impl Outbound {
 
     /// Carries one order out. True if it may be acknowledged.
     async fn order(&self, account: &AccountId, incoming: Incoming, stop: &CancellationToken) -> bool {
-        let order = match decode_order(&self.prefix, &incoming.body) {
-            Ok(event) if event.data.account == *account => event.data,
+        let CloudEvent { data: order, traceparent, .. } = match decode_order(&self.prefix, &incoming.body) {
+            Ok(event) if event.data.account == *account => event,
             Ok(_) => return self.quarantine(account, incoming, "an order for another account".to_owned()).await,
             Err(error) => return self.quarantine(account, incoming, format!("not an order: {error}")).await,
         };
@@ -175,16 +177,17 @@ impl Outbound {
             AttemptStart::BegunBefore => AttemptResult::Unknown,
             AttemptStart::Begun(message) => self.attempt(account, &message).await,
         };
-        self.count(&result);
-        tracing::info!(message = %order.message, %account, attempt = order.attempt, result = ?result, "attempt to send ended");
-        self.report(account, DeliveryReport { message: order.message, attempt: order.attempt, result }, stop).await
+        self.count(account, &result);
+        let trace_id = traceparent.as_deref().and_then(trace_id);
+        tracing::info!(message = %order.message, %account, trace_id, attempt = order.attempt, result = ?result, "attempt to send ended");
+        self.report(account, DeliveryReport { message: order.message, attempt: order.attempt, result }, traceparent.as_deref(), stop).await
     }
 
     /// Publishes the report, again and again until it is out; gives up soon after `stop`, and then the order comes again.
-    async fn report(&self, account: &AccountId, report: DeliveryReport, stop: &CancellationToken) -> bool {
+    async fn report(&self, account: &AccountId, report: DeliveryReport, traceparent: Option<&str>, stop: &CancellationToken) -> bool {
         let (mut failures, mut last_tries) = (0, 0);
         loop {
-            let Err(error) = self.inbound.report(account, &report).await else { return true };
+            let Err(error) = self.inbound.report(account, &report, traceparent).await else { return true };
             tracing::warn!(message = %report.message, %error, "a delivery report cannot be published now");
             failures += 1;
             if stop.is_cancelled() {
@@ -201,7 +204,10 @@ impl Outbound {
 
     /// One attempt to send `message`.
     async fn attempt(&self, account: &AccountId, message: &Message) -> AttemptResult {
-        match self.try_send(account, message).await {
+        let began = Instant::now();
+        let ended = self.try_send(account, message).await;
+        self.counters.account(account).send_ms.add_time(began.elapsed());
+        match ended {
             Ok(message_id) => AttemptResult::Sent { provider_id: Some(message_id) },
             Err(result) => result,
         }
@@ -273,16 +279,17 @@ impl Outbound {
             Ok(()) => tracing::error!(%account, reason = item.reason, "order held in quarantine"),
             Err(error) => tracing::warn!(%account, %error, "an order cannot be held in quarantine now"),
         }
-        self.counters.quarantined.add();
+        self.counters.account(account).quarantined.add();
         kept.is_ok()
     }
 
-    fn count(&self, result: &AttemptResult) {
+    fn count(&self, account: &AccountId, result: &AttemptResult) {
+        let counters = self.counters.account(account);
         match result {
-            AttemptResult::Sent { .. } | AttemptResult::Delivered => self.counters.sent.add(),
-            AttemptResult::Temporary { .. } => self.counters.send_temporary.add(),
-            AttemptResult::Permanent { .. } | AttemptResult::Bounced { .. } => self.counters.send_permanent.add(),
-            AttemptResult::Unknown => self.counters.send_unknown.add(),
+            AttemptResult::Sent { .. } | AttemptResult::Delivered => counters.sent.add(),
+            AttemptResult::Temporary { .. } => counters.send_temporary.add(),
+            AttemptResult::Permanent { .. } | AttemptResult::Bounced { .. } => counters.send_permanent.add(),
+            AttemptResult::Unknown => counters.send_unknown.add(),
         }
     }
 }

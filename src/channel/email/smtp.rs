@@ -70,7 +70,11 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         match accepted {
             Ok((stream, peer)) => {
                 shared.inbound.counters().smtp_connections.add();
-                shared.tracker.spawn(serve(stream, peer, Arc::clone(&shared)));
+                let shared = Arc::clone(&shared);
+                shared.tracker.clone().spawn(async move {
+                    serve(stream, peer, Arc::clone(&shared)).await;
+                    shared.inbound.counters().smtp_ended.add();
+                });
             }
             Err(error) => {
                 // Out of file descriptors, most likely: wait for some to be closed.

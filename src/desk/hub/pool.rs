@@ -246,9 +246,15 @@ fn is_for_everybody(body: &EventBody) -> bool {
 }
 
 fn frame_of(item: &FeedEvent) -> Utf8Bytes {
-    let mut frame = String::with_capacity(item.json.len() + 26);
+    let mut frame = String::with_capacity(item.json.len() + 100);
     frame.push_str(r#"{"type":"event","event":"#);
     frame.push_str(&item.json);
+    // It was checked where it came in: nothing in it has to be escaped.
+    if let Some(traceparent) = &item.traceparent {
+        frame.push_str(r#","traceparent":""#);
+        frame.push_str(traceparent);
+        frame.push('"');
+    }
     frame.push('}');
     Utf8Bytes::from(frame)
 }
@@ -273,5 +279,23 @@ fn holder_after(body: &EventBody, before: Option<OperatorId>) -> Option<Operator
         | EventBody::ContactClosed { .. }
         | EventBody::ContactAbandoned { .. } => None,
         _ => before,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::Timestamp;
+
+    #[test]
+    fn a_frame_has_the_trace_beside_the_event() {
+        let event = Event { seq: 1, at: Timestamp(1), about: None, body: EventBody::PoolLed { epoch: 1 } };
+        let json: Arc<str> = serde_json::to_string(&event).expect("plain data").into();
+        for trace in [None, Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")] {
+            let item = FeedEvent { event: Arc::new(event.clone()), json: Arc::clone(&json), traceparent: trace.map(Arc::from) };
+            let frame: serde_json::Value = serde_json::from_str(&frame_of(&item)).expect("JSON");
+            assert_eq!((frame["type"].as_str(), frame["traceparent"].as_str()), (Some("event"), trace));
+            assert_eq!(frame["event"]["seq"], 1);
+        }
     }
 }

@@ -77,7 +77,7 @@ fn step(world: &mut World, random: &mut Random, number: u128) {
         14 => {
             let back_after = (random.below(2) == 0).then(|| world.now.plus(Duration::from_secs(1 + random.below(5000))));
             let on = if random.below(2) == 0 { PendingOn::Citizen } else { PendingOn::Office };
-            drop(world.by(owner, CommandBody::Pend { contact, on, back_after }));
+            let _refused = world.by(owner, CommandBody::Pend { contact, on, back_after });
         }
         15 => drop(world.by(owner, CommandBody::Defer { contact, until: world.now.plus(Duration::from_secs(1 + random.below(5000))) })),
         16 | 17 => drop(world.by(owner, CommandBody::Close { contact, outcome })),
@@ -87,7 +87,7 @@ fn step(world: &mut World, random: &mut Random, number: u128) {
             } else {
                 TransferTarget::Queue(name(random.pick(&["urp", "tributi", "sociali"]).expect("not empty")))
             };
-            drop(world.by(owner, CommandBody::Transfer { contact, to, reason: "competence".into() }));
+            let _refused = world.by(owner, CommandBody::Transfer { contact, to, reason: "competence".into() });
         }
         19 => drop(world.supervisor(match random.below(3) {
             0 => CommandBody::Assign { contact, operator: who },

@@ -198,7 +198,7 @@ impl World {
     }
 
     pub(super) fn state(&self, contact: ContactId) -> ContactState {
-        self.rows[&contact].state.clone()
+        self.rows[&contact].state
     }
 
     pub(super) fn offered_to(&self, contact: ContactId) -> Option<OperatorId> {

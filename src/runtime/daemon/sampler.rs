@@ -1,19 +1,20 @@
 //! Figures and readiness that nobody pushes: sampled every few seconds.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::email::EmailCounters;
+use crate::channel::email::counters::Counter;
 use crate::desk::counters::Counters as DeskCounters;
 use crate::plan::Plan;
 use crate::port::broker::Broker;
 use crate::port::clock;
 use crate::port::store::Store;
-use crate::telemetry::metrics::{BrokerState, Metrics};
+use crate::telemetry::metrics::{DeskFigures, EmailFigures, Metrics, SmtpFigures};
 use crate::telemetry::readiness::Watchdog;
 
 use super::super::commands::LocalCommands;
@@ -66,23 +67,20 @@ impl Sampler {
             Ok(()) => self.latches.store.ready(),
             Err(error) => self.latches.store.not_ready(error.to_string()),
         }
-        if self.broker.is_up() {
-            self.metrics.broker(self.broker.kind(), BrokerState::Up);
-            self.latches.broker.ready();
-        } else {
-            self.metrics.broker(self.broker.kind(), BrokerState::Down);
-            self.latches.broker.not_ready("the broker is away");
+        let up = self.broker.is_up();
+        self.metrics.broker_up(self.broker.kind(), up);
+        match up {
+            true => self.latches.broker.ready(),
+            false => self.latches.broker.not_ready("the broker is away, or takes no messages: its memory or disk is short"),
         }
         if let Some(leader) = &self.latches.leader {
             // a router that does not lead stands by: it is ready for that
             leader.ready();
         }
         if let Some(email) = &self.email {
-            for (what, count) in email.all() {
-                self.metrics.email(what, count);
-            }
+            self.show_email(email);
         }
-        self.metrics.desk_sockets(usize::try_from(self.desk.sockets.load(Ordering::Relaxed)).unwrap_or(0));
+        self.metrics.desk(&desk_figures(&self.desk));
         let pools: Vec<_> = self.plans.borrow().pools.iter().cloned().collect();
         for pool in pools.into_iter().filter(|pool| self.local.leads(pool)) {
             if let Ok(counts) = self.store.contact_counts(&pool).await {
@@ -92,5 +90,44 @@ impl Sampler {
         if let Ok(counts) = self.store.quarantine_counts().await {
             self.metrics.quarantine_held(&counts);
         }
+    }
+
+    fn show_email(&self, email: &EmailCounters) {
+        for (account, counters) in email.accounts() {
+            let (automatic, unreadable) = (counters.automatic.get(), counters.unreadable.get());
+            self.metrics.email(
+                &account,
+                &EmailFigures {
+                    person: counters.received.get().saturating_sub(automatic + unreadable),
+                    automatic,
+                    unreadable,
+                    quarantined: counters.quarantined.get(),
+                    deferred: counters.deferred.get(),
+                    attempts: [&counters.sent, &counters.send_temporary, &counters.send_permanent, &counters.send_unknown]
+                        .map(Counter::get),
+                    attempts_ms: counters.send_ms.get(),
+                    mailbox_open: counters.imap_up.get(),
+                    mailbox_failures: counters.imap_failures.get(),
+                },
+            );
+        }
+        self.metrics.smtp(&SmtpFigures {
+            ended: email.smtp_ended.get(),
+            connections: email.smtp_connections.get(),
+            refused: email.smtp_refused.get(),
+        });
+    }
+}
+
+fn desk_figures(desk: &DeskCounters) -> DeskFigures {
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    DeskFigures {
+        sockets: desk.sockets.load(Ordering::Relaxed),
+        cut: [get(&desk.sockets_cut), get(&desk.sockets_lost)],
+        sign_ins: [get(&desk.sessions_started), get(&desk.login_failures), get(&desk.logins_limited)],
+        commands: [get(&desk.commands), get(&desk.commands_unanswered)],
+        frames: [get(&desk.frames_queued), get(&desk.frames_rejected)],
+        feed_gaps: get(&desk.feed_gaps),
+        panics: get(&desk.panics),
     }
 }

@@ -2,7 +2,7 @@
 
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{CounterVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::Description;
 
@@ -22,6 +22,12 @@ impl Families {
 
     pub(super) fn counter(&mut self, name: &'static str, labels: Labels, help: &'static str) -> IntCounterVec {
         let family = IntCounterVec::new(Opts::new(name, help), labels).expect("names and labels are valid");
+        self.register(Description { name, kind: "counter", labels, help }, family)
+    }
+
+    /// A counter of seconds.
+    pub(super) fn seconds(&mut self, name: &'static str, labels: Labels, help: &'static str) -> CounterVec {
+        let family = CounterVec::new(Opts::new(name, help), labels).expect("names and labels are valid");
         self.register(Description { name, kind: "counter", labels, help }, family)
     }
 

@@ -83,6 +83,7 @@ impl Mailbox {
             return Ok(());
         }
         tracing::info!(account = %self.options.account, uid = open.mark.uid, idle = open.idles, "mailbox is open");
+        self.inbound.counters().account(&self.options.account).imap_up.set(true);
         self.progressed = true;
         loop {
             self.look(&mut open, stop).await?;

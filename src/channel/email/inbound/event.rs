@@ -1,7 +1,5 @@
 //! What is published of a mail: one CloudEvent of at most 64 KiB. Pure.
 
-use serde::Serialize;
-
 use crate::channel::email::delivery_status::Outcome;
 use crate::channel::email::html::cut;
 use crate::channel::email::parse::ParsedMail;
@@ -9,9 +7,11 @@ use crate::model::channel::IdentityLevel;
 use crate::model::conversation::{Attachment, Automatic, BlobRef};
 use crate::model::delivery::DeliveryReport;
 use crate::model::id::{AccountId, IdMaker, InputId};
-use crate::model::inbound::{BODY_BYTES_MAX, CloudEvent, InboundEvent, InboundMessage, TEXT_BYTES_MAX};
+use crate::model::inbound::{InboundEvent, InboundMessage, TEXT_BYTES_MAX};
 use crate::model::signature::verify_any;
 use crate::model::time::Timestamp;
+use crate::model::wire::{self, WireError};
+use crate::port::clock::now;
 
 /// Attribute with the status code of a delivery report, `5.1.1`.
 pub const BOUNCE_STATUS: &str = "bounce_status";
@@ -28,8 +28,6 @@ pub const UNREADABLE: &str = "unreadable";
 pub struct Draft<'a> {
     /// The account that received it.
     pub account: &'a AccountId,
-    /// Its input.
-    pub input: InputId,
     /// The key against doubles.
     pub provider_id: String,
     /// Filing time.
@@ -42,8 +40,8 @@ pub struct Draft<'a> {
     pub attachments: Vec<Attachment>,
 }
 
-/// The event of a mail.
-pub fn compose(draft: Draft<'_>, mail: ParsedMail, prefix: &str, ids: &IdMaker) -> CloudEvent<InboundMessage> {
+/// What is said of a mail.
+pub fn compose(draft: Draft<'_>, mail: ParsedMail, ids: &IdMaker) -> InboundMessage {
     let attributes = attributes(&mail);
     let references = match &mail.status {
         // Of a report that a message of ours failed, intake needs that message and nothing else. A report that it is late, or
@@ -54,7 +52,7 @@ pub fn compose(draft: Draft<'_>, mail: ParsedMail, prefix: &str, ids: &IdMaker) 
         Some(_) => Vec::new(),
         None => mail.references,
     };
-    let message = InboundMessage {
+    InboundMessage {
         account: draft.account.clone(),
         provider_id: draft.provider_id,
         header_id: mail.header_id,
@@ -74,8 +72,7 @@ pub fn compose(draft: Draft<'_>, mail: ParsedMail, prefix: &str, ids: &IdMaker) 
         thread: None,
         automatic: mail.automatic,
         attributes,
-    };
-    envelope(prefix, InboundEvent::MESSAGE, draft.account, draft.input, draft.received_at, message)
+    }
 }
 
 fn attributes(mail: &ParsedMail) -> std::collections::BTreeMap<String, String> {
@@ -101,37 +98,34 @@ fn attributes(mail: &ParsedMail) -> std::collections::BTreeMap<String, String> {
     attributes
 }
 
-/// An encoded event, or a text that must be kept whole first.
-pub enum Encoded {
-    /// The body.
-    Fits(Vec<u8>),
-    /// The whole text: keep it and encode again with its blob.
-    TextCut(String),
+/// Whether the text, or what JSON makes of it, is too long to travel: its whole must be in a blob before [`encode`].
+pub fn needs_text_blob(message: &InboundMessage) -> bool {
+    let json_len = || serde_json::to_string(&message.text).map_or(usize::MAX, |text| text.len());
+    message.text.len() > TEXT_BYTES_MAX || json_len() > TEXT_BYTES_MAX
 }
 
-/// The event as JSON of at most 64 KiB. The text is cut to 32 KiB and further if need be, for which it asks for the blob of the
-/// whole one; then the lists are shortened, the original has everything.
-pub fn encode(event: &mut CloudEvent<InboundMessage>, text_blob: Option<BlobRef>) -> Encoded {
-    if text_blob.is_some() {
-        event.data.text_blob = text_blob;
-    }
+/// The event as JSON of at most 64 KiB. A text that is in a blob is cut to 32 KiB and further if need be; then the lists are
+/// shortened, the original has everything. An error is a mail that breaks a limit of the wire.
+pub fn encode(prefix: &str, input: InputId, traceparent: Option<String>, mut message: InboundMessage) -> Result<Vec<u8>, WireError> {
+    let (account, received_at) = (message.account.clone(), message.received_at);
     let mut text_max = TEXT_BYTES_MAX;
     loop {
-        if event.data.text.len() > text_max {
-            if event.data.text_blob.is_none() {
-                return Encoded::TextCut(event.data.text.clone());
-            }
-            let kept = cut(&event.data.text, text_max).len();
-            event.data.text.truncate(kept);
+        if message.text_blob.is_some() && message.text.len() > text_max {
+            let kept = cut(&message.text, text_max).len();
+            message.text.truncate(kept);
         }
-        let body = json(event);
-        if body.len() <= BODY_BYTES_MAX {
-            return Encoded::Fits(body);
+        let data = InboundEvent::Message(Box::new(message));
+        let event = wire::inbound_event(prefix, input, &account, received_at, traceparent.clone(), data);
+        match wire::encode_inbound(&event) {
+            Err(WireError::TooLarge { .. }) => {}
+            encoded => return encoded,
         }
-        if event.data.text.len() > 4 * 1024 {
-            text_max = event.data.text.len() / 2;
+        let InboundEvent::Message(back) = event.data else { unreachable!("a message went in") };
+        message = *back;
+        if message.text_blob.is_some() && message.text.len() > 4 * 1024 {
+            text_max = message.text.len() / 2;
         } else {
-            shorten_lists(&mut event.data);
+            shorten_lists(&mut message);
         }
     }
 }
@@ -155,30 +149,18 @@ fn shorten_lists(message: &mut InboundMessage) {
 }
 
 /// The report on an attempt: its input, and the CloudEvent as JSON.
-pub fn report(prefix: &str, ids: &IdMaker, account: &AccountId, report: &DeliveryReport) -> (InputId, Vec<u8>) {
+pub fn report(
+    prefix: &str,
+    ids: &IdMaker,
+    account: &AccountId,
+    report: &DeliveryReport,
+    traceparent: Option<String>,
+) -> (InputId, Vec<u8>) {
     let key = format!("delivery:{}:{}", report.message, report.attempt);
     let result = serde_json::to_string(&report.result).expect("a report is plain data");
     let input = ids.input(account, format!("{key}:{result}").as_bytes());
-    let now = crate::port::clock::now();
-    (input, json(&envelope(prefix, InboundEvent::DELIVERY, account, input, now, report)))
-}
-
-fn envelope<T>(prefix: &str, name: &str, account: &AccountId, input: InputId, time: Timestamp, data: T) -> CloudEvent<T> {
-    CloudEvent {
-        specversion: "1.0".to_owned(),
-        id: input.to_string(),
-        source: format!("/account/{account}"),
-        kind: format!("{prefix}.{name}"),
-        time,
-        subject: None,
-        traceparent: None,
-        datacontenttype: Some("application/json".to_owned()),
-        data,
-    }
-}
-
-fn json<T: Serialize>(event: &CloudEvent<T>) -> Vec<u8> {
-    serde_json::to_vec(event).expect("an event is plain data with string keys")
+    let event = wire::inbound_event(prefix, input, account, now(), traceparent, InboundEvent::Delivery(report.clone()));
+    (input, wire::encode_inbound(&event).expect("our own codes and ids are within every limit"))
 }
 
 #[cfg(test)]
@@ -187,26 +169,26 @@ mod tests {
     use crate::channel::email::delivery_status::DeliveryStatus;
     use crate::model::delivery::AttemptResult;
     use crate::model::id::MessageId;
+    use crate::model::inbound::{BODY_BYTES_MAX, CloudEvent};
     use crate::model::signature::sign;
 
     fn ids() -> IdMaker {
         IdMaker::new([3; 32])
     }
 
-    fn event(mail: ParsedMail, attachments: usize) -> CloudEvent<InboundMessage> {
+    fn message(mail: ParsedMail, attachments: usize) -> InboundMessage {
         let account = AccountId::new("urp").expect("a name");
         let blob = BlobRef { key: "comune/2026-11/x".into(), sha256: "0".repeat(64), size: 1 };
         let file = Attachment { name: "è".repeat(255), media_type: "a/b".into(), content_id: None, blob: blob.clone() };
         let draft = Draft {
             account: &account,
-            input: InputId(1),
             provider_id: "abc".into(),
             received_at: Timestamp::from_secs(1),
             raw: Some(blob),
             html: None,
             attachments: vec![file; attachments],
         };
-        compose(draft, mail, "it.example", &ids())
+        compose(draft, mail, &ids())
     }
 
     #[test]
@@ -221,21 +203,15 @@ mod tests {
         ] {
             let mail = ParsedMail { text, references: vec!["r".repeat(990); references], ..ParsedMail::default() };
             let whole = mail.text.clone();
-            let mut event = event(mail, attachments);
-            let body = match encode(&mut event, None) {
-                Encoded::Fits(body) => body,
-                Encoded::TextCut(text) => {
-                    assert_eq!(text, whole);
-                    match encode(&mut event, Some(blob.clone())) {
-                        Encoded::Fits(body) => body,
-                        Encoded::TextCut(_) => panic!("asked twice"),
-                    }
-                }
-            };
+            let mut message = message(mail, attachments);
+            if needs_text_blob(&message) {
+                message.text_blob = Some(blob.clone());
+            }
+            let body = encode("it.example", InputId(1), None, message).expect("within every limit");
             assert!(body.len() <= BODY_BYTES_MAX);
             let read: CloudEvent<InboundMessage> = serde_json::from_slice(&body).expect("reads back");
             assert!(whole.starts_with(&read.data.text));
-            assert_eq!(read.data.text_blob.is_some(), read.data.text.len() < whole.len());
+            assert!(read.data.text_blob.is_some() || read.data.text.len() == whole.len());
         }
     }
 
@@ -249,9 +225,9 @@ mod tests {
         ] {
             let status = DeliveryStatus { outcome, code: "5.1.1".into(), originals };
             let mail = ParsedMail { status: Some(status), automatic: Some(Automatic::Bounce), ..ParsedMail::default() };
-            let event = event(mail, 0);
-            assert_eq!(event.data.references, expected);
-            assert_eq!(event.data.attributes[BOUNCE_STATUS], "5.1.1");
+            let message = message(mail, 0);
+            assert_eq!(message.references, expected);
+            assert_eq!(message.attributes[BOUNCE_STATUS], "5.1.1");
         }
     }
 
@@ -259,9 +235,9 @@ mod tests {
     fn a_delivery_report_is_the_same_on_a_second_sending() {
         let account = AccountId::new("urp").expect("a name");
         let sent = |result| DeliveryReport { message: MessageId(1), attempt: 2, result };
-        let (input, body) = report("it.example", &ids(), &account, &sent(AttemptResult::Unknown));
-        let (again, _) = report("it.example", &ids(), &account, &sent(AttemptResult::Unknown));
-        let (other, _) = report("it.example", &ids(), &account, &sent(AttemptResult::Temporary { code: "421".into() }));
+        let (input, body) = report("it.example", &ids(), &account, &sent(AttemptResult::Unknown), None);
+        let (again, _) = report("it.example", &ids(), &account, &sent(AttemptResult::Unknown), None);
+        let (other, _) = report("it.example", &ids(), &account, &sent(AttemptResult::Temporary { code: "421".into() }), None);
         assert!(input == again && input != other);
         let read: CloudEvent<DeliveryReport> = serde_json::from_slice(&body).expect("reads back");
         assert_eq!((read.kind.as_str(), read.data), ("it.example.inbound.delivery.v1", sent(AttemptResult::Unknown)));

@@ -41,6 +41,11 @@ impl TraceParent {
     }
 }
 
+/// The trace's id in a `traceparent` as it travels: for log lines, without copying it.
+pub fn trace_id(traceparent: &str) -> Option<&str> {
+    traceparent.get(3..35).filter(|id| is_lower_hex(id))
+}
+
 impl fmt::Display for TraceParent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "00-{:032x}-{:016x}-{:02x}", self.trace_id, self.span_id, u8::from(self.sampled))
@@ -102,6 +107,8 @@ mod tests {
         let child = parent.child();
         assert_eq!(child.trace_id(), parent.trace_id());
         assert_ne!(child, parent);
+        assert_eq!(trace_id(&child.to_string()), Some(parent.trace_id().as_str()));
+        assert_eq!(trace_id("00-short"), None);
         assert_eq!(TraceParent::read_or_start(Some(&child.to_string())), child);
         assert_ne!(TraceParent::read_or_start(Some("nonsense")).trace_id(), TraceParent::read_or_start(None).trace_id());
     }
