@@ -14,6 +14,8 @@ use anyhow::Context;
 mod daemon;
 #[path = "throughput/database.rs"]
 mod database;
+#[path = "throughput/embedded.rs"]
+mod embedded;
 #[path = "throughput/load.rs"]
 mod load;
 #[path = "throughput/machine.rs"]
@@ -97,7 +99,16 @@ async fn measure(setup: &Setup, folder: &Path) -> anyhow::Result<()> {
             report.add(RAW, "messages/s", best);
         }
     }
-    for layout in [Layout::One, Layout::Apart] {
+    if setup.has("embedded") {
+        for _ in 0..setup.runs {
+            let mut best = 0.0_f64;
+            for window in [256, 1000] {
+                best = best.max(embedded::rate(folder, window, setup.seconds.min(10.0)).await?);
+            }
+            report.add(RAW_EMBEDDED, "messages/s", best);
+        }
+    }
+    for layout in [Layout::One, Layout::Apart, Layout::Embedded] {
         if setup.has(layout.name()) {
             shape::throughput(setup, folder, layout, &mut report).await?;
         }
@@ -109,16 +120,16 @@ async fn measure(setup: &Setup, folder: &Path) -> anyhow::Result<()> {
         shape::memory(setup, folder, &mut report).await?;
     }
     report.print();
-    if let Some(raw) = report.median(RAW) {
-        println!();
-        for layout in [Layout::One, Layout::Apart] {
-            if let Some(rate) = report.median(&layout.figure("contacts")) {
-                println!("ratio to the raw broker, {}: {:.3}", layout.name(), rate / raw);
-            }
+    println!();
+    for (layout, raw) in [(Layout::One, RAW), (Layout::Apart, RAW), (Layout::Embedded, RAW_EMBEDDED)] {
+        if let (Some(rate), Some(raw)) = (report.median(&layout.figure("contacts")), report.median(raw)) {
+            println!("{}: {:.3} of what its broker does alone (medians)", layout.name(), rate / raw);
         }
     }
     Ok(())
 }
 
 /// The figure that the others are compared with.
-const RAW: &str = "raw broker: publish, confirm, consume, acknowledge";
+const RAW: &str = "RabbitMQ alone: publish, confirm, consume, acknowledge";
+/// The same on the embedded broker, in one process.
+const RAW_EMBEDDED: &str = "embedded broker alone, in one process";

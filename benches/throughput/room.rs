@@ -1,4 +1,4 @@
-//! The room: operators who sign in by token, each with one console's WebSocket, and take and close whatever rings.
+//! The room: operators who are signed in, each with one console's WebSocket, and take and close whatever rings.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +50,7 @@ pub struct Room {
 /// The desk's API as its first administrator.
 pub struct Admin {
     client: Client,
+    visitor: Client,
     base: String,
 }
 
@@ -60,7 +61,7 @@ impl Admin {
         let base = format!("{}/api/v1", desk.trim_end_matches('/'));
         let answer = client.post(format!("{base}/session")).json(&json!({"login": login, "password": password})).send().await?;
         ensure!(answer.status().is_success(), "signing in: {} {}", answer.status(), answer.text().await?);
-        Ok(Self { client, base })
+        Ok(Self { client, visitor: Client::new(), base })
     }
 
     async fn post(&self, path: &str, body: Value) -> anyhow::Result<Value> {
@@ -69,20 +70,24 @@ impl Admin {
         Ok(answer.json().await?)
     }
 
-    /// Makes an operator of the example plan who can take every contact; returns their token.
+    /// Makes an operator of the example plan who can take every contact, and signs them in; returns their cookie.
     async fn operator(&self, number: usize) -> anyhow::Result<String> {
         let account = json!({
             "login": format!("bench-{number}"), "name": format!("Operatore {number}"), "password": format!("bench-password-{number}"),
             "profile": {"administrations": ["comune"], "offices": ["urp"], "skills": {"accoglienza": 5}, "languages": ["it", "de"]},
             "grants": [{"role": "operator", "scope": {"pool": "main"}, "content": true}],
         });
-        let made = self.post("/operators", account).await?;
-        self.token(json!({"name": format!("bench-{number}"), "operator": made["operator"]})).await
+        self.post("/operators", account).await?;
+        let person = json!({"login": format!("bench-{number}"), "password": format!("bench-password-{number}")});
+        let answer = self.visitor.post(format!("{}/session", self.base)).json(&person).send().await?;
+        ensure!(answer.status().is_success(), "signing in bench-{number}: {} {}", answer.status(), answer.text().await?);
+        let cookie = answer.headers().get("set-cookie").context("a session begins with a cookie")?.to_str()?;
+        Ok(cookie.split(';').next().unwrap_or_default().to_owned())
     }
 
-    /// Makes a token.
-    pub async fn token(&self, body: Value) -> anyhow::Result<String> {
-        let made = self.post("/tokens", body).await?;
+    /// Makes a token of the channel API.
+    pub async fn token(&self, account: &str) -> anyhow::Result<String> {
+        let made = self.post("/tokens", json!({"name": format!("bench-{account}"), "account": account})).await?;
         Ok(made["token"].as_str().context("a token is a text")?.to_owned())
     }
 }
@@ -91,11 +96,11 @@ impl Room {
     /// Makes `operators` accounts, connects each, and waits until all are ready.
     pub async fn open(admin: &Admin, desk: &str, operators: usize, places: usize) -> anyhow::Result<Self> {
         let made = stream::iter(0..operators).map(|number| admin.operator(number)).buffer_unordered(ACCOUNTS_AT_ONCE);
-        let tokens: Vec<String> = made.try_collect().await?;
+        let cookies: Vec<String> = made.try_collect().await?;
         let (tally, places) = (Arc::new(Tally::default()), Arc::new(Semaphore::new(places)));
         let mut tasks = Vec::new();
-        for (number, token) in tokens.iter().enumerate() {
-            let socket = connect(desk, token).await?;
+        for (number, cookie) in cookies.iter().enumerate() {
+            let socket = connect(desk, cookie).await?;
             let operator =
                 Operator { number: number as u64, tally: Arc::clone(&tally), places: Arc::clone(&places), sent: 0, taken: HashMap::new() };
             tasks.push(tokio::spawn(async move {
@@ -134,10 +139,10 @@ impl Tally {
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn connect(desk: &str, token: &str) -> anyhow::Result<Socket> {
+async fn connect(desk: &str, cookie: &str) -> anyhow::Result<Socket> {
     let url = format!("{}/api/v1/live", desk.trim_end_matches('/').replacen("http", "ws", 1));
     let mut request = url.into_client_request()?;
-    request.headers_mut().insert("authorization", format!("Bearer {token}").parse()?);
+    request.headers_mut().insert("cookie", cookie.parse()?);
     let (mut socket, _) = tokio_tungstenite::connect_async(request).await.context("a console cannot connect")?;
     if let MaybeTlsStream::Plain(stream) = socket.get_mut() {
         stream.set_nodelay(true)?;

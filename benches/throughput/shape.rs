@@ -9,6 +9,7 @@ use hdrhistogram::Histogram;
 
 use crate::daemon::Daemon;
 use crate::database::Database;
+use crate::embedded::Callers;
 use crate::load::Citizens;
 use crate::report::Report;
 use crate::room::{Admin, Room};
@@ -30,6 +31,8 @@ pub enum Layout {
     One,
     /// The router in one, desk and channel API in another.
     Apart,
+    /// All roles in one process, without RabbitMQ and PostgreSQL.
+    Embedded,
 }
 
 impl Layout {
@@ -38,6 +41,7 @@ impl Layout {
         match self {
             Self::One => "one",
             Self::Apart => "apart",
+            Self::Embedded => "embedded",
         }
     }
 
@@ -46,12 +50,14 @@ impl Layout {
         match self {
             Self::One => format!("one process: {what}"),
             Self::Apart => format!("router and desk apart: {what}"),
+            Self::Embedded => format!("embedded pair: {what}"),
         }
     }
 }
 
-/// Daemons on RabbitMQ and PostgreSQL, each shape with a virtual host and a database of its own.
+/// Daemons, each shape with a virtual host and a database of its own.
 struct Installation {
+    layout: Layout,
     daemons: Vec<Daemon>,
     database: Database,
     amqp: String,
@@ -59,8 +65,28 @@ struct Installation {
     admin: Admin,
 }
 
+/// Where contacts come from.
+enum Source {
+    Broker(Citizens),
+    ChannelApi(Callers),
+}
+
+impl Source {
+    async fn closed_loop(&mut self, room: &Room, until: Instant) -> anyhow::Result<u64> {
+        match self {
+            Self::Broker(citizens) => citizens.closed_loop(&room.places, until).await,
+            Self::ChannelApi(callers) => callers.closed_loop(&room.places, until).await,
+        }
+    }
+}
+
 impl Installation {
     async fn start(setup: &Setup, folder: &Path, name: &str, layout: Layout) -> anyhow::Result<Self> {
+        if layout == Layout::Embedded {
+            let daemon = Daemon::start(folder, name, &[]).await?;
+            let database = Database::open(&folder.join(name).join("sportello.db")).await?;
+            return Self::sign_in(layout, vec![daemon], database, String::new()).await;
+        }
         let (database, store_url) = Database::make(&setup.postgres, &format!("bench_{name}")).await?;
         let amqp = virtual_host(setup, name)?;
         let backends = [
@@ -71,16 +97,32 @@ impl Installation {
         ];
         let with = |roles: &str| [backends.as_slice(), &[("roles", roles.to_owned())]].concat();
         let daemons = match layout {
-            Layout::One => vec![Daemon::start(folder, name, &with("all")).await?],
             Layout::Apart => vec![
                 Daemon::start(folder, &format!("{name}-router"), &with("router")).await?,
                 Daemon::start(folder, &format!("{name}-desk"), &with("desk,api")).await?,
             ],
+            _ => vec![Daemon::start(folder, name, &with("all")).await?],
         };
+        Self::sign_in(layout, daemons, database, amqp).await
+    }
+
+    async fn sign_in(layout: Layout, daemons: Vec<Daemon>, database: Database, amqp: String) -> anyhow::Result<Self> {
         let password = daemons[0].password("carla")?;
         let desk = daemons.last().context("there is a daemon")?.desk()?;
         let admin = Admin::sign_in(&desk, "carla", &password).await?;
-        Ok(Self { daemons, database, amqp, desk, admin })
+        Ok(Self { layout, daemons, database, amqp, desk, admin })
+    }
+
+    async fn source(&self) -> anyhow::Result<Source> {
+        Ok(match self.layout {
+            Layout::Embedded => Source::ChannelApi(Callers::new(&self.desk, self.admin.token("telefono").await?)),
+            _ => Source::Broker(Citizens::connect(&self.amqp).await?),
+        })
+    }
+
+    /// Events that are committed and not yet published; the embedded broker publishes none.
+    async fn relay_lag(&mut self) -> anyhow::Result<i64> {
+        if self.layout == Layout::Embedded { Ok(0) } else { self.database.relay_lag().await }
     }
 
     async fn stop(self) -> anyhow::Result<()> {
@@ -111,17 +153,17 @@ fn virtual_host(setup: &Setup, name: &str) -> anyhow::Result<String> {
 pub async fn throughput(setup: &Setup, folder: &Path, layout: Layout, report: &mut Report) -> anyhow::Result<()> {
     let mut it = Installation::start(setup, folder, layout.name(), layout).await?;
     let room = Room::open(&it.admin, &it.desk, OPERATORS, WAITING).await?;
-    let mut citizens = Citizens::connect(&it.amqp).await?;
-    let warm = citizens.closed_loop(&room.places, Instant::now() + WARM_UP).await?;
-    settle(&mut it.database, &room, warm).await?;
+    let mut source = it.source().await?;
+    let warm = source.closed_loop(&room, Instant::now() + WARM_UP).await?;
+    settle(&mut it, &room, warm).await?;
     for _ in 0..setup.runs {
         let before = it.database.counts().await?;
         let closed = room.tally.closed.load(Ordering::Relaxed);
         let cpu = machine::cpu_seconds();
         let began = Instant::now();
-        let published = citizens.closed_loop(&room.places, began + Duration::from_secs_f64(setup.seconds)).await?;
-        let lag = it.database.relay_lag().await?;
-        settle(&mut it.database, &room, closed + published).await?;
+        let published = source.closed_loop(&room, began + Duration::from_secs_f64(setup.seconds)).await?;
+        let lag = it.relay_lag().await?;
+        settle(&mut it, &room, closed + published).await?;
         let took = began.elapsed().as_secs_f64();
         let used = machine::used(&cpu, &machine::cpu_seconds());
         let after = it.database.counts().await?;
@@ -139,7 +181,7 @@ pub async fn throughput(setup: &Setup, folder: &Path, layout: Layout, report: &m
     if let (Some(disk), counts) = (it.database.journal_on_disk().await?, it.database.counts().await?) {
         report.add(layout.figure("journal on disk with indexes"), "bytes/contact", disk as f64 / counts.contacts.max(1) as f64);
     }
-    println!("{}: PostgreSQL {}", layout.name(), it.database.version().await?);
+    println!("{}: database version {}", layout.name(), it.database.version().await?);
     for daemon in &it.daemons {
         report.add(layout.figure("memory after the runs"), "MB", machine::memory_mb(daemon.id(), "VmRSS"));
     }
@@ -148,11 +190,11 @@ pub async fn throughput(setup: &Setup, folder: &Path, layout: Layout, report: &m
 }
 
 /// Waits until so many contacts are closed and every event is published.
-async fn settle(database: &mut Database, room: &Room, closed: u64) -> anyhow::Result<()> {
+async fn settle(it: &mut Installation, room: &Room, closed: u64) -> anyhow::Result<()> {
     let deadline = Instant::now() + SETTLE_WITHIN;
-    while room.tally.closed.load(Ordering::Relaxed) < closed || database.relay_lag().await? > 0 {
+    while room.tally.closed.load(Ordering::Relaxed) < closed || it.relay_lag().await? > 0 {
         if Instant::now() > deadline {
-            let (done, lag) = (room.tally.closed.load(Ordering::Relaxed), database.relay_lag().await?);
+            let (done, lag) = (room.tally.closed.load(Ordering::Relaxed), it.relay_lag().await?);
             bail!(
                 "{done} of {closed} contacts are closed, {lag} events are not published; first refusal: {:?}",
                 room.tally.first_refusal()
@@ -169,7 +211,7 @@ pub async fn latency(setup: &Setup, folder: &Path, report: &mut Report) -> anyho
     let room = Room::open(&it.admin, &it.desk, OPERATORS, 0).await?;
     let mut citizens = Citizens::connect(&it.amqp).await?;
     let warm = citizens.open_loop(500.0, WARM_UP.as_secs_f64()).await?;
-    settle(&mut it.database, &room, warm).await?;
+    settle(&mut it, &room, warm).await?;
     for rate in [500.0, 1000.0] {
         let mut all = histogram()?;
         for _ in 0..setup.runs {
@@ -179,7 +221,7 @@ pub async fn latency(setup: &Setup, folder: &Path, report: &mut Report) -> anyho
             let cpu = machine::cpu_seconds();
             let began = Instant::now();
             let published = citizens.open_loop(rate, setup.seconds).await?;
-            settle(&mut it.database, &room, closed + published).await?;
+            settle(&mut it, &room, closed + published).await?;
             let took = began.elapsed().as_secs_f64();
             let used = machine::used(&cpu, &machine::cpu_seconds());
             it.database.counts().await?.conserve(&before, published as i64)?;
