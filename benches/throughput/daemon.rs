@@ -30,7 +30,9 @@ impl Daemon {
             command.arg("--set").arg(format!("{key}={value}"));
         }
         let ours = std::env::vars_os().filter(|(key, _)| key.to_string_lossy().starts_with("SPORTELLO_"));
-        ours.for_each(|(key, _)| drop(command.env_remove(key)));
+        for (key, _) in ours {
+            command.env_remove(key);
+        }
         let output = File::create(&log)?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let mut daemon = Self { child: command.spawn().context("the daemon cannot be started")?, log };
