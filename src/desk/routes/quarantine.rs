@@ -110,10 +110,13 @@ pub async fn retry(State(desk): State<Shared>, caller: SignedIn, Ids(id): Ids<i6
     let destination = destination(&item).ok_or_else(|| {
         Problem::conflict("cannot_retry", "it cannot be sent again from here: a command expires, a raw mail is read again by its mailbox")
     })?;
-    let message = Outgoing::new(destination, item.message_id.clone(), item.body);
-    desk.publisher.publish(vec![message]).await?;
-    // Confirmed first, settled second: between the two it may be sent twice, which its id makes harmless.
+    let message = Outgoing::new(destination, item.message_id.clone(), item.body.clone());
+    // Settled first: what fails again must find it retried, so that it is held again.
     desk.store.settle_quarantined(id, "retried").await?;
+    if let Err(error) = desk.publisher.publish(vec![message]).await {
+        desk.store.quarantine(&item).await?;
+        return Err(error.into());
+    }
     tracing::info!(id, by = %caller.0.operator(), "quarantined item {id} was sent again");
     Ok(StatusCode::NO_CONTENT)
 }
