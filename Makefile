@@ -49,7 +49,7 @@ web/dist/index.html: web/package-lock.json web/index.html $(shell find web/src w
 	@touch $@
 
 docs: ## write the generated documents anew: docs/asyncapi.json
-	$(CARGO) run --locked --quiet -- asyncapi > docs/asyncapi.json.new && mv docs/asyncapi.json.new docs/asyncapi.json
+	$(CARGO) run --locked --quiet -- --set installation.event_type_prefix=it.example.sportello asyncapi > docs/asyncapi.json.new && mv docs/asyncapi.json.new docs/asyncapi.json
 
 clean: ## remove what was built; the data folder stays
 	$(CARGO) clean

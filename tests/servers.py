@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Private servers for tests and development: PostgreSQL and RabbitMQ in a folder of their own, on free ports.
 
-  servers.py run [--postgres] [--rabbitmq] -- COMMAND…     starts them, runs the command, stops them whatever happens
+  servers.py run [--postgres] [--rabbitmq | --rabbitmq4] -- COMMAND…     starts them, runs the command, stops them whatever happens
   servers.py serve [--postgres] [--rabbitmq] [--dir DIR]   starts them in DIR, prints the settings, waits for Ctrl-C
 
 What the command finds in its environment:
@@ -287,12 +287,80 @@ class RabbitMQ:
                 subprocess.run([mapper, "-kill"], env={**os.environ, **self.variables}, capture_output=True)
 
 
+class RabbitMQ4(RabbitMQ):
+    """RabbitMQ 4 from a newer Debian in a folder of its own, entered by chroot. Root only; installed once, then kept."""
+
+    name = "RabbitMQ 4"
+    root = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "sportello", "rabbitmq4")
+    mounts = ("proc", "dev")
+
+    def start(self):
+        if os.geteuid() != 0:
+            raise Missing("RabbitMQ 4 needs root, for debootstrap and chroot")
+        self.install()
+        port, distribution, mapper = free_ports(3)
+        node = f"/n{port}"
+        self.folder = self.root + node
+        self.log, self.control = os.path.join(self.folder, "console.log"), os.path.join(self.folder, "rabbitmqctl")
+        os.makedirs(self.folder)
+        self.write("plugins", "[].\n")
+        self.write("rabbitmq.conf", f"listeners.tcp.1 = 127.0.0.1:{port}\n")
+        for mount in self.mounts:
+            if not os.path.ismount(os.path.join(self.root, mount)):
+                subprocess.run(["mount", "--bind", f"/{mount}", os.path.join(self.root, mount)], check=True)
+        self.variables = {
+            "HOME": node, "PATH": "/usr/lib/rabbitmq/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(mapper), "RABBITMQ_NODENAME": "four@localhost", "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_MNESIA_BASE": f"{node}/mnesia", "RABBITMQ_LOG_BASE": f"{node}/log", "RABBITMQ_PID_FILE": f"{node}/pid",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{node}/plugins", "RABBITMQ_CONFIG_FILE": f"{node}/rabbitmq.conf",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+        }
+        inside = ["chroot", self.root, "env", "-i", *(f"{key}={value}" for key, value in self.variables.items())]
+        self.write("rabbitmqctl", "#!/bin/sh\nexec " + " ".join(map(shlex.quote, inside)) + ' rabbitmqctl "$@"\n')
+        os.chmod(self.control, 0o755)
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([*inside, "rabbitmq-server"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True, preexec_fn=end_with_parent(signal.SIGTERM))
+        wait_until(lambda: self.greets(port), self.process, self.name, self.log)
+        self.url = f"amqp://guest:guest@127.0.0.1:{port}/%2f"
+
+    def install(self):
+        if os.path.exists(os.path.join(self.root, "usr/lib/rabbitmq/bin/rabbitmq-server")):
+            return
+        if not shutil.which("debootstrap"):
+            raise Missing("debootstrap is missing: apt-get install debootstrap")
+        mirror = self.mirror()
+        os.makedirs(self.root, exist_ok=True)
+        subprocess.run(["debootstrap", "--variant=minbase", "--include=rabbitmq-server", "trixie", self.root, mirror],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    @staticmethod
+    def mirror():
+        """Where this machine gets Debian's own packages from: an address that ends in /debian."""
+        for path in [*glob.glob("/etc/apt/sources.list.d/*"), *glob.glob("/etc/apt/sources.list")]:
+            with open(path) as file:
+                for word in file.read().split():
+                    if word.startswith(("http://", "https://")) and word.rstrip("/").endswith("/debian"):
+                        return word
+        raise Missing("no Debian mirror is named below /etc/apt")
+
+    def stop(self):
+        mapper, self.variables = self.variables, None
+        super().stop()
+        if mapper:
+            subprocess.run(["chroot", self.root, "env", f"ERL_EPMD_PORT={mapper['ERL_EPMD_PORT']}", "epmd", "-kill"], capture_output=True)
+            for mount in self.mounts:
+                subprocess.run(["umount", "-l", os.path.join(self.root, mount)], capture_output=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
 def interrupted(number, _frame):
     raise SystemExit(128 + number)
 
 
 def chosen(options, folder):
-    kinds = [kind for kind, wanted in ((Postgres, options.postgres), (RabbitMQ, options.rabbitmq)) if wanted]
+    wanted = ((Postgres, options.postgres), (RabbitMQ, options.rabbitmq), (RabbitMQ4, options.rabbitmq4))
+    kinds = [kind for kind, is_wanted in wanted if is_wanted]
     return [kind(folder) for kind in kinds]
 
 
@@ -322,7 +390,7 @@ def run(options):
 
 
 def serve(options):
-    if not (options.postgres or options.rabbitmq):
+    if not (options.postgres or options.rabbitmq or options.rabbitmq4):
         options.postgres = options.rabbitmq = True
     folder = os.path.abspath(options.dir)
     os.makedirs(folder, exist_ok=True)
@@ -353,6 +421,7 @@ def main():
         command.set_defaults(act=act)
         command.add_argument("--postgres", action="store_true", help="start PostgreSQL")
         command.add_argument("--rabbitmq", action="store_true", help="start RabbitMQ")
+        command.add_argument("--rabbitmq4", action="store_true", help="start RabbitMQ 4 instead (root: debootstrap)")
         if name == "run":
             command.add_argument("command", nargs=argparse.REMAINDER, help="what to run, after --")
         else:

@@ -23,7 +23,6 @@ use crate::telemetry::log::{self, LineFormat};
 /// Does what the command line says and returns the exit code.
 pub async fn run(cli: Cli) -> ExitCode {
     match &cli.command {
-        Command::Asyncapi => return print_json(&crate::model::contract::asyncapi_document("sportello")),
         Command::Openapi => return print_json(&openapi()),
         Command::Healthcheck(args) => return healthcheck::run(&cli.settings, args).await,
         _ => {}
@@ -37,6 +36,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Err(code) => return code,
     };
     let done = match &cli.command {
+        Command::Asyncapi => return print_json(&crate::model::contract::asyncapi_document(&settings.installation.event_type_prefix)),
         Command::Serve(_) => serve(settings).await,
         command => administer(settings, command).await,
     };
