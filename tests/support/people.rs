@@ -130,14 +130,6 @@ impl Person {
         let conversation = self.get(&format!("/conversations/{}", text(&contact["conversation"]))).await;
         conversation["entries"].as_array().unwrap().clone()
     }
-
-    /// Puts a file beside a contact; its handle.
-    pub async fn upload(&self, contact: &str, name: &str, bytes: &[u8]) -> String {
-        let part = reqwest::multipart::Part::bytes(bytes.to_vec()).file_name(name.to_owned()).mime_str("application/pdf").unwrap();
-        let form = reqwest::multipart::Form::new().part("file", part);
-        let path = format!("/contacts/{contact}/attachments");
-        text(&answer(self.request(Method::POST, &path).multipart(form), &path).await["handle"])
-    }
 }
 
 async fn answer(request: RequestBuilder, path: &str) -> Value {

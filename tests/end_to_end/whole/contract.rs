@@ -1,8 +1,10 @@
 //! The public contract on RabbitMQ: a day at the office in which every documented message is seen, each as documented.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use crate::daemon::{House, Pair};
+use crate::daemon::{House, Pair, eventually};
 use crate::people::{Live, Person, Program, letter, text};
 use crate::production::documented_types;
 
@@ -22,11 +24,18 @@ async fn every_documented_message_is_seen_and_is_as_documented() {
     let document: Value = serde_json::from_str(&house.done(&["asyncapi"]).await).unwrap();
     let written: Value = serde_json::from_str(&std::fs::read_to_string("docs/asyncapi.json").unwrap()).unwrap();
     assert_eq!(written, document, "docs/asyncapi.json is not what the program says: run `make docs`");
-    live.frame("the relay has the end of the day", |frame| frame["event"]["event"] == "contact.deferred").await;
     let wanted = documented_types(&document);
-    let seen = house.finish().await;
-    let missing: Vec<&String> = wanted.iter().filter(|kind| !seen.contains(kind)).collect();
-    assert!(missing.is_empty(), "never seen: {missing:?}");
+    let mut seen = BTreeSet::new();
+    eventually("every documented message has been seen", async || {
+        seen.extend(house.production.as_ref()?.check_wire(&document).await);
+        let missing: Vec<&String> = wanted.iter().filter(|kind| !seen.contains(*kind)).collect();
+        if !missing.is_empty() {
+            eprintln!("not seen yet: {missing:?}");
+        }
+        missing.is_empty().then_some(())
+    })
+    .await;
+    house.finish().await;
 }
 
 /// Offers that ring for five seconds, and a supervisor who is called the first time something comes back.
@@ -54,18 +63,18 @@ async fn calls(anna: &Person, live: &Live, program: &Program) {
     anna.post(&format!("/offers/{contact}/{ordinal}/reject"), json!({ "reason": "busy" })).await;
     live.event("offer.rejected", &contact).await;
     program.accepted(&format!("/contacts/{input}/abandon"), json!({})).await;
-    live.event("contact.abandoned", &contact).await;
+    program.status(&input, "it is abandoned", |status| status["contact"]["state"] == "abandoned").await;
 
     let (input, contact, _) = ring("persa").await;
     live.event("offer.expired", &contact).await;
     program.accepted(&format!("/contacts/{input}/abandon"), json!({})).await;
-    live.event("contact.abandoned", &contact).await;
+    program.status(&input, "it is abandoned", |status| status["contact"]["state"] == "abandoned").await;
 
     let (input, contact, _) = ring("ripresa").await;
     anna.put("/presence", json!({ "state": "away", "reason": "lunch" })).await;
     live.event("offer.revoked", &contact).await;
     program.accepted(&format!("/contacts/{input}/abandon"), json!({})).await;
-    live.event("contact.abandoned", &contact).await;
+    program.status(&input, "it is abandoned", |status| status["contact"]["state"] == "abandoned").await;
     anna.put("/presence", json!({ "state": "ready" })).await;
 
     let (input, contact, _) = ring("riagganciata").await;
@@ -132,10 +141,8 @@ async fn letters_moved(house: &House, anna: &Person, live: &Live) {
     anna.post(&format!("{path}/resume"), json!({})).await;
     anna.post(&format!("{path}/return"), json!({})).await;
     live.event("contact.released", &contact).await;
-    live.event("contact.escalated", &contact).await;
     anna.post(&format!("{path}/pull"), json!({})).await;
     anna.post(&format!("{path}/transfer"), json!({ "to": { "queue": "tributi" }, "reason": "wrong_queue" })).await;
     let contact = opened(house, anna, "luisa@example.it", "Residenza tra un mese").await;
     anna.post(&format!("/contacts/{contact}/defer"), json!({ "until": "2099-01-01T09:00:00Z" })).await;
-    live.event("contact.deferred", &contact).await;
 }
