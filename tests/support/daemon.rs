@@ -57,8 +57,11 @@ impl House {
         let folder = tempfile::Builder::new().prefix("sportello").tempdir().unwrap();
         let backends = production.as_ref().map(Production::settings).unwrap_or_default();
         let data = folder.path().join("data");
-        let settings =
-            format!("[data]\nfolder = \"{}\"\n[installation]\nmessage_domain = \"comune.example\"\n{backends}\n{more}", data.display());
+        let settings = format!(
+            "[data]\nfolder = \"{}\"\n[installation]\nmessage_domain = \"comune.example\"\n\
+             event_type_prefix = \"it.example.sportello\"\n{backends}\n{more}",
+            data.display()
+        );
         std::fs::write(folder.path().join("settings.toml"), settings).unwrap();
         let nowhere = Addresses { desk: "http://127.0.0.1:0".into(), smtp: "127.0.0.1:0".into(), metrics: "http://127.0.0.1:0".into() };
         let (passwords, token) = (HashMap::new(), String::new());

@@ -126,7 +126,7 @@ async fn quarantine(house: &House) {
     let production = house.production.as_ref().unwrap();
     // The account is not in the plan yet: a retry after the plan has it would be a contact.
     let body = json!({
-        "specversion": "1.0", "id": "poison-1", "source": "/account/telefono", "type": "sportello.inbound.message.v1",
+        "specversion": "1.0", "id": "poison-1", "source": "/account/telefono", "type": "it.example.sportello.inbound.message.v1",
         "time": "2026-01-31T09:00:00Z",
         "data": { "account": "citofono", "provider_id": "squillo-1", "received_at": "2026-01-31T09:00:00Z", "subject": "Citofono" }
     });

@@ -128,7 +128,7 @@ async fn report(house: &House, message: &str, result: Value) {
     let mut data = json!({ "message": message, "attempt": 0 });
     data.as_object_mut().unwrap().extend(result.as_object().unwrap().clone());
     let body = json!({
-        "specversion": "1.0", "id": id, "source": "/account/urp-mail", "type": "sportello.inbound.delivery.v1",
+        "specversion": "1.0", "id": id, "source": "/account/urp-mail", "type": "it.example.sportello.inbound.delivery.v1",
         "time": "2026-01-31T09:00:00Z", "datacontenttype": "application/json", "data": data
     });
     house.production.as_ref().unwrap().publish("main.comune.email", &id, body.to_string().as_bytes()).await;
