@@ -160,7 +160,7 @@ impl Fleet {
         let mut seen = (i64::MAX, 0_usize);
         loop {
             let left = (self.pair.count(open).await, self.ledger.published_count());
-            let effective = self.pair.count("select count(*) from contact").await;
+            let effective = self.pair.count("select (select count(*) from contact) + (select count(*) from quarantine)").await;
             let all_in = usize::try_from(effective).unwrap() >= self.ledger.acknowledged_count();
             if (left.0 == 0 && all_in && left == seen) || Instant::now() > deadline {
                 return;

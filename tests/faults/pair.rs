@@ -74,6 +74,7 @@ impl Pair {
             ("DESK__LISTEN", "127.0.0.1:0"),
             ("METRICS__LISTEN", "127.0.0.1:0"),
             ("EMAIL__SMTP__LISTEN", "127.0.0.1:0"),
+            ("INSTALLATION__MESSAGE_DOMAIN", "comune.example"),
             ("EMAIL__RELAY__KIND", "smtp"),
             ("EMAIL__RELAY__HOST", "127.0.0.1"),
             ("EMAIL__RELAY__PORT", port.as_str()),
@@ -134,8 +135,12 @@ impl Drop for Pair {
         }
         if std::thread::panicking() {
             let kept = std::env::temp_dir().join(format!("sportello-faults-{}", std::process::id()));
-            let _ = Command::new("cp").arg("-r").arg(self.folder.path()).arg(&kept).status();
-            eprintln!("the folder with data and logs is kept: {}", kept.display());
+            let _ = std::fs::create_dir_all(&kept);
+            let logs = std::fs::read_dir(self.folder.path()).into_iter().flatten().flatten().filter(|entry| entry.path().is_file());
+            for log in logs {
+                let _ = std::fs::copy(log.path(), kept.join(log.file_name()));
+            }
+            eprintln!("the logs are kept in {}", kept.display());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A `sportello` process under test: started with faults armed, killed, stopped, woken, and asked for its figures.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -92,11 +92,6 @@ impl Process {
         let _status = self.child.wait();
     }
 
-    /// `kill -STOP`.
-    pub fn stop(&self) {
-        self.signal(rustix::process::Signal::STOP);
-    }
-
     /// `kill -CONT`.
     pub fn wake(&self) {
         self.signal(rustix::process::Signal::CONT);
@@ -111,11 +106,6 @@ impl Process {
     /// Everything it logged.
     pub fn log_text(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    /// Keeps a log that explains a failure.
-    pub fn log_file(&self) -> &Path {
-        &self.log
     }
 
     /// The sum of a metric over the lines that contain `label`; none if it does not answer.
