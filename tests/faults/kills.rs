@@ -72,7 +72,7 @@ async fn killed_on_the_real_servers() {
     for (point, latest) in POINTS {
         let other = 1 - leads;
         fleet.start(other, &fault(point, latest)).await;
-        times.push(kill_leader(&fleet, leads).await);
+        times.extend(kill_leader(&fleet, leads).await);
         fleet.start(leads, "").await;
         fleet.until_dead(other, point).await;
         fleet.until_leads(leads, Duration::from_secs(12)).await;
@@ -81,7 +81,7 @@ async fn killed_on_the_real_servers() {
     fleet.start(1 - leads, "happen:commit_unknown:5").await;
     while kills < kills_wanted() || fleet.ledger.acknowledged_count() < contacts_wanted() {
         if kills < kills_wanted() || !is_whole() {
-            times.push(kill_leader(&fleet, leads).await);
+            times.extend(kill_leader(&fleet, leads).await);
             fleet.start(leads, "").await;
             leads = 1 - leads;
             kills += 1;
@@ -96,11 +96,15 @@ async fn killed_on_the_real_servers() {
     assert!(worst < 2_000, "the other's first decision came after {worst} ms: {times:?}");
 }
 
-/// Kills the leader; milliseconds to the other's first decision.
-async fn kill_leader(fleet: &Fleet, leads: usize) -> i64 {
+/// Kills the leader; milliseconds to the other's first decision. None: the other was armed, and died before it decided.
+async fn kill_leader(fleet: &Fleet, leads: usize) -> Option<i64> {
     let epoch = fleet.pair.count("select epoch from epoch where pool = 'main'").await;
     fleet.processes.lock().await[leads].kill();
-    first_decision(fleet, epoch, now_us(), Duration::from_secs(20)).await
+    let killed = now_us();
+    tokio::select! {
+        time = first_decision(fleet, epoch, killed, Duration::from_secs(20)) => Some(time),
+        () = fleet.until_dead(1 - leads, "the armed process to die") => None,
+    }
 }
 
 /// Milliseconds from `since` to the first decision, committed under an epoch later than `epoch`.
