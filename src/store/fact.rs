@@ -8,9 +8,12 @@ use crate::port::store::{FactQuery, FactRow, StoreError};
 use super::engine::{Engine, Scope, read};
 use super::value::{Row, Value, arguments};
 
-/// `$1`: `[[query, rank, administration, message], …]`.
-const REFERENCES: &str = "select cast(r.value ->> 0 as bigint), cast(r.value ->> 1 as bigint), m.conversation \
-     from json_each($1) r cross join message m where m.administration = r.value ->> 2 and m.id = r.value ->> 3";
+// Every look-up here is a scalar subquery: the database finds its row by an index whatever it believes about the tables' sizes.
+// A join or an EXISTS may be planned on a fresh table to read it whole, and that plan is kept while the table grows.
+
+/// `$1`: `[[query, rank, administration, message], …]`. Without a conversation: no such message of ours.
+const REFERENCES: &str = "select cast(r.value ->> 0 as bigint), cast(r.value ->> 1 as bigint), \
+     (select m.conversation from message m where m.administration = r.value ->> 2 and m.id = r.value ->> 3) from json_each($1) r";
 
 /// `$2`: `[[query, administration, input, address, channel, conversation, thread], …]`.
 const FACTS: &str = "\
@@ -20,8 +23,9 @@ with asked as materialized (
     from json_each($2)
 ), found as materialized (
     select asked.n, asked.administration, asked.conversation,
-        exists (select 1 from input i where i.source = asked.input and i.pool = $1)
-            or exists (select 1 from tombstone t where t.administration = asked.administration and t.source = asked.input) as duplicate,
+        coalesce((select i.seq from input i where i.source = asked.input and i.pool = $1),
+            (select t.erased_at from tombstone t where t.administration = asked.administration and t.source = asked.input))
+            is not null as duplicate,
         (select c.id from contact c where c.administration = asked.administration and c.conversation = asked.conversation
             order by c.opened_at desc, c.id desc limit 1) as newest,
         (select c.id from contact c where c.administration = asked.administration and c.address = asked.address
@@ -90,7 +94,8 @@ async fn references<E: Engine>(
     }
     let asked = Value::from(serde_json::Value::Array(asked).to_string());
     for row in read(engine, scope, REFERENCES, vec![asked]).await? {
-        let (n, rank, conversation) = (row.small(0)? as usize, row.int(1)?, row.parse(2)?);
+        let Some(conversation) = row.parse_option(2)? else { continue };
+        let (n, rank) = (row.small(0)? as usize, row.int(1)?);
         let entry = newest.entry(n).or_insert((rank, conversation));
         if entry.0 < rank {
             *entry = (rank, conversation);

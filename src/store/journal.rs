@@ -13,8 +13,9 @@ const EVENTS_OF: &str = "select seq, input_seq, at, name, administration, contac
      where pool = $1 and operator = $4 and seq > $2 order by seq limit $3";
 const INPUTS: &str = "select seq, at, kind, source, contact, administration, outcome, body from input \
      where pool = $1 and seq > $2 order by seq limit $3";
-/// CROSS JOIN keeps SQLite from reading the whole log first.
-const KNOWN: &str = "select i.source from json_each($2) s cross join input i where i.source = s.value ->> 0 and i.pool = $1";
+/// A scalar subquery, not a join: a join may be planned to read the whole log first.
+const KNOWN: &str = "select s.value ->> 0 from json_each($2) s \
+     where (select i.seq from input i where i.source = s.value ->> 0 and i.pool = $1) is not null";
 const LAST_SEQ: &str = "select last_seq from progress where pool = $1";
 const CURSOR: &str = "select seq from relay_cursor where pool = $1 and name = $2";
 /// The same position again is no error: the first answer may have been lost.
