@@ -97,14 +97,21 @@ pub async fn serve(store: Arc<dyn Store>, publisher: Arc<dyn Publisher>, command
 
 /// Publishes an item of the quarantine again, as it came. None: not now.
 async fn hand_in(store: &dyn Store, publisher: &dyn Publisher, item: i64) -> Option<Reply> {
-    let Some(held) = store.quarantined_item(item).await.ok()?.filter(|held| held.state == "held") else {
+    let Some(held) = store.quarantined_item(item).await.ok()?.filter(|held| held.state != "discarded") else {
         return Some(Reply::Refused { code: Refusal::NotFound });
     };
     let Some((pool, administration, channel)) = parse_inbound_key(&held.key) else {
         return Some(Reply::Refused { code: Refusal::Invalid });
     };
     let destination = Destination::Inbound { pool, administration, channel };
-    publisher.publish(vec![Outgoing::new(destination, held.message_id, held.body)]).await.ok()?;
+    // First the row, then the message: what fails again must find it retried, so that it is held again. One that is retried
+    // already may go out again after a crash in between; its id makes that harmless.
     store.settle_quarantined(item, "retried").await.ok()?;
+    let message = Outgoing::new(destination, held.message_id.clone(), held.body.clone());
+    if let Err(error) = publisher.publish(vec![message]).await {
+        tracing::warn!(item, %error, "an item of the quarantine cannot be handed in now");
+        store.quarantine(&held).await.ok()?;
+        return None;
+    }
     Some(Reply::Applied { seq: 0 })
 }

@@ -40,7 +40,14 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Limits that the server keeps for every session of ours: a paused process must not hold a lock for longer than a take-over
 /// may wait, and a host that went away must be noticed.
-const LIMITS: [(&str, &str); 6] = [
+///
+/// And how statements are planned: every one of ours finds its rows by an index, few at a time, so a fresh table without
+/// statistics must not tempt the planner to read it whole, and compiling a statement costs more than running it.
+const LIMITS: [(&str, &str); 10] = [
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
     ("statement_timeout", "30s"),
     ("lock_timeout", "6s"),
     ("idle_in_transaction_session_timeout", "3s"),

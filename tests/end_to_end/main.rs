@@ -3,9 +3,16 @@
 
 mod email;
 mod email_smtp;
+mod whole;
 
+#[path = "../support/daemon.rs"]
+mod daemon;
 #[path = "../support/dovecot.rs"]
 mod dovecot;
+#[path = "../support/people.rs"]
+mod people;
+#[path = "../support/production.rs"]
+mod production;
 #[path = "../support/smtp_server.rs"]
 mod smtp_server;
 #[path = "../support/world.rs"]

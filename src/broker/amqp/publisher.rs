@@ -25,6 +25,8 @@ const JOBS_MAX: usize = 1_024;
 const BARRIER_LEN: usize = 1_000;
 /// Bytes after which no more callers are taken into the same barrier.
 const BARRIER_BYTES: usize = 8 * 1024 * 1024;
+/// Between two looks at a connection that is closing.
+const CLOSING_PAUSE: Duration = Duration::from_millis(50);
 
 /// A message with its way, worked out once.
 struct Routed {
@@ -104,15 +106,25 @@ impl Actor {
             Ok(outcomes) => answer_all(jobs, outcomes),
             // Whose message it was is not said, so each caller gets a barrier alone.
             Err(Trouble::Channel { .. }) if jobs.len() > 1 => {
+                let until = tokio::time::Instant::now() + self.deadline;
                 for job in jobs {
-                    self.link.wait(self.deadline).await;
-                    match self.barrier(std::slice::from_ref(&job)).await {
-                        Ok(outcomes) => answer_all(vec![job], outcomes),
-                        Err(trouble) => fail(job, trouble),
-                    }
+                    self.settle_alone(job, until).await;
                 }
             }
             Err(trouble) => jobs.into_iter().for_each(|job| fail(job, trouble.clone())),
+        }
+    }
+
+    /// Publishes one job on the next incarnation. The broken connection may still be closing: that is nobody's fault, and is
+    /// waited for.
+    async fn settle_alone(&mut self, job: Job, until: tokio::time::Instant) {
+        loop {
+            self.link.wait(self.deadline).await;
+            match self.barrier(std::slice::from_ref(&job)).await {
+                Ok(outcomes) => return answer_all(vec![job], outcomes),
+                Err(Trouble::Away(_)) if tokio::time::Instant::now() < until => tokio::time::sleep(CLOSING_PAUSE).await,
+                Err(trouble) => return fail(job, trouble),
+            }
         }
     }
 

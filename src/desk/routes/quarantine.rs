@@ -58,7 +58,9 @@ pub struct QuarantineQuery {
 fn is_mine(rights: &Rights, item: &Quarantined, role: Role) -> bool {
     let pool = &rights.caller().login.pool;
     let whole_pool = rights.administers_pool(pool) && item.pool.as_ref().is_none_or(|other| other == pool);
-    match &item.administration {
+    // What came by a key of nobody's is for whoever has the pool.
+    let administration = item.administration.as_ref().filter(|id| rights.plan().administrations.contains_key(*id));
+    match administration {
         Some(administration) if role == Role::Admin => rights.administers(administration),
         Some(administration) => rights.administrations().contains(administration) && rights.caller().has_role(Role::Supervisor),
         None => whole_pool,
@@ -110,10 +112,13 @@ pub async fn retry(State(desk): State<Shared>, caller: SignedIn, Ids(id): Ids<i6
     let destination = destination(&item).ok_or_else(|| {
         Problem::conflict("cannot_retry", "it cannot be sent again from here: a command expires, a raw mail is read again by its mailbox")
     })?;
-    let message = Outgoing::new(destination, item.message_id.clone(), item.body);
-    desk.publisher.publish(vec![message]).await?;
-    // Confirmed first, settled second: between the two it may be sent twice, which its id makes harmless.
+    let message = Outgoing::new(destination, item.message_id.clone(), item.body.clone());
+    // Settled first: what fails again must find it retried, so that it is held again.
     desk.store.settle_quarantined(id, "retried").await?;
+    if let Err(error) = desk.publisher.publish(vec![message]).await {
+        desk.store.quarantine(&item).await?;
+        return Err(error.into());
+    }
     tracing::info!(id, by = %caller.0.operator(), "quarantined item {id} was sent again");
     Ok(StatusCode::NO_CONTENT)
 }

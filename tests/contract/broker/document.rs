@@ -13,7 +13,7 @@ const PREFIX: &str = "it.example.sportello";
 #[test]
 fn the_committed_document_is_current() {
     let committed: Value = serde_json::from_str(include_str!("../../../docs/asyncapi.json")).expect("JSON");
-    assert!(committed == asyncapi_document(PREFIX), "docs/asyncapi.json is old: run `sportello asyncapi >docs/asyncapi.json`");
+    assert!(committed == asyncapi_document(PREFIX), "docs/asyncapi.json is old: run `make docs`");
 }
 
 #[test]

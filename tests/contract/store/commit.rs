@@ -151,7 +151,7 @@ async fn rows_come_back_as_they_went(place: Place) {
     let who = OperatorId(7);
     let contacts = vec![
         contact(1),
-        in_state(2, ContactState::Offered { ordinal: 1, operator: who, deadline: seconds(20) }),
+        in_state(2, ContactState::Offered { ordinal: 1, operator: who, made_at: seconds(0), deadline: seconds(20) }),
         in_state(3, active(7)),
         in_state(4, ContactState::Pending { operator: who, on: PendingOn::Citizen, since: NOON, back_after: None }),
         in_state(5, ContactState::WrapUp { operator: who, until: seconds(60) }),

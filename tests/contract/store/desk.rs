@@ -40,7 +40,7 @@ async fn lists_are_in_order(place: Place) {
 
 async fn filters_narrow(place: Place) {
     let mut leader = Leader::of(&place).await;
-    let ringing = ContactState::Offered { ordinal: 1, operator: OperatorId(7), deadline: NOON };
+    let ringing = ContactState::Offered { ordinal: 1, operator: OperatorId(7), made_at: NOON, deadline: NOON };
     let mut elsewhere = contact(4);
     elsewhere.queue = queue("tributi");
     let follow_on = Contact { conversation: ConversationId(5), ..contact(6) };

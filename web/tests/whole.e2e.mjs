@@ -1,0 +1,129 @@
+// The whole way against a real daemon, played by an operator, a colleague and a supervisor at three browsers. The Rust test
+// beside it (tests/end_to_end/whole/browser.rs) is the citizen: this script prints `== step`, and waits for a line to go on.
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { openBrowser, violations } from './browser.mjs';
+
+const base = process.env['SPORTELLO_URL'] ?? '';
+const shots = process.env['SPORTELLO_SHOTS'];
+const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const problems = [];
+const opened = [];
+if (shots) await mkdir(shots, { recursive: true });
+
+const CARD = 'Carta d\'identità smarrita';
+const TAX = 'Quanto pago di TARI?';
+
+async function step(name, body) {
+  try {
+    await body();
+    console.log(`ok   ${name}`);
+  } catch (error) {
+    console.log(`FAIL ${name}\n     ${error.message.split('\n').slice(0, 12).join('\n     ')}`);
+    for (const { page, login } of opened) console.log(`     ${login} sees: ${(await page.locator('body').innerText().catch(() => '')).replaceAll('\n', ' | ').slice(0, 1500)}`);
+    for (const problem of problems) console.log(`- ${problem}`);
+    await end();
+    process.exit(1);
+  }
+}
+async function end() {
+  for (const { close } of opened) await close();
+}
+function watch(page) {
+  page.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && /Content Security Policy|Uncaught|TypeError/.test(message.text()) && !/sandbox/i.test(message.text())) problems.push(`console: ${message.text()}`);
+  });
+  page.on('request', (request) => { if (!request.url().startsWith(base) && !/^(data|blob|ws):/.test(request.url())) problems.push(`request outside: ${request.url()}`); });
+}
+/** Looks at the page as it is: axe, sideways scrolling, and a picture if wanted. */
+async function look(page, name) {
+  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
+  assert.deepEqual(await violations(page), [], `axe on ${name}`);
+  const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  assert.ok(sideways <= 0, `${name} scrolls sideways by ${sideways}px`);
+}
+async function signIn(login) {
+  const { context, close } = await openBrowser();
+  context.setDefaultTimeout(20_000);
+  const page = context.pages()[0] ?? (await context.newPage());
+  opened.push({ page, close, login });
+  watch(page);
+  await page.goto(base);
+  await page.getByLabel('Nome utente').fill(login);
+  await page.getByLabel('Password', { exact: true }).fill(process.env[`SPORTELLO_PASSWORD_${login.toUpperCase()}`] ?? '');
+  if (login === 'anna') await look(page, 'whole-sign-in');
+  await page.getByRole('button', { name: 'Accedi' }).click();
+  await page.getByRole('link', { name: 'I miei contatti' }).waitFor();
+  return page;
+}
+
+let anna, bruno, carla;
+await step('anna and bruno begin their day, each gets what they can answer', async () => {
+  anna = await signIn('anna');
+  await anna.getByRole('button', { name: 'Diventa disponibile' }).click();
+  await anna.locator('.contact', { hasText: CARD }).waitFor();
+  bruno = await signIn('bruno');
+  await bruno.getByRole('button', { name: 'Diventa disponibile' }).click();
+  await bruno.locator('.contact', { hasText: TAX }).waitFor();
+  assert.equal(await bruno.locator('.contact', { hasText: CARD }).count(), 0);
+  assert.equal(await anna.locator('.contact', { hasText: TAX }).count(), 0);
+  await look(anna, 'whole-list');
+});
+await step('anna opens the letter and answers with a file', async () => {
+  await anna.locator('.contact', { hasText: CARD }).click();
+  await anna.getByRole('log').getByText('come la rifaccio').waitFor();
+  await look(anna, 'whole-conversation');
+  await anna.getByLabel('Testo della risposta').fill('Gentile signore, porti due fototessere.');
+  const bytes = Buffer.from(Array.from({ length: 3000 }, (_, number) => (number * 7) % 256));
+  await anna.locator('input[type=file]').setInputFiles({ name: 'modulo.pdf', mimeType: 'application/pdf', buffer: bytes });
+  await anna.locator('.composer .file', { hasText: 'modulo.pdf' }).waitFor();
+  await look(anna, 'whole-composer');
+  await anna.getByRole('button', { name: 'Invia', exact: true }).click();
+  await anna.getByRole('log').getByText('porti due fototessere').waitFor();
+  await anna.getByRole('log').getByText('Inviato', { exact: true }).first().waitFor();
+  await look(anna, 'whole-replied');
+});
+console.log('== replied');
+await lines.next();
+await step('the citizen\'s answer turns up in the open conversation, though the daemon was killed meanwhile', async () => {
+  await anna.getByRole('log').getByText('Ho capito, grazie mille').waitFor({ timeout: 45_000 });
+  await look(anna, 'whole-answered');
+});
+await step('anna closes it with topic and resolution', async () => {
+  await anna.getByRole('log').focus();
+  await anna.keyboard.press('x');
+  const dialog = anna.getByRole('dialog');
+  await dialog.getByLabel('Perché ha scritto (facoltativo)').selectOption('carta-identita');
+  await look(anna, 'whole-close');
+  await dialog.getByRole('button', { name: 'Chiudi', exact: true }).click();
+  await anna.getByText('Contatto chiuso.').first().waitFor();
+  await anna.locator('.contact', { hasText: CARD }).waitFor({ state: 'detached' });
+});
+await step('bruno goes to lunch; carla gives his letter to anna', async () => {
+  await bruno.locator('.presence').click();
+  await bruno.getByRole('button', { name: 'Pranzo' }).click();
+  await bruno.locator('.presence-away').waitFor();
+  carla = await signIn('carla');
+  await carla.getByRole('link', { name: 'Sala' }).click();
+  const row = carla.locator('.grid tr', { hasText: TAX });
+  await row.getByText('Bruno Gruber').waitFor();
+  await look(carla, 'whole-room');
+  await row.getByRole('button', { name: 'Riassegna' }).click();
+  const dialog = carla.getByRole('dialog');
+  const choice = await dialog.getByRole('combobox', { name: 'Operatore' }).locator('option', { hasText: 'Anna Rossi' }).getAttribute('value');
+  await dialog.getByRole('combobox', { name: 'Operatore' }).selectOption(choice);
+  await look(carla, 'whole-assign');
+  await dialog.getByRole('button', { name: 'Assegna' }).click();
+  await row.getByText('Anna Rossi').waitFor();
+  await anna.locator('.contact', { hasText: TAX }).waitFor();
+  await bruno.locator('.contact', { hasText: TAX }).waitFor({ state: 'detached' });
+});
+await step('nothing went wrong on any page', async () => {
+  assert.deepEqual(problems, []);
+});
+await end();
+console.log('== done');
+process.exit(0);
