@@ -30,7 +30,7 @@ impl Report {
 
     /// The table: minimum, median and maximum of each figure.
     pub fn print(&self) {
-        println!("\n{:<58} {:>10} {:>10} {:>10}  {}", "figure", "min", "median", "max", "unit");
+        println!("\n{:<58} {:>10} {:>10} {:>10}  unit", "figure", "min", "median", "max");
         for Figure { what, unit, values } in &self.figures {
             let low = values.iter().copied().fold(f64::INFINITY, f64::min);
             let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -67,7 +67,7 @@ struct Installation {
 
 /// Where contacts come from.
 enum Source {
-    Broker(Citizens),
+    Broker(Box<Citizens>),
     ChannelApi(Callers),
 }
 
@@ -116,7 +116,7 @@ impl Installation {
     async fn source(&self) -> anyhow::Result<Source> {
         Ok(match self.layout {
             Layout::Embedded => Source::ChannelApi(Callers::new(&self.desk, self.admin.token("telefono").await?)),
-            _ => Source::Broker(Citizens::connect(&self.amqp).await?),
+            _ => Source::Broker(Box::new(Citizens::connect(&self.amqp).await?)),
         })
     }
 

@@ -161,6 +161,8 @@ impl Driver {
             for ack in &acks {
                 let _ = inflow.acks.send(*ack);
             }
+            // time for the acknowledgement to reach the broker, so that what it breaks shows every time
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let arrivals = self.recognise(arrivals).await;
         self.load_plans(&arrivals).await;
@@ -335,11 +337,19 @@ impl Driver {
     ) -> Result<Applied, String> {
         let seq = open.seq + 1;
         let from = open.effects.events.len();
-        let applied = catch_unwind(AssertUnwindSafe(|| self.engine.apply(open.at, seq, input, &mut open.effects)));
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            if let Input::Inbound(facts) = input
+                && facts.text.as_ref().is_some_and(|text| fault::is_marked("panic", &text.subject))
+            {
+                panic!("asked for by the fault run");
+            }
+            self.engine.apply(open.at, seq, input, &mut open.effects)
+        }));
         let applied = applied.map_err(|_| format!("the engine panicked on an input of kind {}", input.kind()))?;
         let outcome = if applied.result.is_ok() { "applied" } else { "refused" };
         self.deps.metrics.input(&self.leadership.pool, input.kind(), outcome);
         open.input_seq = seq;
+        let source = source.filter(|_| !fault::is_broken("no_inbox"));
         open.writes.inputs.push(rows::input_record(seq, open.at, input, source, &applied));
         open.seq = rows::number_events(&open.effects, from, (seq, open.at), traceparent, &mut open.writes, &mut open.feed);
         Ok(applied)
@@ -378,7 +388,11 @@ impl Driver {
                     (self.deps.tick)();
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let name = if error == StoreError::Fenced { "fenced" } else { "refused" };
+                    self.deps.metrics.store_error(self.deps.store.kind(), name);
+                    return Err(error);
+                }
             }
         }
         fault::point("after_commit");

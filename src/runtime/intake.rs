@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use crate::fault;
 use crate::model::channel::normalise_address;
 use crate::model::contact::{Contact, Mode};
 use crate::model::conversation::Automatic;
@@ -189,7 +190,7 @@ impl Intake {
         query: &FactQuery,
         row: FactRow,
     ) -> Item {
-        if row.duplicate {
+        if row.duplicate && !fault::is_broken("no_inbox") {
             return Item::Duplicate;
         }
         if let Some(blob) = &message.text_blob
@@ -277,7 +278,7 @@ impl Intake {
     }
 
     fn signal(&self, incoming: &Incoming, envelope: &Envelope, signal: &InboundSignal, query: &FactQuery, row: &FactRow) -> Item {
-        if row.duplicate {
+        if row.duplicate && !fault::is_broken("no_inbox") {
             return Item::Duplicate;
         }
         let facts = SignalFacts {

@@ -83,7 +83,10 @@ impl Production {
 
     /// Publishes to `sportello.inbound` as a stock client would.
     pub async fn publish(&self, key: &str, id: &str, body: &[u8]) {
-        let properties = BasicProperties::default().with_message_id(id.into()).with_delivery_mode(2);
+        let properties = BasicProperties::default()
+            .with_message_id(id.into())
+            .with_content_type("application/cloudevents+json".into())
+            .with_delivery_mode(2);
         let sent = self.channel.basic_publish("sportello.inbound".into(), key.into(), BasicPublishOptions::default(), body, properties);
         sent.await.unwrap().await.unwrap();
     }

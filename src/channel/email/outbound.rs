@@ -14,6 +14,7 @@ use super::counters::EmailCounters;
 use super::inbound::{Inbound, back_off};
 use super::reply::{Letter, compose, thread};
 use super::{EmailDeps, EmailError, EmailOptions};
+use crate::fault;
 use crate::model::channel::Channel;
 use crate::model::conversation::{Message, Party};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
@@ -235,6 +236,7 @@ impl Outbound {
         }
         let carrier = self.carriers.get(&Some(account.clone())).or_else(|| self.carriers.get(&None)).expect("a default carrier is there");
         carrier.carry(account, message, composed).await?;
+        fault::point("after_next_hop");
         Ok(message_id)
     }
 

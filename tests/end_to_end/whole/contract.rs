@@ -38,7 +38,7 @@ async fn every_documented_message_is_seen_and_is_as_documented() {
     house.finish().await;
 }
 
-/// Offers that ring for five seconds, and a supervisor who is called the first time something comes back.
+/// Offers that ring for five seconds, and a supervisor who is called the second time something comes back.
 async fn apply_a_hurried_plan(house: &House) {
     let plan = house.done(&["plan", "show"]).await;
     let plan = plan.replacen("offer_timeout = \"20s\"", "offer_timeout = \"5s\"", 1).replacen(
@@ -139,8 +139,11 @@ async fn letters_moved(house: &House, anna: &Person, live: &Live) {
     let path = format!("/contacts/{contact}");
     anna.post(&format!("{path}/pend"), json!({ "on": "citizen" })).await;
     anna.post(&format!("{path}/resume"), json!({})).await;
+    // Twice: once is allowed by the plan.
     anna.post(&format!("{path}/return"), json!({})).await;
     live.event("contact.released", &contact).await;
+    anna.post(&format!("{path}/pull"), json!({})).await;
+    anna.post(&format!("{path}/return"), json!({})).await;
     anna.post(&format!("{path}/pull"), json!({})).await;
     anna.post(&format!("{path}/transfer"), json!({ "to": { "queue": "tributi" }, "reason": "wrong_queue" })).await;
     let contact = opened(house, anna, "luisa@example.it", "Residenza tra un mese").await;

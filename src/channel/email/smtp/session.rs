@@ -14,6 +14,7 @@ use super::Shared;
 use super::data::DataReader;
 use crate::channel::email::inbound::AcceptError;
 use crate::channel::email::name;
+use crate::fault;
 use crate::model::id::AccountId;
 use crate::model::time::Timestamp;
 use crate::port::clock;
@@ -119,7 +120,11 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
             }
             match self.command(&line) {
                 Next::Go => {}
-                Next::Data => self.data().await?,
+                Next::Data => {
+                    self.data().await?;
+                    self.flush().await?;
+                    fault::point("after_smtp_250");
+                }
                 Next::Close => return Ok(false),
                 Next::StartTls => {
                     self.flush().await?;

@@ -1,0 +1,39 @@
+//! SIGTERM under load: nothing that was committed comes again, the other leads within a second, consoles are told to connect
+//! again.
+
+use std::time::Duration;
+
+use crate::alone;
+use crate::fleet::Fleet;
+use crate::is_whole;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminated_under_load() {
+    let _alone = alone().await;
+    let fleet = Fleet::new(true).await;
+    fleet.start(1, "").await;
+    let load = fleet.load(Duration::from_millis(20));
+    let (mut gaps, mut again) = (Vec::new(), 0.0);
+    for _ in 0..if is_whole() { 20 } else { 2 } {
+        fleet.until_more(40).await;
+        let epoch = fleet.pair.count("select epoch from epoch where pool = 'main'").await;
+        // out of the list: citizens and operators go on with the other
+        let mut ending = fleet.processes.lock().await.remove(0);
+        ending.terminate().await;
+        fleet.until_leads(0, Duration::from_secs(10)).await;
+        crate::kills::first_decision(&fleet, epoch, 0, Duration::from_secs(20)).await;
+        let gap =
+            format!("select (select min(at) from audit where epoch = {}) - (select max(at) from audit where epoch = {epoch})", epoch + 1);
+        gaps.push(fleet.pair.count(&gap).await / 1000);
+        fleet.until_more(10).await;
+        again += fleet.metric(0, "sportello_inputs_total", "duplicate").await.unwrap();
+        fleet.start(1, "").await;
+    }
+    let codes = fleet.ledger.close_codes();
+    let verdict = fleet.finish(load).await;
+    println!("SIGTERM: hand-over {gaps:?} ms, came again after its commit {again}, consoles closed with {codes:?}: {verdict}");
+    verdict.demand(0);
+    assert!(gaps.iter().all(|gap| *gap < 1_000), "a hand-over took longer than a second: {gaps:?} ms");
+    assert!(codes.contains(&1001) && codes.iter().all(|code| *code == 1001), "consoles were closed with {codes:?}");
+    assert_eq!(again, 0.0, "what was committed was delivered again");
+}
