@@ -158,6 +158,10 @@ impl<E: Engine> Store for SqlStore<E> {
         account::session(&*self.engine, token_hash, now).await
     }
 
+    async fn sessions(&self, token_hashes: &[String], now: Timestamp) -> Result<Vec<(Session, Login)>, StoreError> {
+        account::sessions(&*self.engine, token_hashes, now).await
+    }
+
     async fn touch_session(&self, session: &Session) -> Result<bool, StoreError> {
         account::touch_session(&*self.engine, session).await
     }
