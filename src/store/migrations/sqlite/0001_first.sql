@@ -204,7 +204,7 @@ create table citizen_address (
     seen_at integer not null,
     primary key (administration, key, citizen)
 ) strict;
-create index citizen_address_citizen on citizen_address (administration, citizen);
+create index citizen_address_citizen on citizen_address (citizen, administration);
 
 create table attempt (
     administration text not null,
