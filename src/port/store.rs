@@ -437,14 +437,8 @@ pub trait Store: Send + Sync {
 
     // ── journal ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Events above `after` in order, at most `limit`; only those of `operator`'s console if one is given.
-    async fn events_after(
-        &self,
-        pool: &PoolId,
-        after: i64,
-        operator: Option<OperatorId>,
-        limit: u32,
-    ) -> Result<Vec<EventRecord>, StoreError>;
+    /// Events above `after` in order, at most `limit`.
+    async fn events_after(&self, pool: &PoolId, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
 
     /// The last sequence number committed.
     async fn last_seq(&self, pool: &PoolId) -> Result<i64, StoreError>;

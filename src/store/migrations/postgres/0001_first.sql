@@ -61,8 +61,6 @@ create table event (
     body text not null,
     primary key (pool, seq)
 );
-create index event_contact on event (contact, seq) where contact is not null;
-create index event_operator on event (pool, operator, seq) where operator is not null;
 
 create table relay_cursor (
     pool text not null,
@@ -78,8 +76,7 @@ create table operator (
     presence text not null check (presence in ('offline', 'ready', 'away')),
     version bigint not null,
     record text not null,
-    primary key (pool, id),
-    constraint operator_skill_level check (not jsonb_path_exists(record::jsonb, '$.profile.skills.* ? (@ < 1 || @ > 10)'))
+    primary key (pool, id)
 );
 
 create table queue_state (
@@ -90,20 +87,18 @@ create table queue_state (
     primary key (pool, queue)
 );
 
--- One live offer per contact, hence also one per (contact, operator).
+-- Offers that ended. The one that is live, if any, is its contact's row: `state` is offered, `operator` says to whom.
 create table offer (
     pool text not null,
     contact text not null,
     ordinal bigint not null check (ordinal > 0),
     operator text not null,
-    state text not null check (state in ('live', 'accepted', 'rejected', 'expired', 'revoked', 'rescinded')),
+    state text not null check (state in ('accepted', 'rejected', 'expired', 'revoked', 'rescinded')),
     made_at bigint not null,
     deadline bigint not null,
-    ended_at bigint,
-    primary key (pool, contact, ordinal),
-    constraint offer_end check ((ended_at is null) = (state = 'live'))
-) with (fillfactor = 80);
-create unique index offer_live on offer (contact) where state = 'live';
+    ended_at bigint not null,
+    primary key (pool, contact, ordinal)
+);
 
 -- ── what belongs to an administration ───────────────────────────────────────────────────────────────────────────────
 
@@ -130,6 +125,7 @@ create table contact (
     queued_at bigint not null,
     changed_at bigint not null,
     finished_at bigint,
+    abandoned_at bigint,
     version bigint not null check (version >= 0),
     record text not null,
     primary key (administration, id),
@@ -140,7 +136,7 @@ create index contact_conversation on contact (administration, conversation);
 create index contact_address on contact (administration, address, channel, opened_at) where address is not null;
 create index contact_citizen on contact (administration, citizen) where citizen is not null;
 create index contact_open on contact (administration, queue) where finished_at is null;
-create index contact_abandoned on contact (pool, finished_at) where state = 'abandoned';
+create index contact_abandoned on contact (pool, abandoned_at) where abandoned_at is not null;
 
 create table conversation (
     administration text not null,
