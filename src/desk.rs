@@ -243,7 +243,10 @@ fn without_uploads() -> OpenApiRouter<Shared> {
 async fn heartbeat(desk: Shared) {
     let mut beat = tokio::time::interval(HEARTBEAT_EVERY);
     let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    // a little before what a console knows is too old for it
+    let mut sessions = tokio::time::interval(desk.options.session_recheck * 4 / 5);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    sessions.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = desk.shutdown.cancelled() => return,
@@ -252,6 +255,7 @@ async fn heartbeat(desk: Shared) {
                     tracing::warn!(node = %desk.options.node, %error, "node {} could not say that it is there", desk.options.node);
                 }
             }
+            _ = sessions.tick() => desk.sessions.refresh().await,
             _ = sweep.tick() => {
                 desk.sessions.prune();
                 desk.limits.prune();

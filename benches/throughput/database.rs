@@ -105,6 +105,14 @@ impl Database {
         }
     }
 
+    /// Gathers the planner's statistics, as autovacuum does within a minute of a table's first rows: the bench does not wait so long.
+    pub async fn analyze(&mut self) -> anyhow::Result<()> {
+        if let Self::Postgres(connection) = self {
+            sqlx::raw_sql("analyze").execute(connection).await?;
+        }
+        Ok(())
+    }
+
     /// Events that are committed and not yet published.
     pub async fn relay_lag(&mut self) -> anyhow::Result<i64> {
         self.number(

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use crate::now_micros;
@@ -143,10 +144,8 @@ async fn connect(desk: &str, cookie: &str) -> anyhow::Result<Socket> {
     let url = format!("{}/api/v1/live", desk.trim_end_matches('/').replacen("http", "ws", 1));
     let mut request = url.into_client_request()?;
     request.headers_mut().insert("cookie", cookie.parse()?);
-    let (mut socket, _) = tokio_tungstenite::connect_async(request).await.context("a console cannot connect")?;
-    if let MaybeTlsStream::Plain(stream) = socket.get_mut() {
-        stream.set_nodelay(true)?;
-    }
+    let small = WebSocketConfig::default().read_buffer_size(4 * 1024).write_buffer_size(4 * 1024);
+    let (socket, _) = tokio_tungstenite::connect_async_with_config(request, Some(small), true).await.context("a console cannot connect")?;
     Ok(socket)
 }
 

@@ -208,7 +208,7 @@ impl Hub {
         let plan = Arc::clone(&self.plan.borrow());
         let mut after = from;
         while after < end {
-            let page = self.store.events_after(pool, after, None, JOURNAL_PAGE).await?;
+            let page = self.store.events_after(pool, after, JOURNAL_PAGE).await?;
             let full = page.len() == JOURNAL_PAGE as usize;
             after = page.last().map_or(end, |record| record.seq);
             let events: Vec<FeedEvent> = page.into_iter().filter(|record| record.seq <= end).filter_map(read_record).collect();

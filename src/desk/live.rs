@@ -23,6 +23,8 @@ use crate::model::id::CommandId;
 
 /// The longest frame from a console, in bytes.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// The read buffer of a console: zeroed anew for every read, and kept as long as the console is open. The default is 128 KiB.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
 /// Commands of one console that wait for their reply at once.
 const COMMANDS_MAX: usize = 32;
 /// Frames that could not be read before a console is cut.
@@ -61,6 +63,7 @@ pub async fn live(
     let upgrade = upgrade
         .max_frame_size(FRAME_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX)
+        .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(16 * 1024)
         .max_write_buffer_size(1024 * 1024);
     let tracker = desk.tracker.clone();

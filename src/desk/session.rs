@@ -21,6 +21,10 @@ use crate::port::store::{Login, Session, Store};
 const TOKEN_BYTES_MAX: usize = 128;
 /// A session's last use is written at most this often.
 const TOUCH_EVERY: Duration = Duration::from_secs(60);
+/// A session used so long ago is not read again before somebody asks.
+const IN_USE: Duration = Duration::from_secs(5);
+/// Sessions read by one question.
+const READ_AT_ONCE: usize = 500;
 /// Sessions remembered at once; beyond it everything is read again.
 const CACHE_MAX: usize = 20_000;
 
@@ -62,6 +66,7 @@ impl Caller {
 struct Known {
     caller: Arc<Caller>,
     checked: Instant,
+    used: Instant,
 }
 
 /// The sessions that this node knows of.
@@ -96,18 +101,48 @@ impl Sessions {
         if known.len() >= CACHE_MAX {
             known.clear();
         }
-        known.insert(credential.clone(), Known { caller: Arc::clone(&caller), checked });
+        known.insert(credential.clone(), Known { caller: Arc::clone(&caller), checked, used: checked });
         Ok(caller)
     }
 
     fn fresh(&self, credential: &Credential, max_age: Duration) -> Option<Arc<Caller>> {
-        let known = self.lock();
-        known.get(credential).filter(|known| known.checked.elapsed() < max_age).map(|known| Arc::clone(&known.caller))
+        let mut known = self.lock();
+        let known = known.get_mut(credential)?;
+        known.used = Instant::now();
+        (known.checked.elapsed() < max_age).then(|| Arc::clone(&known.caller))
     }
 
     fn unchanged(&self, credential: &Credential, login: &Login) -> Option<Arc<Caller>> {
         let known = self.lock();
         known.get(credential).filter(|known| known.caller.login == *login).map(|known| Arc::clone(&known.caller))
+    }
+
+    /// Reads every session in use again with few questions, so that hundreds of consoles do not ask one by one. What has ended,
+    /// or must be moved on, is left to the next who asks for it.
+    pub async fn refresh(&self) {
+        let in_use: Vec<String> = {
+            let known = self.lock();
+            let in_use = known.iter().filter(|(_, known)| known.used.elapsed() < IN_USE);
+            in_use
+                .filter_map(|(credential, _)| if let Credential::Cookie(hash) = credential { Some(hash.to_string()) } else { None })
+                .collect()
+        };
+        for asked in in_use.chunks(READ_AT_ONCE) {
+            let checked = Instant::now();
+            let now = now();
+            // without an answer each asks for itself
+            let Ok(found) = self.store.sessions(asked, now).await else { return };
+            let mut known = self.lock();
+            for (session, login) in found {
+                let unused = now.since(session.seen_at);
+                let credential = Credential::Cookie(session.token_hash.into());
+                let Some(known) = known.get_mut(&credential).filter(|_| unused <= self.idle.min(TOUCH_EVERY)) else { continue };
+                known.checked = known.checked.max(checked);
+                if known.caller.login != login {
+                    known.caller = Arc::new(Caller { login, credential });
+                }
+            }
+        }
     }
 
     async fn by_cookie(&self, hash: &str) -> Result<Option<Login>, Problem> {

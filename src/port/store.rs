@@ -437,14 +437,8 @@ pub trait Store: Send + Sync {
 
     // ── journal ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Events above `after` in order, at most `limit`; only those of `operator`'s console if one is given.
-    async fn events_after(
-        &self,
-        pool: &PoolId,
-        after: i64,
-        operator: Option<OperatorId>,
-        limit: u32,
-    ) -> Result<Vec<EventRecord>, StoreError>;
+    /// Events above `after` in order, at most `limit`.
+    async fn events_after(&self, pool: &PoolId, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
 
     /// The last sequence number committed.
     async fn last_seq(&self, pool: &PoolId) -> Result<i64, StoreError>;
@@ -513,6 +507,15 @@ pub trait Store: Send + Sync {
 
     /// The session of a token that has not ended, and whose it is.
     async fn session(&self, token_hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError>;
+
+    /// The sessions of many tokens that have not ended, and whose they are: one question for every console of a desk.
+    async fn sessions(&self, token_hashes: &[String], now: Timestamp) -> Result<Vec<(Session, Login)>, StoreError> {
+        let mut found = Vec::new();
+        for token_hash in token_hashes {
+            found.extend(self.session(token_hash, now).await?);
+        }
+        Ok(found)
+    }
 
     /// Moves a session's last use on, if it has not ended meanwhile; false if it has. A backend does it as one conditional
     /// update, so that a use that crosses a sign-out cannot bring the session back.

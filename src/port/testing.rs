@@ -222,9 +222,9 @@ impl Store for FakeStore {
     async fn known_sources(&self, _: &PoolId, sources: &[String]) -> Result<Vec<bool>, StoreError> {
         Ok(vec![false; sources.len()])
     }
-    async fn events_after(&self, _: &PoolId, after: i64, operator: Option<OperatorId>, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+    async fn events_after(&self, _: &PoolId, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         let rows = self.up()?;
-        let wanted = rows.events.iter().filter(|event| event.seq > after && (operator.is_none() || event.operator == operator));
+        let wanted = rows.events.iter().filter(|event| event.seq > after);
         Ok(wanted.take(limit as usize).cloned().collect())
     }
     async fn last_seq(&self, _: &PoolId) -> Result<i64, StoreError> {

@@ -15,8 +15,10 @@ use super::intake::{Intake, Item};
 
 /// The most messages that go to the driver as one batch.
 const BATCH_MAX: usize = 512;
-/// Batches between reading and intake, and between intake and the driver.
-const BATCHES_WAITING: usize = 4;
+/// Batches between reading and intake.
+const BATCHES_WAITING: usize = 16;
+/// Batches between intake and the driver: one is looked up while another is committed, and what comes meanwhile is the next.
+const BATCHES_PREPARED: usize = 1;
 
 /// Inputs for the driver, in order.
 #[derive(Debug)]
@@ -54,7 +56,7 @@ pub fn start(
 ) -> (Inflow, tokio::task::JoinHandle<()>) {
     let (acks, committed) = mpsc::unbounded_channel();
     let (raw, unprepared) = mpsc::channel(BATCHES_WAITING);
-    let (prepared, batches) = mpsc::channel(BATCHES_WAITING);
+    let (prepared, batches) = mpsc::channel(BATCHES_PREPARED);
     let pool = intake.pool.clone();
     tokio::spawn(prepare(intake, plan, unprepared, prepared, stop.clone()));
     let reading = tokio::spawn(async move { Reader { broker, pool, prefetch, stop, generation: 0 }.run(raw, committed).await });
@@ -168,7 +170,8 @@ impl Reader {
     }
 }
 
-/// Intake: one query for a batch. While the database is away it waits; the messages stay unacknowledged meanwhile.
+/// Intake: one query for all that has come when the driver is ready for more. While the database is away it waits; the messages
+/// stay unacknowledged meanwhile.
 async fn prepare(
     intake: Intake,
     plan: watch::Receiver<Arc<Plan>>,
@@ -176,7 +179,16 @@ async fn prepare(
     prepared: mpsc::Sender<IntakeBatch>,
     stop: CancellationToken,
 ) {
-    while let Some((ack, batch)) = raw.recv().await {
+    loop {
+        let Ok(place) = prepared.reserve().await else { return };
+        let Some((mut ack, mut batch)) = raw.recv().await else { return };
+        while batch.len() < BATCH_MAX
+            && let Ok((later, more)) = raw.try_recv()
+        {
+            // an earlier consumer's messages come again anyway
+            ack = later;
+            batch.extend(more);
+        }
         let items = loop {
             let current = Arc::clone(&plan.borrow());
             match intake.prepare(&current, &batch).await {
@@ -190,8 +202,6 @@ async fn prepare(
                 }
             }
         };
-        if prepared.send(IntakeBatch { ack, items }).await.is_err() {
-            return;
-        }
+        place.send(IntakeBatch { ack, items });
     }
 }

@@ -200,7 +200,7 @@ impl Runner {
     async fn catch_up(&mut self, until: i64, stop: &CancellationToken) -> Result<(), Over> {
         let pool = self.leadership.pool.clone();
         while self.cursor < until {
-            let page = match self.deps.store.events_after(&pool, self.cursor, None, JOURNAL_PAGE).await {
+            let page = match self.deps.store.events_after(&pool, self.cursor, JOURNAL_PAGE).await {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::warn!(%pool, lane = self.lane.name(), %error, "the journal cannot be read yet");

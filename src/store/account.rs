@@ -5,7 +5,7 @@ use crate::model::time::Timestamp;
 use crate::port::store::{ApiToken, Login, Session, StoreError};
 
 use super::engine::{Engine, Scope, read, write};
-use super::value::{Row, arguments, clean, json};
+use super::value::{Row, Value, arguments, clean, json, list};
 
 macro_rules! login_columns {
     () => {
@@ -31,6 +31,14 @@ const SESSION: &str = concat!(
     login_columns!(),
     ", s.token_hash, s.created_at, s.seen_at, s.expires_at from session s join login l on l.operator = s.operator \
      where s.token_hash = $1 and s.expires_at > $2 and l.enabled"
+);
+/// CROSS JOIN keeps SQLite from reading every session.
+const SESSIONS: &str = concat!(
+    "select ",
+    login_columns!(),
+    ", s.token_hash, s.created_at, s.seen_at, s.expires_at \
+     from json_each($1) asked cross join session s cross join login l \
+     where s.token_hash = asked.value ->> 0 and l.operator = s.operator and s.expires_at > $2 and l.enabled"
 );
 /// One conditional update: a use that crosses a sign-out cannot bring the session back.
 const TOUCH_SESSION: &str = "update session set seen_at = $2 where token_hash = $1 and expires_at > $2 and operator = $3 \
@@ -120,6 +128,11 @@ pub async fn put_session<E: Engine>(engine: &E, session: &Session) -> Result<(),
 pub async fn session<E: Engine>(engine: &E, token_hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError> {
     let rows = read(engine, Scope::Installation, SESSION, arguments![clean(token_hash), now]).await?;
     rows.first().map(read_session).transpose()
+}
+
+pub async fn sessions<E: Engine>(engine: &E, token_hashes: &[String], now: Timestamp) -> Result<Vec<(Session, Login)>, StoreError> {
+    let asked = list(token_hashes);
+    read(engine, Scope::Installation, SESSIONS, vec![asked, Value::from(now)]).await?.iter().map(read_session).collect()
 }
 
 pub async fn touch_session<E: Engine>(engine: &E, session: &Session) -> Result<bool, StoreError> {

@@ -67,14 +67,8 @@ impl<E: Engine> Store for SqlStore<E> {
         journal::known_sources(&*self.engine, pool, sources).await
     }
 
-    async fn events_after(
-        &self,
-        pool: &PoolId,
-        after: i64,
-        operator: Option<OperatorId>,
-        limit: u32,
-    ) -> Result<Vec<EventRecord>, StoreError> {
-        journal::events_after(&*self.engine, pool, after, operator, limit).await
+    async fn events_after(&self, pool: &PoolId, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        journal::events_after(&*self.engine, pool, after, limit).await
     }
 
     async fn last_seq(&self, pool: &PoolId) -> Result<i64, StoreError> {
@@ -156,6 +150,10 @@ impl<E: Engine> Store for SqlStore<E> {
 
     async fn session(&self, token_hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError> {
         account::session(&*self.engine, token_hash, now).await
+    }
+
+    async fn sessions(&self, token_hashes: &[String], now: Timestamp) -> Result<Vec<(Session, Login)>, StoreError> {
+        account::sessions(&*self.engine, token_hashes, now).await
     }
 
     async fn touch_session(&self, session: &Session) -> Result<bool, StoreError> {

@@ -78,15 +78,15 @@ async fn run(dialect: Dialect, session: &mut dyn Session, pool: &PoolId, writes:
     }
     let committed = if found.int(1)? == writes.epoch { found.int(2)? } else { 0 };
     if writes.batch > committed {
-        for (sql, arguments) in steps {
+        let progress = arguments![pool, writes.epoch, writes.batch, writes.last_seq, writes.at];
+        session.run_together(steps.into_iter().chain([(PROGRESS, progress)]).collect()).await?;
+        for (sql, arguments) in writes.quarantine.iter().map(quarantine::step) {
             session.run(sql, arguments).await?;
         }
         if writes.messages.iter().any(|message| fault::is_marked("refuse", message.subject.as_deref().unwrap_or_default())) {
             return Err(StoreError::Refused("asked for by the fault run".into()));
         }
         fault::point("inside_commit");
-        let progress = arguments![pool, writes.epoch, writes.batch, writes.last_seq, writes.at];
-        session.run(PROGRESS, progress).await?;
     }
     session.commit().await?;
     fault::point("commit_sent");
@@ -107,7 +107,8 @@ fn scope(writes: &WriteSet) -> Scope {
     Scope::of(contacts.chain(conversations).chain(messages).chain(notes).chain(deliveries).chain(citizens))
 }
 
-/// The statements of a batch, without those that would have no row.
+/// The statements of a batch, without those that would have no row. Each table has one, but for the deliveries of messages that
+/// are there already: no two write the same row.
 fn steps(dialect: Dialect, pool: &PoolId, writes: &WriteSet) -> Result<Vec<Step>, StoreError> {
     let mut steps = Vec::with_capacity(12);
     let mut add = |table: &'static table::Table, rows: Vec<Vec<table::Cell>>| {
@@ -116,10 +117,9 @@ fn steps(dialect: Dialect, pool: &PoolId, writes: &WriteSet) -> Result<Vec<Step>
     let contacts = latest(&writes.contacts, |contact| (&contact.administration, contact.id));
     add(&table::CONTACT, contacts.iter().map(|it| row::contact(pool, writes.at, it)).collect::<Result<_, _>>()?);
 
-    // Ended offers first: the unique index on live ones is checked row by row.
-    let mut offers = latest(&writes.offers, |offer| offer.id);
-    offers.sort_by_key(|offer| offer.state == OfferState::Live);
-    add(&table::OFFER, offers.iter().map(|offer| row::offer(pool, offer)).collect());
+    // An offer that is live is its contact's row.
+    let ended = latest(&writes.offers, |offer| offer.id).into_iter().filter(|offer| offer.state != OfferState::Live);
+    add(&table::OFFER, ended.map(|offer| row::offer(pool, offer)).collect());
 
     let operators = latest(&writes.operators, |operator| operator.id);
     add(&table::OPERATOR, operators.iter().map(|operator| row::operator(operator)).collect::<Result<_, _>>()?);
@@ -140,7 +140,6 @@ fn steps(dialect: Dialect, pool: &PoolId, writes: &WriteSet) -> Result<Vec<Step>
     add(&table::CITIZEN, citizens.iter().map(|citizen| row::citizen(citizen)).collect::<Result<_, _>>()?);
     add(&table::INPUT, writes.inputs.iter().map(|input| row::input(pool, input)).collect());
     add(&table::EVENT, writes.events.iter().map(|event| row::event(pool, event)).collect());
-    steps.extend(writes.quarantine.iter().map(quarantine::step));
     Ok(steps)
 }
 

@@ -69,6 +69,13 @@ pub trait Session: Send {
     async fn begin(&mut self, scope: &Scope, writing: bool) -> Result<(), StoreError>;
     /// Runs one statement.
     async fn run(&mut self, sql: &'static str, arguments: Vec<Value>) -> Result<Vec<Row>, StoreError>;
+    /// Runs statements none of which reads or writes a row that another of them writes. Across a network they are one.
+    async fn run_together(&mut self, steps: Vec<Step>) -> Result<(), StoreError> {
+        for (sql, arguments) in steps {
+            self.run(sql, arguments).await?;
+        }
+        Ok(())
+    }
     /// Ends the transaction.
     async fn commit(&mut self) -> Result<(), StoreError>;
 }

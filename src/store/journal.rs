@@ -1,6 +1,6 @@
 //! The two logs, inputs and events, and how far the relays have read them.
 
-use crate::model::id::{OperatorId, PoolId};
+use crate::model::id::PoolId;
 use crate::port::store::{EventRecord, InputRecord, StoreError};
 
 use super::engine::{Engine, Scope, read, write};
@@ -9,8 +9,6 @@ use super::value::{arguments, list};
 
 const EVENTS: &str = "select seq, input_seq, at, name, administration, contact, operator, body from event \
      where pool = $1 and seq > $2 order by seq limit $3";
-const EVENTS_OF: &str = "select seq, input_seq, at, name, administration, contact, operator, body from event \
-     where pool = $1 and operator = $4 and seq > $2 order by seq limit $3";
 const INPUTS: &str = "select seq, at, kind, source, contact, administration, outcome, body from input \
      where pool = $1 and seq > $2 order by seq limit $3";
 /// A scalar subquery, not a join: a join may be planned to read the whole log first.
@@ -26,13 +24,9 @@ pub async fn events_after<E: Engine>(
     engine: &E,
     pool: &PoolId,
     after: i64,
-    operator: Option<OperatorId>,
     limit: u32,
 ) -> Result<Vec<EventRecord>, StoreError> {
-    let rows = match operator {
-        None => read(engine, Scope::Installation, EVENTS, arguments![pool, after, limit]).await?,
-        Some(operator) => read(engine, Scope::Installation, EVENTS_OF, arguments![pool, after, limit, &operator]).await?,
-    };
+    let rows = read(engine, Scope::Installation, EVENTS, arguments![pool, after, limit]).await?;
     rows.iter().map(read_event).collect()
 }
 

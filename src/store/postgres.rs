@@ -3,6 +3,7 @@
 //! Row-level security is the second belt: each transaction names its scope. It does not bind superusers, so the database's
 //! owner should be an ordinary role.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{Arguments, AssertSqlSafe, ConnectOptions, Connection, Executor};
+use tokio::sync::oneshot;
 
 use crate::model::id::PoolId;
 use crate::port::store::StoreError;
@@ -35,6 +37,8 @@ pub struct PostgresOptions {
 /// How long a client waits for an answer before it gives the connection up. The server's own limits are shorter; this one
 /// is for a server that does not answer at all.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// A connection used so lately is not asked whether it still works.
+const TRUSTED_FOR: Duration = Duration::from_secs(1);
 /// How long the pool may take to hand out a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -42,9 +46,10 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// may wait, and a host that went away must be noticed.
 ///
 /// And how statements are planned: every one of ours finds its rows by an index, few at a time, so a fresh table without
-/// statistics must not tempt the planner to read it whole, and compiling a statement costs more than running it.
-const LIMITS: [(&str, &str); 10] = [
+/// statistics must not tempt the planner to read it whole, and planning or compiling a statement anew costs more than running it.
+const LIMITS: [(&str, &str); 11] = [
     ("jit", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
     ("enable_hashjoin", "off"),
     ("enable_mergejoin", "off"),
@@ -74,6 +79,15 @@ impl PostgresStore {
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max.max(1))
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .before_acquire(|connection, known| {
+                Box::pin(async move {
+                    if known.idle_for > TRUSTED_FOR {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_with(connect.clone())
             .await
             .map_err(classify)?;
@@ -129,11 +143,11 @@ impl Engine for PostgresEngine {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn read(&self, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
-        transact(&self.pool, "begin isolation level repeatable read read only", scope, steps).await
+        transact(&self.pool, Kind::Reading, scope, steps).await
     }
 
     async fn write(&self, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
-        transact(&self.pool, "begin", scope, steps).await
+        transact(&self.pool, Kind::Writing, scope, steps).await
     }
 
     async fn session(&self) -> Result<Box<dyn Session>, StoreError> {
@@ -146,25 +160,59 @@ impl Engine for PostgresEngine {
 }
 
 /// A transaction on a connection of the pool. It runs in a task of its own, which nobody cancels: a future dropped inside a
-/// transaction would leave it open on a connection that goes back to the pool (sqlx #4393).
-async fn transact(pool: &PgPool, begin: &str, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
+/// transaction would leave it open on a connection that goes back to the pool (sqlx #4393). What was read is answered at once;
+/// what was written, when it is committed.
+async fn transact(pool: &PgPool, kind: Kind, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
     if let ([(sql, _)], Scope::Installation) = (steps.as_slice(), &scope) {
         let (sql, arguments) = (*sql, steps.into_iter().next().map(|(_, arguments)| arguments).unwrap_or_default());
         let rows = sqlx::query_with(sql, bind(arguments)?).fetch_all(pool).await.map_err(classify)?;
         return Ok(vec![rows.into_iter().map(Row::Postgres).collect()]);
     }
-    let (pool, begin) = (pool.clone(), begin_in(begin, &scope));
-    let work = async move {
-        let mut transaction = pool.begin_with(AssertSqlSafe(begin)).await.map_err(classify)?;
-        let mut answers = Vec::with_capacity(steps.len());
-        for (sql, arguments) in steps {
-            let rows = sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut *transaction).await.map_err(classify)?;
-            answers.push(rows.into_iter().map(Row::Postgres).collect());
+    let (pool, begin) = (pool.clone(), begin_in(kind.begin(), &scope));
+    let (answer, answered) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut transaction = match pool.begin_with(AssertSqlSafe(begin)).await {
+            Ok(transaction) => transaction,
+            Err(error) => return drop(answer.send(Err(classify(error)))),
+        };
+        match (run_all(&mut transaction, steps).await, kind) {
+            (Ok(answers), Kind::Reading) => {
+                let _ = answer.send(Ok(answers));
+                let _nothing_to_lose = transaction.commit().await;
+            }
+            (Ok(answers), Kind::Writing) => {
+                let _ = answer.send(transaction.commit().await.map_err(classify).map(|()| answers));
+            }
+            (Err(error), _) => drop(answer.send(Err(error))),
         }
-        transaction.commit().await.map_err(classify)?;
-        Ok(answers)
-    };
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(StoreError::Unavailable(format!("the transaction's task ended: {error}"))))
+    });
+    answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the transaction's task ended".into())))
+}
+
+async fn run_all(connection: &mut PgConnection, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
+    let mut answers = Vec::with_capacity(steps.len());
+    for (sql, arguments) in steps {
+        let rows = sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut *connection).await.map_err(classify)?;
+        answers.push(rows.into_iter().map(Row::Postgres).collect());
+    }
+    Ok(answers)
+}
+
+/// What a transaction does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Several statements see one state of the database.
+    Reading,
+    Writing,
+}
+
+impl Kind {
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Reading => "begin isolation level repeatable read read only",
+            Self::Writing => "begin",
+        }
+    }
 }
 
 /// The statement that begins a transaction in a scope, in one round trip. Ids are names without quotes, by type.
@@ -208,7 +256,7 @@ struct PostgresSession {
 #[async_trait]
 impl Session for PostgresSession {
     async fn begin(&mut self, scope: &Scope, writing: bool) -> Result<(), StoreError> {
-        let begin = begin_in(if writing { "begin" } else { "begin isolation level repeatable read read only" }, scope);
+        let begin = begin_in(if writing { Kind::Writing } else { Kind::Reading }.begin(), scope);
         patiently(self.connection.execute(sqlx::raw_sql(AssertSqlSafe(begin)))).await.map(drop)
     }
 
@@ -217,9 +265,39 @@ impl Session for PostgresSession {
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 
+    /// One statement, whose parts are `with` clauses: a commit is four round trips instead of sixteen.
+    async fn run_together(&mut self, steps: Vec<Step>) -> Result<(), StoreError> {
+        let (sql, arguments) = together(steps);
+        patiently(sqlx::query_with(AssertSqlSafe(sql), bind(arguments)?).execute(&mut self.connection)).await.map(drop)
+    }
+
     async fn commit(&mut self) -> Result<(), StoreError> {
         patiently(self.connection.execute(sqlx::raw_sql("commit"))).await.map(drop)
     }
+}
+
+/// Statements as one, their parameters numbered on: `with s0 as (…), s1 as (…) <the last>`.
+fn together(steps: Vec<Step>) -> (String, Vec<Value>) {
+    let mut sql = String::with_capacity(16 * 1024);
+    let mut arguments: Vec<Value> = Vec::with_capacity(160);
+    let last = steps.len().saturating_sub(1);
+    for (number, (text, values)) in steps.into_iter().enumerate() {
+        if number < last {
+            let _ = write!(sql, "{} s{number} as (", if number == 0 { "with" } else { "," });
+        }
+        let mut pieces = text.split('$');
+        sql.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let digits = piece.find(|character: char| !character.is_ascii_digit()).unwrap_or(piece.len());
+            let parameter: usize = piece[..digits].parse().expect("`$` stands before a parameter's number only");
+            let _ = write!(sql, "${}{}", parameter + arguments.len(), &piece[digits..]);
+        }
+        if number < last {
+            sql.push(')');
+        }
+        arguments.extend(values);
+    }
+    (sql, arguments)
 }
 
 /// The sign of life is a session's advisory lock, whose key is a digest of pool and epoch.

@@ -20,9 +20,10 @@ fn shown<T: ToString>(id: Option<T>) -> Option<String> {
 /// A contact.
 pub fn contact(pool: &PoolId, at: Timestamp, contact: &Contact) -> Cells {
     let operator = contact.state.owner().or_else(|| contact.state.holder());
-    let finished_at = match contact.state {
-        ContactState::Abandoned { at } | ContactState::Closed { at } => Some(at.0),
-        _ => None,
+    let (finished_at, abandoned_at) = match contact.state {
+        ContactState::Abandoned { at } => (Some(at.0), Some(at.0)),
+        ContactState::Closed { at } => (Some(at.0), None),
+        _ => (None, None),
     };
     Ok(cells![
         contact.administration.as_str(),
@@ -47,12 +48,13 @@ pub fn contact(pool: &PoolId, at: Timestamp, contact: &Contact) -> Cells {
         contact.queued_at.0,
         at.0,
         finished_at,
+        abandoned_at,
         i64::from(contact.version),
         json(contact)?,
     ])
 }
 
-/// An offer.
+/// An offer that ended.
 pub fn offer(pool: &PoolId, offer: &Offer) -> Vec<Cell> {
     cells![
         pool.as_str(),

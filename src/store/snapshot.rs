@@ -16,7 +16,7 @@ pub const ABANDONED_WITHIN: Duration = Duration::from_secs(3600);
 
 const PROGRESS: &str = "select coalesce(p.last_seq, 0), coalesce(p.last_at, 0), c.us from clock c left join progress p on p.pool = $1";
 const CONTACTS: &str = "select record from contact where pool = $1 and finished_at is null";
-const ABANDONED: &str = "select record from contact where pool = $1 and state = 'abandoned' and finished_at > $2";
+const ABANDONED: &str = "select record from contact where pool = $1 and abandoned_at > $2";
 const OPERATORS: &str = "select record from operator where pool = $1 order by id";
 const QUEUES: &str = "select queue, closed, notice from queue_state where pool = $1 and closed order by queue";
 const DELIVERIES: &str = "select id, administration, contact, conversation, account, channel, delivery, attempts, due, failure, origin \

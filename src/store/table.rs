@@ -198,6 +198,7 @@ pub static CONTACT: LazyLock<Table> = LazyLock::new(|| {
             ("queued_at", Int),
             ("changed_at", Int),
             ("finished_at", Int),
+            ("abandoned_at", Int),
             ("version", Int),
             ("record", Text),
         ],
@@ -206,11 +207,11 @@ pub static CONTACT: LazyLock<Table> = LazyLock::new(|| {
          mode = excluded.mode, state = excluded.state, operator = excluded.operator,
          helper = excluded.helper, tier = excluded.tier, due = excluded.due, key_seq = excluded.key_seq,
          queued_at = excluded.queued_at, changed_at = excluded.changed_at, finished_at = excluded.finished_at,
-         version = excluded.version, record = excluded.record",
+         abandoned_at = excluded.abandoned_at, version = excluded.version, record = excluded.record",
     )
 });
 
-/// Final rows of offers.
+/// Offers that ended.
 pub static OFFER: LazyLock<Table> = LazyLock::new(|| {
     Table::insert(
         "offer",
@@ -224,8 +225,7 @@ pub static OFFER: LazyLock<Table> = LazyLock::new(|| {
             ("deadline", Int),
             ("ended_at", Int),
         ],
-        "on conflict (pool, contact, ordinal) do update set operator = excluded.operator, state = excluded.state,
-         made_at = excluded.made_at, deadline = excluded.deadline, ended_at = excluded.ended_at",
+        "on conflict (pool, contact, ordinal) do nothing",
     )
 });
 

@@ -321,13 +321,7 @@ impl Store for World {
     async fn known_sources(&self, _pool: &PoolId, _sources: &[String]) -> Result<Vec<bool>, StoreError> {
         absent()
     }
-    async fn events_after(
-        &self,
-        _pool: &PoolId,
-        _after: i64,
-        _operator: Option<OperatorId>,
-        _limit: u32,
-    ) -> Result<Vec<EventRecord>, StoreError> {
+    async fn events_after(&self, _pool: &PoolId, _after: i64, _limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         absent()
     }
     async fn last_seq(&self, _pool: &PoolId) -> Result<i64, StoreError> {

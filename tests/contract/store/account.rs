@@ -59,6 +59,9 @@ async fn sessions_end(place: Place) {
     let used = Session { seen_at: seconds(50), ..session(1, 1) };
     assert!(store.touch_session(&used).await.expect("moves on"));
     assert_eq!(read(60).await.map(|(session, _)| session.seen_at), Some(seconds(50)));
+    let many = async |at| store.sessions(&[hash(1), hash(7)], seconds(at)).await.expect("reads");
+    assert_eq!(many(60).await, [read(60).await.expect("is there")], "many at once are as one by one");
+    assert_eq!(many(1_000_000).await, [], "none that has ended");
     store.end_session(&hash(1)).await.expect("ends");
     assert_eq!(read(60).await, None);
     assert!(!store.touch_session(&used).await.expect("asks"), "an ended session stays ended");

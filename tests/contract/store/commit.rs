@@ -17,7 +17,7 @@ on_both!(
     a_lost_connection_is_unavailable_and_made_again,
     a_dropped_commit_leaves_no_transaction,
     rows_come_back_as_they_went,
-    one_live_offer_per_contact,
+    an_offer_is_kept_when_it_has_ended,
     deliveries_follow_their_messages,
     a_text_with_nul_is_kept,
     without_a_lead_nothing_is_committed,
@@ -189,16 +189,15 @@ async fn rows_come_back_as_they_went(place: Place) {
     assert!(leader.writer.load(&other).await.expect("loads").contacts.is_empty());
 }
 
-async fn one_live_offer_per_contact(place: Place) {
+async fn an_offer_is_kept_when_it_has_ended(place: Place) {
     let mut leader = Leader::of(&place).await;
-    leader.commit(|writes| writes.offers = vec![offer(1, 1, 7, OfferState::Live)]).await;
-    for (what, second) in [("another operator", offer(1, 2, 8, OfferState::Live)), ("the same one", offer(1, 2, 7, OfferState::Live))] {
-        let writes = WriteSet { offers: vec![second], ..leader.batch() };
-        assert!(matches!(leader.writer.commit(&writes).await, Err(StoreError::Refused(_))), "{what}");
-    }
-    // Whatever the order within the batch, one ends and the other begins.
-    leader.commit(|writes| writes.offers = vec![offer(1, 2, 8, OfferState::Live), offer(1, 1, 7, OfferState::Expired)]).await;
-    leader.commit(|writes| writes.offers = vec![offer(1, 2, 8, OfferState::Accepted), offer(2, 1, 8, OfferState::Live)]).await;
+    leader.commit(|writes| writes.offers = vec![offer(1, 1, 7, OfferState::Live), offer(2, 1, 8, OfferState::Live)]).await;
+    assert_eq!(place.ended_offers().await, 0);
+    // Made and ended in one batch, ended later, and told again: each is there once.
+    leader.commit(|writes| writes.offers = vec![offer(1, 1, 7, OfferState::Expired), offer(1, 2, 8, OfferState::Live)]).await;
+    leader.commit(|writes| writes.offers = vec![offer(1, 2, 8, OfferState::Live), offer(1, 2, 8, OfferState::Accepted)]).await;
+    leader.commit(|writes| writes.offers = vec![offer(1, 2, 8, OfferState::Accepted)]).await;
+    assert_eq!(place.ended_offers().await, 2);
 }
 
 async fn deliveries_follow_their_messages(place: Place) {

@@ -71,6 +71,22 @@ impl Place {
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
 
+    /// How many offers are kept.
+    pub async fn ended_offers(&self) -> i64 {
+        let sql = "select count(*) from offer";
+        match &self.at {
+            At::Sqlite { folder } => {
+                let file = format!("sqlite://{}", folder.path().join("store.db").display());
+                let mut connection = SqliteConnection::connect(&file).await.expect("connects");
+                sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
+            }
+            At::Postgres { superuser, .. } => {
+                let mut connection = PgConnection::connect(superuser).await.expect("connects");
+                sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
+            }
+        }
+    }
+
     /// Runs a statement behind the store's back.
     pub async fn run(&self, sql: &str) -> Result<(), sqlx::Error> {
         let sql = AssertSqlSafe(sql.to_owned());

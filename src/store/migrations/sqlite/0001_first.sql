@@ -58,8 +58,6 @@ create table event (
     body text not null,
     primary key (pool, seq)
 ) strict;
-create index event_contact on event (contact, seq) where contact is not null;
-create index event_operator on event (pool, operator, seq) where operator is not null;
 
 create table relay_cursor (
     pool text not null,
@@ -86,20 +84,18 @@ create table queue_state (
     primary key (pool, queue)
 ) strict;
 
--- One live offer per contact, hence also one per (contact, operator).
+-- Offers that ended. The one that is live, if any, is its contact's row: `state` is offered, `operator` says to whom.
 create table offer (
     pool text not null,
     contact text not null,
     ordinal integer not null check (ordinal > 0),
     operator text not null,
-    state text not null check (state in ('live', 'accepted', 'rejected', 'expired', 'revoked', 'rescinded')),
+    state text not null check (state in ('accepted', 'rejected', 'expired', 'revoked', 'rescinded')),
     made_at integer not null,
     deadline integer not null,
-    ended_at integer,
-    primary key (pool, contact, ordinal),
-    constraint offer_end check ((ended_at is null) = (state = 'live'))
+    ended_at integer not null,
+    primary key (pool, contact, ordinal)
 ) strict;
-create unique index offer_live on offer (contact) where state = 'live';
 
 -- ── what belongs to an administration ───────────────────────────────────────────────────────────────────────────────
 
@@ -126,6 +122,7 @@ create table contact (
     queued_at integer not null,
     changed_at integer not null,
     finished_at integer,
+    abandoned_at integer,
     version integer not null check (version >= 0),
     record text not null,
     primary key (administration, id),
@@ -136,7 +133,7 @@ create index contact_conversation on contact (administration, conversation);
 create index contact_address on contact (administration, address, channel, opened_at) where address is not null;
 create index contact_citizen on contact (administration, citizen) where citizen is not null;
 create index contact_open on contact (administration, queue) where finished_at is null;
-create index contact_abandoned on contact (pool, finished_at) where state = 'abandoned';
+create index contact_abandoned on contact (pool, abandoned_at) where abandoned_at is not null;
 
 create table conversation (
     administration text not null,
@@ -204,7 +201,7 @@ create table citizen_address (
     seen_at integer not null,
     primary key (administration, key, citizen)
 ) strict;
-create index citizen_address_citizen on citizen_address (administration, citizen);
+create index citizen_address_citizen on citizen_address (citizen, administration);
 
 create table attempt (
     administration text not null,
