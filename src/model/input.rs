@@ -7,7 +7,7 @@ use super::channel::{Channel, IdentityLevel, Language};
 use super::command::Command;
 use super::contact::Mode;
 use super::conversation::Automatic;
-use super::delivery::{DeliveryReport, Origin};
+use super::delivery::{Delivery, DeliveryReport, Origin};
 use super::id::{AccountId, AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, InputId, MessageId, OperatorId, QueueId};
 use super::inbound::Signal;
 use super::requirement::Requirement;
@@ -22,7 +22,7 @@ pub enum Input {
     /// The citizen left.
     Signal(Box<SignalFacts>),
     /// An outbound message got on.
-    Delivery(DeliveryReport),
+    Delivery(Box<DeliveryFacts>),
     /// Somebody asks for something.
     Command(Box<Command>),
     /// Deadlines passed: everything due at this time happens.
@@ -50,6 +50,18 @@ impl Input {
             Self::LeaderStarted { .. } => "leader_started",
         }
     }
+}
+
+/// An adapter's report as the engine sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryFacts {
+    /// Whose adapter reports: about its own messages only.
+    pub administration: AdministrationId,
+    /// What it says.
+    pub report: DeliveryReport,
+    /// The delivery as it was stored, for a report that comes when the engine has forgotten it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Box<Delivery>>,
 }
 
 /// An inbound message as the engine sees it. Intake supplies facts; the engine checks them against its own open contacts.

@@ -475,6 +475,9 @@ pub trait Store: Send + Sync {
     /// A message of the administration.
     async fn message(&self, administration: &AdministrationId, message: MessageId) -> Result<Option<Message>, StoreError>;
 
+    /// The delivery of an outbound message of the administration, settled or not.
+    async fn delivery(&self, administration: &AdministrationId, message: MessageId) -> Result<Option<Delivery>, StoreError>;
+
     /// The operators of a pool.
     async fn operators(&self, pool: &PoolId) -> Result<Vec<Operator>, StoreError>;
 

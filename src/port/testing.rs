@@ -13,6 +13,7 @@ use crate::model::channel::{Channel, IdentityLevel, Language};
 use crate::model::command::{CommandBody, Reply};
 use crate::model::contact::{Contact, ContactState, Direction, Mode, OrderKey};
 use crate::model::conversation::{BlobRef, Message};
+use crate::model::delivery::Delivery;
 use crate::model::id::*;
 use crate::model::operator::{Grant, Operator, OperatorProfile, Presence, Role, Scope};
 use crate::model::requirement::Requirement;
@@ -277,6 +278,9 @@ impl Store for FakeStore {
     }
     async fn message(&self, body: &AdministrationId, id: MessageId) -> Result<Option<Message>, StoreError> {
         Ok(self.up()?.messages.iter().find(|message| message.id == id && message.administration == *body).cloned())
+    }
+    async fn delivery(&self, _: &AdministrationId, _: MessageId) -> Result<Option<Delivery>, StoreError> {
+        Ok(None)
     }
     async fn operators(&self, _: &PoolId) -> Result<Vec<Operator>, StoreError> {
         Ok(self.up()?.operators.values().cloned().collect())

@@ -7,6 +7,7 @@ use crate::model::contact::{Contact, ContactState, Direction};
 use crate::model::delivery::{AttemptResult, Delivery, DeliveryReport, DeliveryState, Origin};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason};
 use crate::model::id::{ContactId, MessageId};
+use crate::model::input::DeliveryFacts;
 
 use super::effects::{Applied, Effects};
 use super::engine::{Engine, about};
@@ -16,6 +17,21 @@ use super::timer::{Timer, delivery_deadline};
 /// Whether sending the same message twice does no harm: an email carries the same Message-ID each time.
 fn is_repeatable(channel: &Channel) -> bool {
     channel.as_str() == Channel::EMAIL
+}
+
+/// Whether a report says more of a delivery than is known. One that is not open any more was settled before, or in this very
+/// batch: then its stored state is the one before that.
+fn is_news(report: &DeliveryReport, delivery: &Delivery, open: bool) -> bool {
+    use DeliveryState::{Attempting, Delivered, Sent, Unknown};
+    match report.result {
+        AttemptResult::Bounced { .. } => open || matches!(delivery.state, Attempting | Sent | Delivered | Unknown),
+        AttemptResult::Delivered => open || matches!(delivery.state, Attempting | Sent | Unknown),
+        // what the provider says when it is asked about an attempt that nobody knew the end of
+        AttemptResult::Sent { .. } | AttemptResult::Permanent { .. } if !open => {
+            delivery.state == Unknown && report.attempt == delivery.attempts
+        }
+        _ => open && delivery.state == Attempting && report.attempt == delivery.attempts,
+    }
 }
 
 /// What a follow-on contact needs to know of this one.
@@ -102,10 +118,12 @@ impl Engine {
     }
 
     /// An adapter's report. Late and repeated ones are recorded in the input log and change nothing.
-    pub(super) fn apply_delivery(&mut self, report: &DeliveryReport, effects: &mut Effects) -> Applied {
-        let Some(delivery) = self.deliveries.get(&report.message).cloned() else { return Applied::refused(Refusal::NotFound) };
-        let about_this_attempt = delivery.state == DeliveryState::Attempting && report.attempt == delivery.attempts;
-        if !about_this_attempt && !matches!(report.result, AttemptResult::Bounced { .. } | AttemptResult::Delivered) {
+    pub(super) fn apply_delivery(&mut self, facts: &DeliveryFacts, effects: &mut Effects) -> Applied {
+        let report = &facts.report;
+        let open = self.deliveries.get(&report.message);
+        let known = open.or(facts.stored.as_deref()).filter(|known| known.administration == facts.administration);
+        let Some(delivery) = known.cloned() else { return Applied::refused(Refusal::NotFound) };
+        if !is_news(report, &delivery, open.is_some()) {
             return Applied::refused(Refusal::WrongState);
         }
         let landed = delivery.contact;

@@ -137,7 +137,7 @@ impl Engine {
         let applied = match input {
             Input::Inbound(facts) => self.apply_inbound(facts, effects),
             Input::Signal(facts) => self.apply_signal(facts, effects),
-            Input::Delivery(report) => self.apply_delivery(report, effects),
+            Input::Delivery(facts) => self.apply_delivery(facts, effects),
             Input::Command(command) => self.apply_command(command, effects),
             Input::Timers => self.expire(effects),
             Input::LeaderStarted { epoch, .. } => self.start_leading(*epoch, effects),

@@ -10,7 +10,7 @@ use crate::model::conversation::Automatic;
 use crate::model::delivery::{DeliveryReport, Origin};
 use crate::model::id::{AdministrationId, CitizenId, IdMaker, InputId, MessageId, PoolId};
 use crate::model::inbound::{InboundEvent, InboundMessage, InboundSignal};
-use crate::model::input::{InboundFacts, Input, Reference, RuleText, SignalFacts};
+use crate::model::input::{DeliveryFacts, InboundFacts, Input, Reference, RuleText, SignalFacts};
 use crate::model::time::Timestamp;
 use crate::model::{signature, wire};
 use crate::plan::Plan;
@@ -92,7 +92,7 @@ impl Intake {
         for (draft, incoming) in drafts.iter_mut().zip(batch) {
             let item = match draft {
                 Draft::Unreadable(reason) => Item::Quarantined(Box::new(self.unreadable(incoming, reason))),
-                Draft::Delivery(event, report) => self.delivery(incoming, event, report),
+                Draft::Delivery(event, report) => self.delivery(incoming, event, report).await?,
                 Draft::Message(event, message, query) => {
                     let row = rows.next().expect("the store answers every query");
                     self.message(plan, incoming, event, message, query, row).await
@@ -298,16 +298,22 @@ impl Intake {
     }
 
     /// A report is applied by its own id; one that comes twice finds the attempt settled.
-    fn delivery(&self, incoming: &Incoming, (envelope, administration): &(Envelope, AdministrationId), report: &DeliveryReport) -> Item {
+    async fn delivery(
+        &self,
+        incoming: &Incoming,
+        (envelope, administration): &(Envelope, AdministrationId),
+        report: &DeliveryReport,
+    ) -> Result<Item, StoreError> {
+        let stored = self.store.delivery(administration, report.message).await?.map(Box::new);
         let source = InputId(self.ids.make("report", &[envelope.id.as_bytes()]));
-        Item::Input(Box::new(Prepared {
-            input: Input::Delivery(report.clone()),
+        Ok(Item::Input(Box::new(Prepared {
+            input: Input::Delivery(Box::new(DeliveryFacts { administration: administration.clone(), report: report.clone(), stored })),
             source: source.to_string(),
             administration: administration.clone(),
             message: None,
             raw: self.kept(incoming, String::new()),
             traceparent: envelope.traceparent.clone(),
-        }))
+        })))
     }
 
     fn unreadable(&self, incoming: &Incoming, reason: &str) -> Quarantined {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::model::conversation::Message;
+use crate::model::delivery::Delivery;
 use crate::model::id::{AccountId, AdministrationId, ContactId, ConversationId, InputId, MessageId, OperatorId, PoolId};
 use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
@@ -110,6 +111,10 @@ impl<E: Engine> Store for SqlStore<E> {
 
     async fn message(&self, administration: &AdministrationId, message: MessageId) -> Result<Option<Message>, StoreError> {
         desk::message(&*self.engine, administration, message).await
+    }
+
+    async fn delivery(&self, administration: &AdministrationId, message: MessageId) -> Result<Option<Delivery>, StoreError> {
+        fact::delivery(&*self.engine, administration, message).await
     }
 
     async fn operators(&self, pool: &PoolId) -> Result<Vec<Operator>, StoreError> {

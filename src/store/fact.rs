@@ -1,11 +1,14 @@
-//! What intake asks for: one query for a batch of inbound events, one more when some of them answer messages of ours.
+//! What intake asks for: one query for a batch of inbound events, one more when some of them answer messages of ours, one for
+//! each adapter's report.
 
 use std::collections::HashMap;
 
-use crate::model::id::{ConversationId, PoolId};
+use crate::model::delivery::Delivery;
+use crate::model::id::{AdministrationId, ConversationId, MessageId, PoolId};
 use crate::port::store::{FactQuery, FactRow, StoreError};
 
 use super::engine::{Engine, Scope, read};
+use super::row::read_delivery;
 use super::value::{Row, Value, arguments};
 
 // Every look-up here is a scalar subquery: the database finds its row by an index whatever it believes about the tables' sizes.
@@ -43,6 +46,9 @@ from found
 left join contact newest on newest.administration = found.administration and newest.id = found.newest
 left join contact recent on recent.administration = found.administration and recent.id = found.recent";
 
+const DELIVERY: &str = "select id, administration, contact, conversation, account, channel, delivery, attempts, due, failure, origin \
+     from message where administration = $1 and id = $2 and origin is not null";
+
 pub async fn facts<E: Engine>(engine: &E, pool: &PoolId, queries: &[FactQuery]) -> Result<Vec<FactRow>, StoreError> {
     if queries.is_empty() {
         return Ok(Vec::new());
@@ -72,6 +78,16 @@ pub async fn facts<E: Engine>(engine: &E, pool: &PoolId, queries: &[FactQuery]) 
         }
     }
     Ok(facts)
+}
+
+/// A delivery as it is stored.
+pub async fn delivery<E: Engine>(
+    engine: &E,
+    administration: &AdministrationId,
+    message: MessageId,
+) -> Result<Option<Delivery>, StoreError> {
+    let rows = read(engine, Scope::of([administration]), DELIVERY, arguments![administration, &message]).await?;
+    rows.first().map(read_delivery).transpose()
 }
 
 /// The conversation of the newest message of ours that each query names, with its rank.

@@ -20,12 +20,7 @@ const CURSOR: &str = "select seq from relay_cursor where pool = $1 and name = $2
 const ADVANCE: &str = "insert into relay_cursor (pool, name, seq) select e.pool, $2, $4 from epoch e where e.pool = $1 and e.epoch = $3 \
      on conflict (pool, name) do update set seq = excluded.seq where relay_cursor.seq <= excluded.seq returning seq";
 
-pub async fn events_after<E: Engine>(
-    engine: &E,
-    pool: &PoolId,
-    after: i64,
-    limit: u32,
-) -> Result<Vec<EventRecord>, StoreError> {
+pub async fn events_after<E: Engine>(engine: &E, pool: &PoolId, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
     let rows = read(engine, Scope::Installation, EVENTS, arguments![pool, after, limit]).await?;
     rows.iter().map(read_event).collect()
 }

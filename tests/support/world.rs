@@ -10,6 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use sportello::model::channel::Channel;
 use sportello::model::conversation::{BlobRef, Message};
+use sportello::model::delivery::Delivery;
 use sportello::model::id::*;
 use sportello::model::operator::Operator;
 use sportello::model::time::Timestamp;
@@ -348,6 +349,9 @@ impl Store for World {
         absent()
     }
     async fn message(&self, _administration: &AdministrationId, _message: MessageId) -> Result<Option<Message>, StoreError> {
+        absent()
+    }
+    async fn delivery(&self, _administration: &AdministrationId, _message: MessageId) -> Result<Option<Delivery>, StoreError> {
         absent()
     }
     async fn operators(&self, _pool: &PoolId) -> Result<Vec<Operator>, StoreError> {

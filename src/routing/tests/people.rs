@@ -1,11 +1,11 @@
 //! Lost consoles, lost nodes, signed-out and disabled operators, deliveries that fail.
 
 use super::world::World;
-use crate::model::command::CommandBody;
+use crate::model::command::{CommandBody, Refusal};
 use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
-use crate::model::id::MessageId;
-use crate::model::input::Input;
+use crate::model::id::{AdministrationId, MessageId};
+use crate::model::input::{DeliveryFacts, Input};
 use crate::model::time::Timestamp;
 
 fn closed() -> Outcome {
@@ -73,7 +73,7 @@ fn a_disabled_operator_keeps_nothing() {
 }
 
 fn report(world: &mut World, attempt: u32, result: AttemptResult) {
-    world.input(Input::Delivery(DeliveryReport { message: MessageId(500), attempt, result }));
+    world.report(DeliveryReport { message: MessageId(500), attempt, result });
 }
 
 #[test]
@@ -109,4 +109,41 @@ fn an_attempt_nobody_reports_on_is_repeated_by_email_only() {
     assert!(!world.has("message.failed"), "a late report on another attempt");
     report(&mut world, 2, AttemptResult::Sent { provider_id: None });
     assert!(world.has("message.sent"));
+}
+
+#[test]
+fn what_becomes_of_a_sent_message_is_told_however_late() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    world.by(anna, CommandBody::Close { contact: letter, outcome: closed() }).expect("closed");
+    report(&mut world, 1, AttemptResult::Sent { provider_id: None });
+    report(&mut world, 1, AttemptResult::Permanent { code: "550".into() });
+    assert!(!world.has("message.failed"), "it was sent");
+    world.pass(3600);
+    report(&mut world, 0, AttemptResult::Delivered);
+    report(&mut world, 0, AttemptResult::Delivered);
+    let told = |world: &World, name| world.events.iter().filter(|body| body.name() == name).count();
+    assert_eq!((told(&world, "message.sent"), told(&world, "message.delivered")), (1, 1));
+    // a mail server may accept a message and send it back afterwards
+    for _ in 0..2 {
+        report(&mut world, 0, AttemptResult::Bounced { code: "5.1.1".into() });
+    }
+    assert_eq!(told(&world, "message.failed"), 1);
+    assert_eq!(world.rows.values().filter(|contact| contact.continues == Some(letter)).count(), 1, "one follow-on");
+}
+
+#[test]
+fn another_administrations_adapter_has_no_say() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    let report = DeliveryReport { message: MessageId(500), attempt: 1, result: AttemptResult::Permanent { code: "550".into() } };
+    let stored = world.deliveries.get(&MessageId(500)).cloned().map(Box::new);
+    let administration = AdministrationId::new("altra").expect("a name");
+    let applied = world.input(Input::Delivery(Box::new(DeliveryFacts { administration, report, stored })));
+    assert_eq!(applied.result, Err(Refusal::NotFound));
+    assert!(!world.has("message.failed"));
 }

@@ -101,16 +101,18 @@ fn step(world: &mut World, random: &mut Random, number: u128) {
             _ => world.by(who, CommandBody::Disconnect { operator: who, node: "desk-1".into(), signed_out: random.below(2) == 0 }),
         }),
         23 => {
-            let open: Vec<(MessageId, u32)> =
-                world.engine.deliveries.values().map(|delivery| (delivery.message, delivery.attempts)).collect();
+            // settled ones too: their reports come when they like
+            let open: Vec<(MessageId, u32)> = world.deliveries.values().map(|delivery| (delivery.message, delivery.attempts)).collect();
             if let Some((message, attempt)) = random.pick(&open) {
-                let result = match random.below(4) {
+                let result = match random.below(6) {
+                    4 => AttemptResult::Delivered,
+                    5 => AttemptResult::Bounced { code: "5.1.1".into() },
                     0 => AttemptResult::Sent { provider_id: None },
                     1 => AttemptResult::Permanent { code: "550".into() },
                     2 => AttemptResult::Unknown,
                     _ => AttemptResult::Temporary { code: "connect".into() },
                 };
-                world.input(Input::Delivery(DeliveryReport { message, attempt, result }));
+                world.report(DeliveryReport { message, attempt, result });
             }
         }
         24 => drop(world.by(who, CommandBody::Pull { contact })),

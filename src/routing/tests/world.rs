@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::command::{Actor, Authority, Command, CommandBody, Refusal};
 use crate::model::contact::{Contact, ContactState, Mode};
+use crate::model::delivery::{Delivery, DeliveryReport};
 use crate::model::event::EventBody;
 use crate::model::id::*;
 use crate::model::inbound::Signal;
-use crate::model::input::{InboundFacts, Input, Reference, SignalFacts};
+use crate::model::input::{DeliveryFacts, InboundFacts, Input, Reference, SignalFacts};
 use crate::model::operator::OperatorProfile;
 use crate::model::requirement::{Comparison, Requirement};
 use crate::model::time::Timestamp;
@@ -88,6 +89,7 @@ pub(super) struct World {
     pub seq: i64,
     pub events: Vec<EventBody>,
     pub rows: std::collections::BTreeMap<ContactId, Contact>,
+    pub deliveries: std::collections::BTreeMap<MessageId, Delivery>,
 }
 
 pub(super) fn operator(number: u128) -> OperatorId {
@@ -97,7 +99,7 @@ pub(super) fn operator(number: u128) -> OperatorId {
 impl World {
     pub(super) fn new() -> Self {
         let engine = Engine::rebuild(name("main"), Arc::new(plan()), Timestamp(0), Rows::default());
-        Self { engine, now: Timestamp(0), seq: 0, events: Vec::new(), rows: Default::default() }
+        Self { engine, now: Timestamp(0), seq: 0, events: Vec::new(), rows: Default::default(), deliveries: Default::default() }
     }
 
     pub(super) fn input(&mut self, input: Input) -> Applied {
@@ -105,9 +107,17 @@ impl World {
         self.seq += 1;
         let applied = self.engine.apply(self.now, self.seq, &input, &mut effects);
         self.seq += effects.events.len() as i64;
-        self.rows.extend(self.engine.rows(&effects).contacts.into_iter().map(|contact| (contact.id, contact)));
+        let rows = self.engine.rows(&effects);
+        self.rows.extend(rows.contacts.into_iter().map(|contact| (contact.id, contact)));
+        self.deliveries.extend(rows.deliveries.into_iter().map(|delivery| (delivery.message, delivery)));
         self.events.extend(effects.events.into_iter().map(|(_, body)| body));
         applied
+    }
+
+    /// An adapter of the municipality's reports on a message; intake adds what is stored.
+    pub(super) fn report(&mut self, report: DeliveryReport) -> Applied {
+        let stored = self.deliveries.get(&report.message).cloned().map(Box::new);
+        self.input(Input::Delivery(Box::new(DeliveryFacts { administration: name("comune"), report, stored })))
     }
 
     /// Lets time pass and everything due in it happen, at its time.

@@ -212,9 +212,12 @@ async fn deliveries_follow_their_messages(place: Place) {
     assert_eq!(read().await.delivery, Some(DeliveryState::Queued));
     let mut failed = delivery(1, 1, DeliveryState::Failed, 3);
     failed.failure = Some("550".into());
-    leader.commit(|writes| writes.deliveries = vec![failed]).await;
+    leader.commit(|writes| writes.deliveries = vec![failed.clone()]).await;
     assert_eq!((read().await.delivery, read().await.failure), (Some(DeliveryState::Failed), Some("550".into())));
     assert!(leader.writer.load(&pool()).await.expect("loads").deliveries.is_empty());
+    // a report may come long after that
+    assert_eq!(place.store.delivery(&comune(), message(1, 1).id).await, Ok(Some(failed)));
+    assert_eq!(place.store.delivery(&asl(), message(1, 1).id).await, Ok(None));
 }
 
 async fn a_text_with_nul_is_kept(place: Place) {
