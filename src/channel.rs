@@ -2,3 +2,4 @@
 pub mod api;
 pub mod email;
 pub mod outbound;
+pub mod sms;
