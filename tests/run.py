@@ -68,18 +68,22 @@ def cargo(*arguments, servers=False, environment=None):
     return command, environment or {}
 
 
+# what a run that passes says of itself: kills, losses, times
+FAULTS = ("--features", "faults", "--test", "faults", "--", "--show-output")
+
+
 def everything():
     return [
         Ring("units, tables, simulation", cargo("--lib", "--bins", "--test", "settings_examples", "--test", "architecture", "--test", "metrics")),
         Ring("pages", (["npm", "--prefix", "web", "run", "check"], {}), (["npm", "--prefix", "web", "test"], {}), counts=VITEST),
         Ring("contracts", cargo("--test", "contract", servers=True)),
         Ring("end to end", cargo("--test", "end_to_end", servers=True)),
-        Ring("faults, short", cargo("--features", "faults", "--test", "faults", servers=True)),
+        Ring("faults, short", cargo(*FAULTS, servers=True)),
     ]
 
 
 def faults():
-    return [Ring("faults, whole", cargo("--features", "faults", "--test", "faults", servers=True, environment={"SPORTELLO_FAULTS": "whole"}))]
+    return [Ring("faults, whole", cargo(*FAULTS, servers=True, environment={"SPORTELLO_FAULTS": "whole"}))]
 
 
 def rabbitmq4():

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::channel::outbound::{Outbound, OutboundDeps};
 use crate::model::id::IdMaker;
 use crate::plan::Plan;
 use crate::port::blobs::Blobs;
@@ -107,7 +108,15 @@ pub async fn start(
         let reader = imap::Reader::new(mailbox.clone(), &deps, Arc::clone(&inbound))?;
         tracker.spawn(reader.run(shutdown.clone()));
     }
-    let outbound = outbound::Outbound::new(&options, &deps, Arc::clone(&counters))?;
-    tracker.spawn(outbound.run(shutdown, tracker.clone()));
+    let sender = Arc::new(outbound::MailSender::new(&options, &deps, Arc::clone(&counters))?);
+    let deps = OutboundDeps {
+        broker: deps.broker,
+        publisher: deps.publisher,
+        store: deps.store,
+        plan: deps.plan,
+        ids: deps.ids,
+        prefix: options.event_prefix,
+    };
+    tracker.spawn(Outbound::new(deps, sender).run(shutdown, tracker.clone()));
     Ok(EmailHandle { smtp_address, counters })
 }

@@ -7,9 +7,10 @@ use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use self::mailbox::Mailbox;
-use super::inbound::{Inbound, back_off};
+use super::inbound::Inbound;
 use super::options::ImapSecurity;
 use super::{EmailDeps, EmailError, MailboxOptions, tls};
+use crate::channel::outbound::back_off;
 use crate::port::store::{Leases, Store};
 
 pub mod connect;

@@ -1,7 +1,6 @@
 //! A raw mail on its way in: kept, understood, published. Only when this says so has Sportello the mail.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Semaphore, watch};
@@ -13,7 +12,6 @@ use super::parse::{ParsedMail, header_only, parse};
 use super::{EmailDeps, EmailOptions};
 use crate::model::channel::{Channel, normalise_address};
 use crate::model::conversation::{Attachment, BlobRef, Party};
-use crate::model::delivery::DeliveryReport;
 use crate::model::id::{AccountId, IdMaker, InputId, PoolId};
 use crate::model::time::Timestamp;
 use crate::plan::{Account, Plan};
@@ -240,21 +238,6 @@ impl Inbound {
     fn destination(&self, target: &Target) -> Destination {
         Destination::Inbound { pool: target.pool.clone(), administration: target.account.administration.clone(), channel: Channel::email() }
     }
-
-    /// Publishes the report on an attempt to send a message of `account`, in the trace of its order; the same report again has
-    /// the same id.
-    pub async fn report(&self, account: &AccountId, report: &DeliveryReport, traceparent: Option<&str>) -> Result<(), AcceptError> {
-        let target = self.target(account)?;
-        let traceparent = traceparent.map(str::to_owned);
-        let (input, body) = event::report(&self.prefix, &self.ids, account, report, traceparent.clone());
-        let message = Outgoing { traceparent, ..Outgoing::new(self.destination(&target), inbound_message_id(input), body) };
-        self.publisher.publish(vec![message]).await.map_err(|error| self.not_now(account, &error))
-    }
-}
-
-/// How long to wait before trying the `failures`-th time again: 1 s, doubled up to a minute.
-pub fn back_off(failures: u32) -> Duration {
-    Duration::from_secs(1_u64 << failures.saturating_sub(1).min(6)).min(Duration::from_secs(60))
 }
 
 /// A party as one knows it by its address alone.

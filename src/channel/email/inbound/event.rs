@@ -5,13 +5,11 @@ use crate::channel::email::html::cut;
 use crate::channel::email::parse::ParsedMail;
 use crate::model::channel::IdentityLevel;
 use crate::model::conversation::{Attachment, Automatic, BlobRef};
-use crate::model::delivery::DeliveryReport;
 use crate::model::id::{AccountId, IdMaker, InputId};
 use crate::model::inbound::{InboundEvent, InboundMessage, TEXT_BYTES_MAX};
 use crate::model::signature::verify_any;
 use crate::model::time::Timestamp;
 use crate::model::wire::{self, WireError};
-use crate::port::clock::now;
 
 /// Attribute with the status code of a delivery report, `5.1.1`.
 pub const BOUNCE_STATUS: &str = "bounce_status";
@@ -148,26 +146,10 @@ fn shorten_lists(message: &mut InboundMessage) {
     }
 }
 
-/// The report on an attempt: its input, and the CloudEvent as JSON.
-pub fn report(
-    prefix: &str,
-    ids: &IdMaker,
-    account: &AccountId,
-    report: &DeliveryReport,
-    traceparent: Option<String>,
-) -> (InputId, Vec<u8>) {
-    let key = format!("delivery:{}:{}", report.message, report.attempt);
-    let result = serde_json::to_string(&report.result).expect("a report is plain data");
-    let input = ids.input(account, format!("{key}:{result}").as_bytes());
-    let event = wire::inbound_event(prefix, input, account, now(), traceparent, InboundEvent::Delivery(report.clone()));
-    (input, wire::encode_inbound(&event).expect("our own codes and ids are within every limit"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::channel::email::delivery_status::DeliveryStatus;
-    use crate::model::delivery::AttemptResult;
     use crate::model::id::MessageId;
     use crate::model::inbound::{BODY_BYTES_MAX, CloudEvent};
     use crate::model::signature::sign;
@@ -229,17 +211,5 @@ mod tests {
             assert_eq!(message.references, expected);
             assert_eq!(message.attributes[BOUNCE_STATUS], "5.1.1");
         }
-    }
-
-    #[test]
-    fn a_delivery_report_is_the_same_on_a_second_sending() {
-        let account = AccountId::new("urp").expect("a name");
-        let sent = |result| DeliveryReport { message: MessageId(1), attempt: 2, result };
-        let (input, body) = report("it.example", &ids(), &account, &sent(AttemptResult::Unknown), None);
-        let (again, _) = report("it.example", &ids(), &account, &sent(AttemptResult::Unknown), None);
-        let (other, _) = report("it.example", &ids(), &account, &sent(AttemptResult::Temporary { code: "421".into() }), None);
-        assert!(input == again && input != other);
-        let read: CloudEvent<DeliveryReport> = serde_json::from_slice(&body).expect("reads back");
-        assert_eq!((read.kind.as_str(), read.data), ("it.example.inbound.delivery.v1", sent(AttemptResult::Unknown)));
     }
 }
