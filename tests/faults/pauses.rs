@@ -23,8 +23,10 @@ async fn paused_leaders_write_nothing() {
         let point = if number % 2 == 0 { "before_commit" } else { "inside_commit" };
         fleet.start(other, &format!("stop:{point}:{}", rand::random_range(10..40))).await;
         fleet.processes.lock().await[leads].kill();
+        let is_stopped = async || fleet.processes.lock().await[other].is_stopped();
+        until("the take-over", Duration::from_secs(20), async || is_stopped().await || fleet.leader().await == Some(other)).await;
         fleet.start(leads, "").await;
-        until("the pause", Duration::from_secs(60), async || fleet.processes.lock().await[other].is_stopped()).await;
+        until("the pause", Duration::from_secs(60), is_stopped).await;
         let (epoch, since) = (fleet.pair.count("select epoch from epoch where pool = 'main'").await, now_us());
         let seconds = if is_whole() { rand::random_range(1..=30) } else { 8 };
         if seconds >= 8 {
@@ -34,6 +36,7 @@ async fn paused_leaders_write_nothing() {
         tokio::time::sleep(Duration::from_secs(seconds).saturating_sub(paused)).await;
         fleet.processes.lock().await[other].wake();
         attempted += woken(&fleet, other, leads).await;
+        until("a leader", Duration::from_secs(20), async || fleet.leader().await.is_some()).await;
         leads = fleet.leader().await.unwrap_or(leads);
     }
     let stale = fleet.pair.count(STALE).await;
