@@ -2,11 +2,12 @@
 //! attempt for each, and reports. An order is acknowledged only when its report is published; when to try again is the router's
 //! to decide.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,8 +24,9 @@ use crate::port::clock::now;
 use crate::port::store::{AttemptStart, Quarantined, Store, StoreError};
 use crate::port::trace::trace_id;
 
-/// How many orders the broker hands over ahead.
-const PREFETCH: u16 = 4;
+/// How many orders of an account are under way at once: one slow next hop answers in a second, and four letters need not wait
+/// for each other. Letters that an operator writes one after the other are not that close.
+const AT_ONCE: u16 = 4;
 /// How often a report is tried after the shutdown began.
 const LAST_TRIES: u32 = 3;
 
@@ -113,7 +115,7 @@ impl Outbound {
         while !stop.is_cancelled() {
             let opened = tokio::select! {
                 () = stop.cancelled() => return,
-                opened = self.deps.broker.consumer(Source::Outbound(account.clone()), PREFETCH) => opened,
+                opened = self.deps.broker.consumer(Source::Outbound(account.clone()), AT_ONCE) => opened,
             };
             match opened {
                 Ok(mut consumer) => {
@@ -133,7 +135,7 @@ impl Outbound {
         loop {
             let batch = tokio::select! {
                 () = stop.cancelled() => return,
-                batch = consumer.next(1) => batch,
+                batch = consumer.next(usize::from(AT_ONCE)) => batch,
             };
             let batch = match batch {
                 Ok(batch) => batch,
@@ -142,13 +144,32 @@ impl Outbound {
                     return;
                 }
             };
-            for incoming in batch {
-                let tag = incoming.tag;
-                if !self.order(account, incoming, stop).await || consumer.ack(tag).await.is_err() {
-                    return;
-                }
+            let ended = self.work_off(account, batch, stop).await;
+            // a tag acknowledges the earlier ones too: not beyond the first that is open
+            let done = ended.iter().take_while(|(_, is_done)| *is_done).map(|(tag, _)| *tag).last();
+            if let Some(tag) = done
+                && consumer.ack(tag).await.is_err()
+            {
+                return;
+            }
+            if ended.iter().any(|(_, is_done)| !is_done) {
+                return;
             }
         }
+    }
+
+    /// Carries orders out at once; one that stands among them a second time only after the first. Their tags in order, and
+    /// which may be acknowledged.
+    async fn work_off(&self, account: &AccountId, batch: Vec<Incoming>, stop: &CancellationToken) -> Vec<(u64, bool)> {
+        let mut seen = HashSet::new();
+        let (first, again): (Vec<Incoming>, Vec<Incoming>) = batch.into_iter().partition(|incoming| seen.insert(incoming.id.clone()));
+        let one = |incoming: Incoming| async move { (incoming.tag, self.order(account, incoming, stop).await) };
+        let mut ended = join_all(first.into_iter().map(one)).await;
+        for incoming in again {
+            ended.push(one(incoming).await);
+        }
+        ended.sort_unstable();
+        ended
     }
 
     /// Carries one order out. True if it may be acknowledged.

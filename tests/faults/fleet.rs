@@ -16,7 +16,7 @@ use crate::sink;
 
 /// Operators at work.
 const OPERATORS: usize = 4;
-/// How long everything may take to be closed once all faults are healed.
+/// How long nothing may move, once all faults are healed, before the rest counts as left open.
 const HEALED_WITHIN: Duration = Duration::from_secs(90);
 
 /// Writes each commit down with the epoch that was in force at that moment: an oracle that Sportello's code has no part in.
@@ -156,14 +156,16 @@ impl Fleet {
     pub async fn until_settled(&self) {
         let open = "select (select count(*) from contact where state <> 'closed')
             + (select count(*) from message where delivery in ('queued', 'attempting'))";
-        let deadline = Instant::now() + HEALED_WITHIN;
-        let mut seen = (i64::MAX, 0_usize);
+        let (mut moved, mut seen) = (Instant::now(), (i64::MAX, 0_usize));
         loop {
             let left = (self.pair.count(open).await, self.ledger.published_count());
             let effective = self.pair.count("select (select count(*) from contact) + (select count(*) from quarantine)").await;
             let all_in = usize::try_from(effective).unwrap() >= self.ledger.acknowledged_count();
-            if (left.0 == 0 && all_in && left == seen) || Instant::now() > deadline {
+            if (left.0 == 0 && all_in && left == seen) || moved.elapsed() > HEALED_WITHIN {
                 return;
+            }
+            if left != seen {
+                moved = Instant::now();
             }
             seen = left;
             tokio::time::sleep(Duration::from_millis(700)).await;
