@@ -23,6 +23,8 @@ export async function violations(page) {
   const source = await readFile(AXE, 'utf8');
   // Through the debugger, so that the page's own policy stays as strict as it is.
   await page.evaluate(source);
+  // What is still fading in has other colours than it will have. Countdowns and what turns for ever are not waited for.
+  await page.evaluate(() => Promise.all(document.getAnimations().filter((each) => Number(each.effect?.getComputedTiming().endTime) <= 1000).map((each) => each.finished.catch(() => {}))));
   const result = await page.evaluate(() => globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'], iframes: false }));
   return result.violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => `${node.target.join(' ')} [${node.any[0]?.message ?? node.failureSummary ?? ''}]`).slice(0, 4).join(' | ')}`);
 }

@@ -209,6 +209,17 @@ async function operator(page) {
     mock.push({ event: 'message.received', message: 'ms_2', operator: OP }, mock.find(ct(1)));
     await page.locator('.contact-unread', { hasText: 'Giulia' }).waitFor({ timeout: 15_000 });
   });
+  await test('after a gap the open conversation is whole, though the first reading fails', async () => {
+    const open = mock.find((await page.evaluate(() => location.hash)).match(/ct_[0-9a-f]{32}/)[0]);
+    mock.control.gap = true;
+    mock.control.failState = 1;
+    mock.dropSockets();
+    mock.world.seq += 5;
+    mock.world.entries.push({ ...mock.world.entries.find((entry) => entry.contact === open.id && entry.direction === 'inbound'), id: `ms_${'7'.repeat(32)}`, text: 'Scritto durante il guasto' });
+    await page.getByRole('log').getByText('Scritto durante il guasto').waitFor({ timeout: 20_000 });
+    assert.equal(mock.control.failState, 0);
+    mock.control.gap = false;
+  });
   await test('shortcuts help, English', async () => {
     await page.getByRole('log').focus();
     await page.keyboard.press('Shift+?');

@@ -20,7 +20,7 @@ export async function startMock() {
   const sockets = new Set();
   const seen = new Map();
   const log = [];
-  const control = { failNext: 0, refuse: new Map() };
+  const control = { failNext: 0, failState: 0, gap: false, refuse: new Map() };
 
   const push = (body, contact) => {
     world.seq += 1;
@@ -61,6 +61,10 @@ export async function startMock() {
     log.push({ method: request.method, path, body, key: request.headers['idempotency-key'] });
     if (request.method === 'POST' && path === '/session') return signIn(response, body);
     if (!me) return problem(response, 401, 'session_ended');
+    if (control.failState > 0 && path.endsWith('/state')) {
+      control.failState -= 1;
+      return problem(response, 503, 'store_unavailable');
+    }
     if (control.failNext > 0 && request.method !== 'GET') {
       control.failNext -= 1;
       return problem(response, 503, 'router_unavailable');
@@ -206,7 +210,8 @@ export async function startMock() {
       sockets.add(client);
       client.on('close', () => sockets.delete(client));
       const after = Number(new URL(request.url, 'http://mock').searchParams.get('after') ?? 0);
-      client.send(JSON.stringify({ type: 'hello', seq: world.seq, resumed: after > 0 }));
+      client.send(JSON.stringify({ type: 'hello', seq: world.seq, resumed: after > 0 && !control.gap }));
+      if (control.gap) return;
       for (const event of world.journal.filter((each) => each.seq > after)) client.send(JSON.stringify({ type: 'event', event }));
     });
   });

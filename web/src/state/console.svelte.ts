@@ -2,13 +2,14 @@
 import { DeskClient, API, type PresenceChange } from '../api/client';
 import { ApiError } from '../api/errors';
 import { LiveLink, type LinkState } from '../api/live';
-import type { ContactView, DeskEvent, Me } from '../api/types';
+import type { ContactView, DeskEvent, DeskSnapshot, Me } from '../api/types';
 import { errorText, i18n } from '../i18n/i18n.svelte';
 import { clock } from './clock.svelte';
 import { Drafts } from './drafts';
 import { asRead, emptyModel, fromSnapshot, Names, withContact, withoutOffer, type DeskModel } from './model';
 import { notices } from './notices.svelte';
 import { reduce, type Effect } from './reducer';
+import { Renewal } from './renewal';
 import { isOperator, isSupervisor } from './rights';
 import { router } from './router.svelte';
 import { tellOperator } from './telling';
@@ -34,6 +35,8 @@ class Console {
   private live: LiveLink | undefined;
   private lostLinks = 0;
   private readonly listeners = new Set<(event: DeskEvent) => void>();
+  private readonly gapListeners = new Set<() => void>();
+  private readonly renewal = new Renewal<DeskSnapshot>({ read: () => this.client.state(), put: (snapshot, meanwhile) => this.put(snapshot, meanwhile) });
   private readonly conversationListeners = new Set<(conversation: string) => void>();
 
   constructor() {
@@ -81,7 +84,7 @@ class Console {
       after: () => this.model.seq,
       onEvent: (event) => this.take(event),
       onLink: (link) => this.linkChanged(link),
-      onGap: () => void this.readState().catch(() => {}),
+      onGap: () => void this.renew(),
       onSessionEnd: () => this.sessionEnded(),
     });
     this.live.start();
@@ -120,13 +123,25 @@ class Console {
     }
   }
 
-  async readState(): Promise<void> {
-    const snapshot = await this.client.state();
+  /** Reads the whole state. */
+  readState(): Promise<void> {
+    return this.renewal.once();
+  }
+
+  private put(snapshot: DeskSnapshot, meanwhile: DeskEvent[]): void {
     clock.align(snapshot.server_time);
     const me = this.me;
     if (!me) return;
     const unread = this.model.seq > 0 ? this.model.unread : readUnread(me.operator);
-    this.set(fromSnapshot(me.operator, snapshot, unread));
+    // What the events ask for was carried out when they came.
+    const model = meanwhile.reduce((before, event) => reduce(before, event).model, fromSnapshot(me.operator, snapshot, unread));
+    this.set(model);
+  }
+
+  /** The link has a gap: everything on the screen may be old. */
+  private async renew(): Promise<void> {
+    if (!(await this.renewal.untilRead(() => this.phase === 'ready'))) return;
+    for (const listener of this.gapListeners) listener();
   }
 
   private set(model: DeskModel): void {
@@ -137,6 +152,7 @@ class Console {
   }
 
   private take(event: DeskEvent): void {
+    this.renewal.note(event);
     const { model, effects } = reduce(this.model, event);
     this.set(model);
     for (const effect of effects) this.carryOut(effect);
@@ -147,7 +163,7 @@ class Console {
     switch (effect.do) {
       case 'load_contact': void this.refresh(effect.contact); break;
       case 'reload_conversation': for (const listener of this.conversationListeners) listener(effect.conversation); break;
-      case 'reload_state': void this.readState().catch(() => {}); break;
+      case 'reload_state': void this.renew(); break;
       case 'tell': tellOperator(effect, this.model, this.names); break;
     }
   }
@@ -171,6 +187,12 @@ class Console {
   onEvent(listener: (event: DeskEvent) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Called when events were missed and the state has been read anew. */
+  onGap(listener: () => void): () => void {
+    this.gapListeners.add(listener);
+    return () => this.gapListeners.delete(listener);
   }
 
   /** Called when a conversation has something new. */

@@ -21,6 +21,9 @@ class OpenContact {
     desk.onConversation((conversation) => {
       if (conversation === this.conversation?.id) this.soon();
     });
+    desk.onGap(() => {
+      if (this.id) this.soon();
+    });
   }
 
   async open(id: string): Promise<void> {

@@ -18,9 +18,11 @@ class RoomState {
   watch(): () => void {
     void this.read();
     const unsubscribe = desk.onEvent(() => this.soon());
+    const unsubscribeGap = desk.onGap(() => this.soon());
     const healing = setInterval(() => this.soon(), HEAL_MS);
     return () => {
       unsubscribe();
+      unsubscribeGap();
       clearInterval(healing);
       clearTimeout(this.timer);
       this.timer = undefined;
