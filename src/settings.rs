@@ -18,6 +18,7 @@ pub mod origin;
 pub mod roles;
 pub mod router;
 pub mod secret;
+pub mod sms;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,8 @@ pub struct Settings {
     pub channel_api: channel_api::ChannelApiSettings,
     /// Mail in and out.
     pub email: email::EmailSettings,
+    /// Text messages in and out.
+    pub sms: sms::SmsSettings,
     /// The engine's driver.
     pub router: router::RouterSettings,
     /// Metrics and health.

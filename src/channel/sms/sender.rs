@@ -17,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::watch;
 use url::Url;
 
+use super::SmsCounters;
 use super::courier::reference;
 use super::provider::{Answer, generic, twilio, vonage};
 use super::signature;
@@ -69,15 +70,12 @@ pub enum Carrier {
     },
 }
 
-/// Told of each attempt: account, outcome, how long it took.
-pub type Count = Box<dyn Fn(&AccountId, &'static str, Duration) + Send + Sync>;
-
 /// The sender of all SMS accounts.
 pub struct SmsSender {
     client: Client,
     carriers: BTreeMap<AccountId, Carrier>,
     plan: watch::Receiver<Arc<Plan>>,
-    count: Count,
+    counters: Arc<SmsCounters>,
 }
 
 impl SmsSender {
@@ -85,9 +83,9 @@ impl SmsSender {
     ///
     /// # Errors
     /// In words, when TLS cannot be set up.
-    pub fn new(carriers: BTreeMap<AccountId, Carrier>, plan: watch::Receiver<Arc<Plan>>, count: Count) -> Result<Self, String> {
+    pub fn new(carriers: BTreeMap<AccountId, Carrier>, plan: watch::Receiver<Arc<Plan>>, counters: Arc<SmsCounters>) -> Result<Self, String> {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(WITHIN);
-        Ok(Self { client: client.build().map_err(|error| error.to_string())?, carriers, plan, count })
+        Ok(Self { client: client.build().map_err(|error| error.to_string())?, carriers, plan, counters })
     }
 
     async fn try_send(&self, account: &AccountId, attempt: u32, message: &Message) -> Result<String, AttemptResult> {
@@ -152,11 +150,12 @@ impl Sender for SmsSender {
             AttemptResult::Permanent { .. } | AttemptResult::Bounced { .. } => "permanent",
             AttemptResult::Unknown => "unknown",
         };
-        (self.count)(account, outcome, took);
+        self.counters.count(account, outcome);
+        self.counters.took(account, took);
     }
 
     fn quarantined(&self, account: &AccountId) {
-        (self.count)(account, "quarantined", Duration::ZERO);
+        self.counters.count(account, "quarantined");
     }
 }
 

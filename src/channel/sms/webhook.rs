@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::SmsCounters;
 use super::provider::{Said, Unreadable, generic, twilio, vonage};
 use super::signature::{self, Standard, TwilioRequest, Unproven};
 use super::spool::{Spool, SpoolError};
@@ -42,8 +43,8 @@ pub struct Webhooks {
     pub public_url: Url,
     /// Where what they say lies until it is published.
     pub spool: Spool,
-    /// Told of each outcome: `taken`, `nothing`, `unproven`, `unreadable`, `refused`.
-    pub count: Box<dyn Fn(&AccountId, &'static str) + Send + Sync>,
+    /// Figures.
+    pub counters: Arc<SmsCounters>,
 }
 
 /// What lies in the spool.
@@ -78,12 +79,12 @@ async fn called(
     let at = now();
     let said = match hear(&webhooks.public_url, signer, &uri, &headers, &body, at) {
         Ok(Said::Nothing) => {
-            (webhooks.count)(account, "nothing");
+            webhooks.counters.count(account, "nothing");
             return Ok(StatusCode::NO_CONTENT);
         }
         Ok(said) => said,
         Err(refusal) => {
-            (webhooks.count)(account, refusal.name());
+            webhooks.counters.count(account, refusal.name());
             tracing::warn!(%account, reason = %refusal, "a webhook is refused");
             return Err(refusal.into());
         }
@@ -91,11 +92,11 @@ async fn called(
     let taken = Taken { account: account.clone(), at, said };
     let content = serde_json::to_vec(&taken).expect("texts and numbers are JSON");
     webhooks.spool.put(content.into()).await.map_err(|error| {
-        (webhooks.count)(account, "refused");
+        webhooks.counters.count(account, "refused");
         tracing::error!(%account, %error, "a webhook cannot be kept now; the provider is asked to come again");
         Problem::from(error)
     })?;
-    (webhooks.count)(account, "taken");
+    webhooks.counters.count(account, "taken");
     Ok(StatusCode::NO_CONTENT)
 }
 
