@@ -1,7 +1,7 @@
 //! Fakes of the ports for tests: a store, a router of commands, blobs and a publisher in memory, with a small plan and the
 //! rows that go with it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -179,6 +179,7 @@ pub struct Rows {
     pub last_seq: i64,
     pub quarantine: Vec<Quarantined>,
     pub inputs: HashMap<InputId, InputStatus>,
+    pub sources: HashSet<String>,
     pub nodes: u64,
 }
 
@@ -221,7 +222,8 @@ impl Store for FakeStore {
         Ok(queries.iter().map(|_| FactRow::default()).collect())
     }
     async fn known_sources(&self, _: &PoolId, sources: &[String]) -> Result<Vec<bool>, StoreError> {
-        Ok(vec![false; sources.len()])
+        let known = &self.up()?.sources;
+        Ok(sources.iter().map(|source| known.contains(source)).collect())
     }
     async fn events_after(&self, _: &PoolId, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         let rows = self.up()?;

@@ -88,11 +88,17 @@ impl Intake {
         let mut drafts: Vec<Draft> = batch.iter().map(|incoming| self.read(plan, incoming)).collect();
         let queries: Vec<FactQuery> = drafts.iter().filter_map(Draft::query).cloned().collect();
         let mut rows = if queries.is_empty() { Vec::new() } else { self.store.facts(&self.pool, &queries).await? }.into_iter();
+        let reports: Vec<String> = drafts.iter().filter_map(Draft::report).map(|envelope| self.report_source(envelope)).collect();
+        let mut known_reports =
+            if reports.is_empty() { Vec::new() } else { self.store.known_sources(&self.pool, &reports).await? }.into_iter();
         let mut items = Vec::with_capacity(drafts.len());
         for (draft, incoming) in drafts.iter_mut().zip(batch) {
             let item = match draft {
                 Draft::Unreadable(reason) => Item::Quarantined(Box::new(self.unreadable(incoming, reason))),
-                Draft::Delivery(event, report) => self.delivery(incoming, event, report).await?,
+                Draft::Delivery(event, report) => match known_reports.next() {
+                    Some(true) if !fault::is_broken("no_inbox") => Item::Duplicate,
+                    _ => self.delivery(incoming, event, report).await?,
+                },
                 Draft::Message(event, message, query) => {
                     let row = rows.next().expect("the store answers every query");
                     self.message(plan, incoming, event, message, query, row).await
@@ -297,7 +303,12 @@ impl Intake {
         }))
     }
 
-    /// A report is applied by its own id; one that comes twice finds the attempt settled.
+    /// What makes a report the same when it comes again: its own id.
+    fn report_source(&self, envelope: &Envelope) -> String {
+        InputId(self.ids.make("report", &[envelope.id.as_bytes()])).to_string()
+    }
+
+    /// A report with what is stored of its message.
     async fn delivery(
         &self,
         incoming: &Incoming,
@@ -305,10 +316,9 @@ impl Intake {
         report: &DeliveryReport,
     ) -> Result<Item, StoreError> {
         let stored = self.store.delivery(administration, report.message).await?.map(Box::new);
-        let source = InputId(self.ids.make("report", &[envelope.id.as_bytes()]));
         Ok(Item::Input(Box::new(Prepared {
             input: Input::Delivery(Box::new(DeliveryFacts { administration: administration.clone(), report: report.clone(), stored })),
-            source: source.to_string(),
+            source: self.report_source(envelope),
             administration: administration.clone(),
             message: None,
             raw: self.kept(incoming, String::new()),
@@ -363,6 +373,13 @@ impl Draft {
             Self::Unreadable(_) | Self::Delivery(..) => None,
         }
     }
+
+    fn report(&self) -> Option<&Envelope> {
+        match self {
+            Self::Delivery((envelope, _), _) => Some(envelope),
+            _ => None,
+        }
+    }
 }
 
 /// The trace of an event: of its body, else of the message's header, if that is one.
@@ -399,4 +416,56 @@ fn rule_text(channel: &crate::model::channel::Channel, message: &InboundMessage)
 /// The beginning of a text, at most `bytes_max` bytes, cut between characters.
 pub fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::delivery::AttemptResult;
+    use crate::port::testing::{FakeBlobs, FakeStore, plan, pool};
+
+    /// A predecessor may have committed what the broker delivers again: it is known by its own id, not by this leader's memory.
+    #[tokio::test]
+    async fn a_report_that_was_committed_before_is_a_duplicate() {
+        let store = Arc::new(FakeStore::default());
+        let ids = IdMaker::new([1; 32]);
+        let intake = Intake {
+            pool: pool(),
+            prefix: "it.example".into(),
+            ids: ids.clone(),
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            blobs: Arc::new(FakeBlobs::default()),
+        };
+        let plan = plan();
+        let (account, known) = plan.accounts.iter().next().expect("an account");
+        let incoming = |number: u128| {
+            let report = DeliveryReport { message: MessageId(number), attempt: 1, result: AttemptResult::Sent { provider_id: None } };
+            let data = InboundEvent::Delivery(report);
+            let event = wire::inbound_event("it.example", InputId(number), account, clock::now(), None, data);
+            Incoming {
+                tag: 1,
+                routing_key: format!("{}.{}.{}", pool(), known.administration, known.channel),
+                id: None,
+                body: wire::encode_inbound(&event).expect("small").into(),
+                traceparent: None,
+                reply_to: None,
+                correlation_id: None,
+                redelivered: true,
+                death: None,
+            }
+        };
+        let batch = [incoming(1), incoming(2)];
+        let items = intake.prepare(&plan, &batch).await.expect("looked up");
+        let sources: Vec<String> = items
+            .iter()
+            .map(|item| match item {
+                Item::Input(prepared) => prepared.source.clone(),
+                other => panic!("an input, not {other:?}"),
+            })
+            .collect();
+        assert_ne!(sources[0], sources[1]);
+        store.rows().sources.insert(sources[1].clone());
+        let items = intake.prepare(&plan, &batch).await.expect("looked up");
+        assert!(matches!(&items[..], [Item::Input(_), Item::Duplicate]), "{items:?}");
+    }
 }
