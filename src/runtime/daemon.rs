@@ -17,6 +17,7 @@ use crate::broker::amqp::{AmqpBroker, AmqpOptions};
 use crate::broker::embedded::{EmbeddedBroker, EmbeddedOptions};
 use crate::channel::api::{self, ChannelApiDeps};
 use crate::channel::email::{self, EmailCounters, EmailDeps};
+use crate::channel::sms::{self, SmsDeps};
 use crate::desk::counters::Counters as DeskCounters;
 use crate::desk::{self, DeskDeps, DeskOptions};
 use crate::model::id::{AccountId, IdMaker, PoolId};
@@ -42,6 +43,7 @@ use super::quarantine;
 use super::relay::RelayDeps;
 
 mod email_options;
+mod sms_options;
 mod first_start;
 mod measured;
 mod sampler;
@@ -388,6 +390,22 @@ impl Parts {
         started.map_err(|error| part("email")(error.to_string()))
     }
 
+    /// The webhooks of providers, for the desk's address; courier and senders run beside.
+    fn start_sms(&self, url: &str) -> Result<axum::Router, DaemonError> {
+        let public_url = url.parse().map_err(|error| part("desk.public_url")(format!("{url}: {error}")))?;
+        let options = sms_options::options(&self.settings, &public_url, &self.ids);
+        let deps = SmsDeps {
+            publisher: Arc::clone(&self.publisher),
+            broker: Arc::clone(&self.broker),
+            store: Arc::clone(&self.backends.store),
+            blobs: Arc::clone(&self.backends.blobs),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+        };
+        let started = sms::start(options, deps, self.edges.clone(), &self.edge_tasks);
+        started.map(|handle| handle.router).map_err(|error| part("sms")(error.to_string()))
+    }
+
     /// Desk and channel API: on one address, or the channel API on its own.
     async fn serve_http(&self, counters: &Arc<DeskCounters>, addresses: &mut Addresses) -> Result<(), DaemonError> {
         let roles = &self.settings.roles;
@@ -398,6 +416,9 @@ impl Parts {
             let bound = listener.local_addr().map_err(|source| DaemonError::Io { what: "the desk's address".into(), source })?;
             let url = self.settings.desk.public_url(bound);
             let mut router = self.desk(&url, counters)?;
+            if roles.has(ProcessRole::Sms) {
+                router = router.merge(self.start_sms(&url)?);
+            }
             if let (Some(api), None) = (&api, own_address) {
                 router = router.merge(api.clone());
                 addresses.channel_api = Some(url.clone());
