@@ -13,7 +13,7 @@ use crate::port::broker::{Broker, ConsumeError, Consumer, Incoming, Source};
 
 use super::intake::{Intake, Item};
 
-/// The most messages that go to the driver as one batch.
+/// The most messages read at once, and from how many on a batch for the driver takes no more in.
 const BATCH_MAX: usize = 512;
 /// Batches between reading and intake.
 const BATCHES_WAITING: usize = 16;
