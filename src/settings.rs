@@ -15,6 +15,7 @@ mod load;
 pub mod log;
 pub mod metrics;
 pub mod origin;
+pub mod public;
 pub mod roles;
 pub mod router;
 pub mod secret;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub store: store::StoreSettings,
     /// Operators' pages and API.
     pub desk: desk::DeskSettings,
+    /// What citizens and providers reach.
+    pub public: public::PublicSettings,
     /// Where other programs hand in contacts.
     pub channel_api: channel_api::ChannelApiSettings,
     /// Mail in and out.

@@ -30,9 +30,7 @@ fn is_news(report: &DeliveryReport, delivery: &Delivery, open: bool) -> bool {
         AttemptResult::Bounced { .. } => open || matches!(delivery.state, Attempting | Sent | Delivered | Unknown),
         AttemptResult::Delivered => open || matches!(delivery.state, Attempting | Sent | Unknown),
         // what the provider says when it is asked about an attempt that nobody knew the end of
-        AttemptResult::Sent { .. } | AttemptResult::Permanent { .. } if !open => {
-            delivery.state == Unknown && report.attempt != 0
-        }
+        AttemptResult::Sent { .. } | AttemptResult::Permanent { .. } if !open => delivery.state == Unknown && report.attempt != 0,
         _ => open && delivery.state == Attempting && report.attempt != 0,
     }
 }

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::broker::amqp::{AmqpBroker, AmqpOptions};
 use crate::broker::embedded::{EmbeddedBroker, EmbeddedOptions};
@@ -36,6 +37,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 
 use self::measured::MeasuredBroker;
+use self::public::Public;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
 use super::leader::{self, LeaderDeps};
@@ -43,10 +45,11 @@ use super::quarantine;
 use super::relay::RelayDeps;
 
 mod email_options;
-mod sms_options;
 mod first_start;
 mod measured;
+mod public;
 mod sampler;
+mod sms_options;
 
 /// How long the parts have for ending in order before they are dropped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -157,6 +160,8 @@ impl OpenBroker {
 pub struct Addresses {
     /// Console and desk API.
     pub desk: Option<String>,
+    /// What the public reaches, if this process has a channel that listens for it.
+    pub public: Option<String>,
     /// Channel API, if this process has it.
     pub channel_api: Option<String>,
     /// SMTP listener.
@@ -249,6 +254,7 @@ impl Daemon {
             addresses.smtp = handle.smtp_address;
             email_counters = Some(handle.counters);
         }
+        parts.serve_public(&mut addresses).await?;
         parts.serve_http(&desk_counters, &mut addresses).await?;
         parts.watch(latches, email_counters, desk_counters);
         let samples = match is_new && settings.roles.has(ProcessRole::Router) {
@@ -390,10 +396,25 @@ impl Parts {
         started.map_err(|error| part("email")(error.to_string()))
     }
 
-    /// The webhooks of providers, for the desk's address; courier and senders run beside.
-    fn start_sms(&self, url: &str) -> Result<axum::Router, DaemonError> {
-        let public_url = url.parse().map_err(|error| part("desk.public_url")(format!("{url}: {error}")))?;
-        let options = sms_options::options(&self.settings, &public_url, &self.ids);
+    /// What citizens and providers reach: each channel brings its routes.
+    async fn serve_public(&self, addresses: &mut Addresses) -> Result<(), DaemonError> {
+        let roles = &self.settings.roles;
+        if !roles.has(ProcessRole::Sms) {
+            return Ok(());
+        }
+        let mut public = Public::bind(&self.settings.public).await?;
+        if roles.has(ProcessRole::Sms) {
+            public.merge(self.start_sms(&public.url)?);
+        }
+        addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
+        let (listener, router) = public.into_parts();
+        self.serve(listener, router);
+        Ok(())
+    }
+
+    /// The webhooks of providers; courier and senders run beside.
+    fn start_sms(&self, public_url: &Url) -> Result<axum::Router, DaemonError> {
+        let options = sms_options::options(&self.settings, public_url, &self.ids);
         let deps = SmsDeps {
             publisher: Arc::clone(&self.publisher),
             broker: Arc::clone(&self.broker),
@@ -416,9 +437,6 @@ impl Parts {
             let bound = listener.local_addr().map_err(|source| DaemonError::Io { what: "the desk's address".into(), source })?;
             let url = self.settings.desk.public_url(bound);
             let mut router = self.desk(&url, counters)?;
-            if roles.has(ProcessRole::Sms) {
-                router = router.merge(self.start_sms(&url)?);
-            }
             if let (Some(api), None) = (&api, own_address) {
                 router = router.merge(api.clone());
                 addresses.channel_api = Some(url.clone());

@@ -55,8 +55,8 @@ pub(super) fn within(key: &str, value: Duration, least: u64, most: u64, problem:
     }
 }
 
-const SECTIONS: [&str; 12] =
-    ["roles", "installation", "data", "broker", "store", "desk", "channel_api", "email", "sms", "router", "metrics", "log"];
+const SECTIONS: [&str; 13] =
+    ["roles", "installation", "data", "broker", "store", "desk", "public", "channel_api", "email", "sms", "router", "metrics", "log"];
 
 pub(super) fn load(sources: &Sources) -> Result<Settings, Vec<SettingsProblem>> {
     let text = read_file(sources).map_err(|problem| vec![problem])?;
@@ -158,7 +158,8 @@ impl Loader<'_> {
         let (roles, installation, data) = (self.section("roles"), self.section("installation"), self.section("data"));
         let (broker, store, desk) = (self.section("broker"), self.section("store"), self.section("desk"));
         let (channel_api, email, sms) = (self.section("channel_api"), self.section("email"), self.section("sms"));
-        let (router, metrics, log) = (self.section("router"), self.section("metrics"), self.section("log"));
+        let (public, router) = (self.section("public"), self.section("router"));
+        let (metrics, log) = (self.section("metrics"), self.section("log"));
         Some(Settings {
             roles: roles?,
             installation: installation?,
@@ -166,6 +167,7 @@ impl Loader<'_> {
             broker: broker?,
             store: store?,
             desk: desk?,
+            public: public?,
             channel_api: channel_api?,
             email: email?,
             sms: sms?,

@@ -125,7 +125,10 @@ impl SmsAccountSettings {
             problem(&format!("{at}.password_file"), "the provider's secret is missing: name a file that holds it".into());
         }
         if self.provider == SmsProvider::Vonage && self.webhook_secret.is_empty() && self.webhook_secret_file.as_os_str().is_empty() {
-            problem(&format!("{at}.webhook_secret_file"), "Vonage signs with a signature secret of its own: name a file that holds it".into());
+            problem(
+                &format!("{at}.webhook_secret_file"),
+                "Vonage signs with a signature secret of its own: name a file that holds it".into(),
+            );
         }
         if self.provider == SmsProvider::Generic && self.url.is_empty() {
             problem(&format!("{at}.url"), "name the address of the gateway".into());
@@ -136,7 +139,8 @@ impl SmsAccountSettings {
             }
             return;
         };
-        let here = base.host_str().is_some_and(|host| host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()));
+        let here =
+            base.host_str().is_some_and(|host| host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback()));
         if base.scheme() != "https" && !here {
             problem(&format!("{at}.url"), "the secret would go over the net unprotected: write https://".into());
         }

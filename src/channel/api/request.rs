@@ -1,19 +1,16 @@
 //! Reading requests of programs: the token, the body, and what is wrong with either.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, header};
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{REMEMBERED_MAX, Shared, TOKEN_AGE_MAX};
@@ -23,9 +20,7 @@ use crate::model::contact::Mode;
 use crate::model::conversation::Party;
 use crate::model::id::{AccountId, AdministrationId, InputId, PoolId};
 use crate::model::inbound::TEXT_BYTES_MAX;
-use crate::port::broker::PublishError;
 use crate::port::clock::now;
-use crate::port::store::StoreError;
 use crate::port::trace::TraceParent;
 
 /// The longest `external_id`, in characters.

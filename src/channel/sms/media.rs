@@ -87,7 +87,9 @@ impl Fetcher {
                     let next = location.and_then(|location| url.join(location).ok());
                     url = next.ok_or(MediaError::Forbidden("the redirect cannot be read"))?;
                 }
-                status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => return Err(MediaError::NotNow(status.to_string())),
+                status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => {
+                    return Err(MediaError::NotNow(status.to_string()));
+                }
                 status if status.is_server_error() => return Err(MediaError::NotNow(status.to_string())),
                 status => return Err(MediaError::Gone(status.as_u16())),
             }
@@ -215,7 +217,9 @@ mod tests {
         assert!(own.fetch(&format!("http://127.0.0.1:{port}/"), None).await.is_err());
         assert_eq!(seen.load(Ordering::SeqCst), 0, "a redirect led to somebody on this machine");
 
-        for (status, expected) in [("404 Not Found", MediaError::Gone(404)), ("503 Busy", MediaError::NotNow("503 Service Unavailable".into()))] {
+        for (status, expected) in
+            [("404 Not Found", MediaError::Gone(404)), ("503 Busy", MediaError::NotNow("503 Service Unavailable".into()))]
+        {
             let (port, _) = canary(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")).await;
             assert_eq!(own.fetch(&format!("http://127.0.0.1:{port}/"), None).await, Err(expected));
         }

@@ -83,7 +83,11 @@ impl SmsSender {
     ///
     /// # Errors
     /// In words, when TLS cannot be set up.
-    pub fn new(carriers: BTreeMap<AccountId, Carrier>, plan: watch::Receiver<Arc<Plan>>, counters: Arc<SmsCounters>) -> Result<Self, String> {
+    pub fn new(
+        carriers: BTreeMap<AccountId, Carrier>,
+        plan: watch::Receiver<Arc<Plan>>,
+        counters: Arc<SmsCounters>,
+    ) -> Result<Self, String> {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(WITHIN);
         Ok(Self { client: client.build().map_err(|error| error.to_string())?, carriers, plan, counters })
     }

@@ -60,10 +60,7 @@ pub struct Taken {
 
 /// The webhooks as a router: `POST /sms/v1/<account>`.
 pub fn router(webhooks: Arc<Webhooks>) -> Router {
-    Router::new()
-        .route("/sms/v1/{account}", post(called))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .with_state(webhooks)
+    Router::new().route("/sms/v1/{account}", post(called)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(webhooks)
 }
 
 async fn called(
@@ -173,8 +170,7 @@ fn hear(
             Ok(vonage::read(body)?)
         }
         Signer::Standard(secrets) => {
-            let standard =
-                Standard { id: text("webhook-id"), timestamp: text("webhook-timestamp"), signature: text("webhook-signature") };
+            let standard = Standard { id: text("webhook-id"), timestamp: text("webhook-timestamp"), signature: text("webhook-signature") };
             signature::standard(standard, body, seconds, &exposed(secrets))?;
             Ok(generic::read(body)?)
         }

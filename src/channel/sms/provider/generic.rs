@@ -95,7 +95,10 @@ mod tests {
     fn a_gateway_speaks_our_json() {
         let read = |text: &str| read(text.as_bytes());
         let expected = Received { id: "1".into(), from: "+39333".into(), to: "40404".into(), text: "ciao".into(), media: vec![] };
-        assert_eq!(read(r#"{"type":"message","id":"1","from":"+39333","to":"40404","text":"ciao","more":1}"#), Ok(Said::Received(expected)));
+        assert_eq!(
+            read(r#"{"type":"message","id":"1","from":"+39333","to":"40404","text":"ciao","more":1}"#),
+            Ok(Said::Received(expected))
+        );
         let status = Status { reference: Some("ms_1".into()), id: "1".into(), progress: Progress::Failed("absent".into()) };
         assert_eq!(read(r#"{"type":"status","id":"1","reference":"ms_1","status":"failed","code":"absent"}"#), Ok(Said::Status(status)));
         assert_eq!(read(r#"{"type":"status","id":"1","status":"flying"}"#), Err(Unreadable::Field("status")));

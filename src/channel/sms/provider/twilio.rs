@@ -47,8 +47,7 @@ fn received<'f>(id: String, get: &impl Fn(&str) -> Option<&'f str>) -> Result<Sa
 
 /// The fields of a JSON object: texts and numbers, nothing nested.
 pub fn fields_of_json(body: &[u8]) -> Result<Vec<(String, String)>, Unreadable> {
-    let fields: BTreeMap<String, serde_json::Value> =
-        serde_json::from_slice(body).map_err(|error| Unreadable::Form(error.to_string()))?;
+    let fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(body).map_err(|error| Unreadable::Form(error.to_string()))?;
     let text = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => Some(text),
         serde_json::Value::Number(number) => Some(number.to_string()),

@@ -106,7 +106,15 @@ mod tests {
         );
         assert_eq!(status(r#""undeliverable""#), told(Progress::Failed("failed".into())));
         assert_eq!(status(r#""something""#), Ok(Said::Nothing));
-        for bad in ["", "{", "[]", "{}", r#"{"message_uuid":"a"}"#, r#"{"message_uuid":1}"#, r#"{"message_uuid":"a","message_type":"text","from":"x"}"#] {
+        for bad in [
+            "",
+            "{",
+            "[]",
+            "{}",
+            r#"{"message_uuid":"a"}"#,
+            r#"{"message_uuid":1}"#,
+            r#"{"message_uuid":"a","message_type":"text","from":"x"}"#,
+        ] {
             assert!(read(bad.as_bytes()).is_err(), "{bad}");
         }
     }
@@ -114,7 +122,10 @@ mod tests {
     #[test]
     fn an_order_has_bare_numbers_and_answers_have_codes() {
         let order = order("+390461000000", "+393331234567", "sì", "ms_1");
-        assert_eq!((order["from"].as_str(), order["to"].as_str(), order["client_ref"].as_str()), (Some("390461000000"), Some("393331234567"), Some("ms_1")));
+        assert_eq!(
+            (order["from"].as_str(), order["to"].as_str(), order["client_ref"].as_str()),
+            (Some("390461000000"), Some("393331234567"), Some("ms_1"))
+        );
         assert_eq!(answer(202, br#"{"message_uuid":"aaa"}"#), Answer::Taken("aaa".to_owned()));
         assert_eq!(answer(422, br#"{"type":"https://developer.vonage.com/api-errors/messages#1150"}"#), Answer::Refused("1150".to_owned()));
         assert_eq!(answer(429, b"{}"), Answer::NotNow("429".to_owned()));
