@@ -22,14 +22,16 @@ use super::courier::reference;
 use super::provider::{Answer, generic, twilio, vonage};
 use super::signature;
 use super::text::{Reference, parts};
-use crate::channel::outbound::{Sender, permanent, temporary};
+use crate::channel::outbound::{OutboundDeps, Sender, permanent, temporary};
 use crate::fault;
+use crate::model::address::Address;
 use crate::model::channel::Channel;
 use crate::model::conversation::Message;
 use crate::model::delivery::AttemptResult;
-use crate::model::id::AccountId;
+use crate::model::id::{AccountId, IdMaker};
 use crate::plan::Plan;
 use crate::port::clock::now;
+use crate::port::store::Store;
 
 /// How long a provider may take to answer.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -76,6 +78,8 @@ pub struct SmsSender {
     carriers: BTreeMap<AccountId, Carrier>,
     plan: watch::Receiver<Arc<Plan>>,
     counters: Arc<SmsCounters>,
+    store: Arc<dyn Store>,
+    ids: IdMaker,
 }
 
 impl SmsSender {
@@ -83,13 +87,18 @@ impl SmsSender {
     ///
     /// # Errors
     /// In words, when TLS cannot be set up.
-    pub fn new(
-        carriers: BTreeMap<AccountId, Carrier>,
-        plan: watch::Receiver<Arc<Plan>>,
-        counters: Arc<SmsCounters>,
-    ) -> Result<Self, String> {
+    pub fn new(carriers: BTreeMap<AccountId, Carrier>, deps: &OutboundDeps, counters: Arc<SmsCounters>) -> Result<Self, String> {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(WITHIN);
-        Ok(Self { client: client.build().map_err(|error| error.to_string())?, carriers, plan, counters })
+        let client = client.build().map_err(|error| error.to_string())?;
+        let (plan, store, ids) = (deps.plan.clone(), Arc::clone(&deps.store), deps.ids.clone());
+        Ok(Self { client, carriers, plan, counters, store, ids })
+    }
+
+    /// The citizen may have said STOP after the operator wrote. The store away: not now.
+    async fn is_opted_out(&self, message: &Message, to: &str) -> Result<bool, AttemptResult> {
+        let key = self.ids.address(&message.administration, Address::read(to).as_str());
+        let asked = self.store.opted_out(&message.administration, &Channel::sms(), key).await;
+        asked.map(|since| since.is_some()).map_err(|_| temporary("store"))
     }
 
     async fn try_send(&self, account: &AccountId, attempt: u32, message: &Message) -> Result<String, AttemptResult> {
@@ -99,6 +108,9 @@ impl SmsSender {
         let to = message.to.first().map(|party| party.address.as_str()).ok_or_else(|| permanent("no_recipient"))?;
         if message.text.trim().is_empty() {
             return Err(permanent("no_text"));
+        }
+        if self.is_opted_out(message, to).await? {
+            return Err(permanent("opted_out"));
         }
         let reference = reference(message.id, attempt);
         let text = message.text.as_str();

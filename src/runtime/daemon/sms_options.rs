@@ -28,6 +28,7 @@ pub fn options(settings: &Settings, public_url: &Url, ids: &IdMaker) -> SmsOptio
         spool_bytes_max: settings.sms.spool_bytes_max,
         media_bytes_max: settings.sms.media_bytes_max,
         media_hosts: settings.sms.media_hosts.clone(),
+        country: settings.sms.country_id().expect("checked when the settings were read"),
         event_prefix: settings.installation.event_type_prefix.clone(),
     }
 }
