@@ -17,6 +17,7 @@ use url::Url;
 use self::courier::Courier;
 use self::media::{Credentials, Fetcher};
 use self::sender::{Carrier, SmsSender};
+use self::spool::Spool;
 use self::webhook::{Signer, Webhooks};
 use crate::channel::outbound::{Outbound, OutboundDeps};
 use crate::model::id::{AccountId, IdMaker};
@@ -111,6 +112,8 @@ pub struct SmsHandle {
     pub router: Router,
     /// Figures for telemetry.
     pub counters: Arc<SmsCounters>,
+    /// What waits to be published, for telemetry.
+    pub spool: Spool,
 }
 
 /// Starts courier and senders as tasks of `tracker`; they end with `shutdown`.
@@ -131,6 +134,7 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         deps: outbound.clone(),
         blobs: deps.blobs,
         fetcher: Fetcher::new(media_bytes_max, media_hosts).map_err(SmsError::Tls)?,
+        counters: Arc::clone(&counters),
         country,
         credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
     };
@@ -139,6 +143,6 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
     let sender = SmsSender::new(carriers, &outbound, Arc::clone(&counters)).map_err(SmsError::Tls)?;
     tracker.spawn(Outbound::new(outbound, Arc::new(sender)).run(shutdown, tracker.clone()));
     let signers = accounts.into_iter().map(|(id, account)| (id, account.signer)).collect();
-    let router = webhook::router(Arc::new(Webhooks { signers, public_url, spool, counters: Arc::clone(&counters) }));
-    Ok(SmsHandle { router, counters })
+    let router = webhook::router(Arc::new(Webhooks { signers, public_url, spool: spool.clone(), counters: Arc::clone(&counters) }));
+    Ok(SmsHandle { router, counters, spool })
 }

@@ -8,6 +8,7 @@ use phonenumber::country;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::SmsCounters;
 use super::keyword::{Keyword, keyword};
 use super::media::{Credentials, Fetcher, MediaError};
 use super::number;
@@ -43,6 +44,8 @@ pub struct Courier {
     pub blobs: Arc<dyn Blobs>,
     /// Fetches files.
     pub fetcher: Fetcher,
+    /// Figures.
+    pub counters: Arc<SmsCounters>,
     /// Numbers without country code are of this one.
     pub country: country::Id,
     /// Who signs in for files, by account.
@@ -102,12 +105,13 @@ impl Courier {
         let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
         let from = number::normalise(&received.from, self.country);
         if let Some(keyword) = keyword(&received.text) {
-            return self.obey(administration, &from, keyword, at).await;
+            return self.obey(account, administration, &from, keyword, at).await;
         }
         let (mut attachments, mut missing) = (Vec::new(), 0_u32);
         for (number, media) in received.media.iter().enumerate() {
             let Some((bytes, media_type)) = self.fetch(account, media, shutdown).await else {
                 missing += 1;
+                self.counters.count(account, "media_missing");
                 continue;
             };
             let blob = self.blobs.put(administration, bytes).await.map_err(|error| error.to_string())?;
@@ -160,7 +164,14 @@ impl Courier {
     }
 
     /// A citizen's word on whether a number wants messages. It is no work for anybody: the answer to it is the provider's own.
-    async fn obey(&self, administration: &AdministrationId, from: &Address, keyword: Keyword, at: Timestamp) -> Handed {
+    async fn obey(
+        &self,
+        account: &AccountId,
+        administration: &AdministrationId,
+        from: &Address,
+        keyword: Keyword,
+        at: Timestamp,
+    ) -> Handed {
         let word = OptOut {
             administration: administration.clone(),
             channel: Channel::sms(),
@@ -169,6 +180,7 @@ impl Courier {
             at,
         };
         self.deps.store.put_opt_out(&word).await.map_err(|error| error.to_string())?;
+        self.counters.count(account, if word.stopped { "stop" } else { "start" });
         tracing::info!(%administration, ?keyword, "a citizen's word on text messages is kept");
         Ok(())
     }
