@@ -22,4 +22,5 @@ mod doors;
 mod end;
 mod kill;
 mod live;
+mod sms;
 mod stock_client;
