@@ -18,7 +18,7 @@ need python3-pika /usr/bin/python3 -c 'import pika'
 need procps bash -c 'command -v pgrep'
 need python3-venv /usr/bin/python3 -c 'import ensurepip'
 
-# Providers' own libraries, in a place of their own
+# Providers' own libraries, and somebody else's SMSC, each in a place of its own
 here=$(cd "$(dirname "$0")" && pwd)
 python_libraries() {
   cmp -s "$here/requirements.txt" "$here/.venv/installed" && return
@@ -27,7 +27,12 @@ python_libraries() {
   "$here/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
   cp "$here/requirements.txt" "$here/.venv/installed"
 }
-[ ${#missing[@]} -eq 0 ] && { python_libraries; exit 0; }
+smsc() {
+  cmp -s "$here/smsc/package-lock.json" "$here/smsc/node_modules/installed" && return
+  npm --prefix "$here/smsc" ci --no-audit --no-fund --silent
+  cp "$here/smsc/package-lock.json" "$here/smsc/node_modules/installed"
+}
+[ ${#missing[@]} -eq 0 ] && { python_libraries; smsc; exit 0; }
 
 install="apt-get install -y ${missing[*]}"
 if [ "$(id -u)" -eq 0 ]; then as_root=(); elif command -v sudo >/dev/null; then as_root=(sudo); else
@@ -44,3 +49,4 @@ trap '[ -z "$made" ] || "${as_root[@]}" rm -f "$guard"' EXIT
 "${as_root[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "${missing[@]}" >/dev/null
 python_libraries
+smsc

@@ -17,6 +17,8 @@ mod people;
 mod production;
 #[path = "../support/sms_peer.rs"]
 mod sms_peer;
+#[path = "../support/smsc.rs"]
+mod smsc;
 #[path = "../support/smtp_server.rs"]
 mod smtp_server;
 #[path = "../support/twilio.rs"]

@@ -126,7 +126,7 @@ async fn between_spool_and_broker(house: &mut House) {
 }
 
 /// The contact of a text message that is this person's.
-async fn own(person: &Person) -> Value {
+pub async fn own(person: &Person) -> Value {
     eventually("a text message reaches its operator", async || {
         let state = person.get("/state").await;
         state["contacts"].as_array()?.iter().find(|contact| contact["channel"] == "sms").cloned()
@@ -134,12 +134,12 @@ async fn own(person: &Person) -> Value {
     .await
 }
 
-async fn reply(person: &Person, contact: &Value, words: &str) -> String {
+pub async fn reply(person: &Person, contact: &Value, words: &str) -> String {
     text(&person.post(&format!("/contacts/{}/reply", text(&contact["id"])), json!({ "text": words })).await["message"])
 }
 
 /// Waits until a message of ours is where it should be.
-async fn delivery(person: &Person, contact: &Value, message: &str, state: &str) {
+pub async fn delivery(person: &Person, contact: &Value, message: &str, state: &str) {
     eventually(&format!("{message} is {state}"), async || {
         let entries = person.entries(contact).await;
         entries.iter().any(|entry| entry["id"] == message && entry["delivery"] == state).then_some(())
