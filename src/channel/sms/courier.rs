@@ -18,6 +18,7 @@ use super::smpp;
 use super::spool::Entry;
 use super::webhook::Taken;
 use crate::channel::outbound::{OutboundDeps, back_off, digest, publish_report, wait};
+use crate::fault;
 use crate::model::address::Address;
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::conversation::{Attachment, Party};
@@ -157,8 +158,10 @@ impl Courier {
             Err(error) => return self.hold(account.as_str(), content, error.to_string()).await,
         };
         let outgoing = Outgoing { traceparent, ..Outgoing::new(destination, inbound_message_id(input), body) };
+        fault::point("before_sms_publish");
         match self.deps.publisher.publish(vec![outgoing]).await {
             Ok(()) => {
+                fault::point("after_sms_publish");
                 tracing::info!(%input, %account, trace_id = trace.trace_id(), "text message published");
                 Ok(())
             }

@@ -8,7 +8,7 @@
 //! A record that is not whole was never answered for, and ends its file.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +29,10 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 const WAITING_MAX: usize = 1024;
 /// Entries synced together.
 const TOGETHER_MAX: usize = 256;
+/// Processes that may use one folder.
+const PLACES_MAX: u32 = 16;
+/// Held in a place while its process lives.
+const LOCK: &str = "lock";
 /// Length and digest before a content.
 const HEAD_BYTES: usize = 12;
 
@@ -94,6 +98,9 @@ pub struct Depth {
 struct Waiting {
     bytes: AtomicU64,
     since: Mutex<VecDeque<Timestamp>>,
+    /// Our places' locks: given back with the last handle.
+    #[expect(dead_code, reason = "held, never read")]
+    locks: Vec<File>,
 }
 
 impl Waiting {
@@ -167,26 +174,28 @@ impl Segment {
 }
 
 /// Opens the spool in a folder, made if it is not there. Entries of an earlier life come first. It ends when the last handle is
-/// dropped.
+/// dropped. Several processes may use one folder: each has a place in it that no other takes while it lives, and whoever starts
+/// takes up what the dead have left.
 ///
 /// # Errors
-/// The folder or a file in it cannot be made or read.
+/// The folder or a file in it cannot be made or read, or there are too many processes.
 pub fn open(folder: &Path, bytes_max: u64) -> io::Result<(Spool, mpsc::UnboundedReceiver<Entry>)> {
-    std::fs::create_dir_all(folder)?;
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(folder)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-    paths.retain(|path| number_of(path).is_some());
+    let places = free_places(folder)?;
+    let own = places.first().map(|(place, _)| place.clone()).ok_or_else(|| io::Error::other("other processes have every place in it"))?;
+    let mut paths = Vec::new();
+    for (place, _) in &places {
+        let files: Vec<PathBuf> = std::fs::read_dir(place)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        paths.extend(files.into_iter().filter(|path| number_of(path).is_some()));
+    }
     paths.sort();
     let (outflow, entries) = mpsc::unbounded_channel();
-    let waiting = Arc::new(Waiting::default());
-    let next = paths.last().and_then(|path| number_of(path)).map_or(1, |last| last + 1);
+    let waiting = Arc::new(Waiting { locks: places.into_iter().map(|(_, lock)| lock).collect(), ..Waiting::default() });
+    let next = paths.iter().filter_map(|path| number_of(path)).max().map_or(1, |last| last + 1);
     for path in paths {
         let contents = read(&path)?;
         let written_at = written_at(&path);
-        let segment = Arc::new(Segment {
-            path,
-            file: None,
-            state: Mutex::new(SegmentState { open: contents.len() as u64, ..SegmentState::default() }),
-        });
+        let state = SegmentState { open: contents.len() as u64, ..SegmentState::default() };
+        let segment = Arc::new(Segment { path, file: None, state: Mutex::new(state) });
         for content in contents {
             waiting.more(content.len(), written_at);
             // the receiver is in our hand
@@ -195,9 +204,28 @@ pub fn open(folder: &Path, bytes_max: u64) -> io::Result<(Spool, mpsc::Unbounded
         segment.close();
     }
     let (writes, requests) = mpsc::channel(WAITING_MAX);
-    let writer = Writer { folder: folder.to_owned(), next, current: None, outflow, waiting: Arc::clone(&waiting) };
+    let writer = Writer { folder: own, next, current: None, outflow, waiting: Arc::clone(&waiting) };
     std::thread::Builder::new().name("spool".into()).spawn(move || writer.run(requests))?;
     Ok((Spool { writes, waiting, bytes_max }, entries))
+}
+
+/// The places that no living process has, each with the lock that keeps it ours; at least one is made if there is room.
+fn free_places(folder: &Path) -> io::Result<Vec<(PathBuf, File)>> {
+    let mut free = Vec::new();
+    for number in 0..PLACES_MAX {
+        let place = folder.join(number.to_string());
+        if !free.is_empty() && !place.exists() {
+            continue;
+        }
+        std::fs::create_dir_all(&place)?;
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(place.join(LOCK))?;
+        match lock.try_lock() {
+            Ok(()) => free.push((place, lock)),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(free)
 }
 
 impl Spool {

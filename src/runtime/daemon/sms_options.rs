@@ -78,22 +78,26 @@ pub fn options(settings: &Settings, public_url: &Url, trials: &BTreeMap<AccountI
     }
 }
 
-/// The secret in a file, made now if it is not there: 256 bits in hexadecimal, readable by its owner only.
+/// The secret in a file, made now if it is not there: 256 bits in hexadecimal, readable by its owner only. Of several processes that
+/// begin at once one makes it.
 fn kept_secret(file: &Path) -> std::io::Result<String> {
-    match std::fs::read_to_string(file) {
-        Ok(secret) if !secret.trim().is_empty() => return Ok(secret.trim().to_owned()),
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        // not there, or begun and not written
-        _ => {}
+    if !file.exists() {
+        if let Some(folder) = file.parent() {
+            super::make_private_folder(folder)?;
+        }
+        let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let draft = file.with_extension(format!("{:016x}", rand::random::<u64>()));
+        let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        open.write_all(secret.as_bytes())?;
+        open.sync_all()?;
+        let linked = std::fs::hard_link(&draft, file);
+        std::fs::remove_file(&draft)?;
+        linked.or_else(|error| if error.kind() == std::io::ErrorKind::AlreadyExists { Ok(()) } else { Err(error) })?;
     }
-    if let Some(folder) = file.parent() {
-        super::make_private_folder(folder)?;
+    match std::fs::read_to_string(file)?.trim() {
+        "" => Err(std::io::Error::other("it is empty: remove it, and another is made")),
+        secret => Ok(secret.to_owned()),
     }
-    let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut open = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    open.write_all(secret.as_bytes())?;
-    open.sync_all()?;
-    Ok(secret)
 }
 
 fn signer(account: &SmsAccountSettings) -> Signer {
@@ -154,6 +158,9 @@ mod tests {
         assert_eq!((secret.len(), kept_secret(&file).expect("read")), (64, secret.clone()));
         assert_eq!(std::fs::metadata(&file).expect("is there").permissions().mode() & 0o777, 0o600);
         std::fs::write(&file, "").expect("written");
-        assert_ne!(kept_secret(&file).expect("made anew"), secret, "an empty file is no secret");
+        assert!(kept_secret(&file).is_err(), "an empty file is no secret");
+        std::fs::remove_file(&file).expect("removed");
+        assert_ne!(kept_secret(&file).expect("made anew"), secret);
+        assert_eq!(std::fs::read_dir(file.parent().expect("a folder")).expect("a folder").count(), 1, "no draft stays");
     }
 }

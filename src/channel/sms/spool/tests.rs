@@ -5,7 +5,17 @@ use super::*;
 const MUCH: u64 = 1 << 30;
 
 fn files(folder: &Path) -> usize {
-    std::fs::read_dir(folder).expect("a folder").count()
+    let names = std::fs::read_dir(folder.join("0")).expect("a folder");
+    names.filter(|name| number_of(&name.as_ref().expect("a file").path()).is_some()).count()
+}
+
+/// Waits until the thread of a spool that was dropped has given its place back.
+async fn given_back(folder: &Path) {
+    wait_for(|| {
+        let lock = OpenOptions::new().write(true).open(folder.join("0").join(LOCK)).expect("a lock");
+        lock.try_lock().is_ok()
+    })
+    .await;
 }
 
 async fn next(entries: &mut mpsc::UnboundedReceiver<Entry>) -> Entry {
@@ -34,6 +44,7 @@ async fn what_was_not_handed_on_comes_again_in_order() {
     assert_eq!((&unfinished.content[..], spool.depth().bytes), (&b"due"[..], 6));
     drop((spool, entries, unfinished));
 
+    given_back(folder.path()).await;
     let (spool, mut entries) = open(folder.path(), MUCH).expect("opens again");
     spool.put("quattro".into()).await.expect("kept");
     // a file is done as a whole: its first entry may come twice
@@ -43,11 +54,16 @@ async fn what_was_not_handed_on_comes_again_in_order() {
         entry.done();
     }
     assert_eq!(spool.depth().bytes, 0);
-    assert!(std::fs::read_dir(folder.path()).expect("a folder").all(|file| file.expect("a file").metadata().expect("known").len() == 0));
+    assert!(
+        std::fs::read_dir(folder.path().join("0"))
+            .expect("a folder")
+            .all(|file| file.expect("a file").metadata().expect("known").len() == 0)
+    );
     spool.put("cinque".into()).await.expect("kept in the file that was cleared");
     let again = next(&mut entries).await;
     assert_eq!(again.content, &b"cinque"[..]);
     drop((spool, entries, again));
+    given_back(folder.path()).await;
     let (spool, mut entries) = open(folder.path(), MUCH).expect("opens once more");
     let last = next(&mut entries).await;
     assert_eq!(last.content, &b"cinque"[..], "and nothing of what was done");
@@ -63,7 +79,7 @@ async fn a_torn_end_hides_nothing_before_it() {
     spool.put("intero".into()).await.expect("kept");
     spool.put("strappato".into()).await.expect("kept");
     drop((spool, entries));
-    let path = folder.path().join("000000000001.spool");
+    let path = folder.path().join("0").join("000000000001.spool");
     let whole = std::fs::read(&path).expect("is there");
     for (len, damaged) in [(whole.len() - 1, None), (whole.len() - 9 - 12 + 3, None), (whole.len(), Some(whole.len() - 1))] {
         let mut bytes = whole[..len].to_vec();
@@ -71,11 +87,13 @@ async fn a_torn_end_hides_nothing_before_it() {
             bytes[place] ^= 1;
         }
         std::fs::write(&path, bytes).expect("written");
+        given_back(folder.path()).await;
         let (_spool, mut entries) = open(folder.path(), MUCH).expect("opens");
         assert_eq!(next(&mut entries).await.content, &b"intero"[..]);
         assert!(entries.try_recv().is_err(), "{len}");
     }
     std::fs::write(&path, [0xff; 64]).expect("written");
+    given_back(folder.path()).await;
     let (_spool, mut entries) = open(folder.path(), MUCH).expect("opens");
     assert!(entries.try_recv().is_err());
 }
@@ -95,7 +113,7 @@ async fn a_limit_refuses_and_nothing_is_lost() {
 async fn a_full_disk_refuses_and_the_next_file_is_tried() {
     let folder = tempfile::tempdir().expect("a folder");
     let (spool, mut entries) = open(folder.path(), MUCH).expect("opens");
-    std::os::unix::fs::symlink("/dev/full", folder.path().join("000000000001.spool")).expect("a device that is full");
+    std::os::unix::fs::symlink("/dev/full", folder.path().join("0").join("000000000001.spool")).expect("a device that is full");
     let refused = spool.put("prima".into()).await;
     assert!(matches!(refused, Err(SpoolError::Disk(_))), "{refused:?}");
     spool.put("dopo".into()).await.expect("the next file is on a disk with room");
@@ -133,6 +151,7 @@ async fn how_long_the_oldest_waits_outlives_the_process() {
     next(&mut entries).await.done();
     assert_eq!(spool.depth().entries, 1);
     drop((spool, entries));
+    given_back(folder.path()).await;
     let (spool, mut entries) = open(folder.path(), MUCH).expect("opens again");
     assert_eq!(spool.depth().entries, 2, "a file is done as a whole");
     assert!(spool.depth().oldest.expect("something waits") <= now());
@@ -140,4 +159,20 @@ async fn how_long_the_oldest_waits_outlives_the_process() {
         next(&mut entries).await.done();
     }
     assert_eq!(spool.depth(), Depth { entries: 0, bytes: 0, oldest: None });
+}
+
+#[tokio::test]
+async fn each_process_has_a_place_and_takes_up_what_the_dead_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (first, first_entries) = open(folder.path(), MUCH).expect("opens");
+    let (second, mut second_entries) = open(folder.path(), MUCH).expect("opens beside");
+    first.put("dal primo".into()).await.expect("kept");
+    second.put("dal secondo".into()).await.expect("kept");
+    assert_eq!(next(&mut second_entries).await.content, &b"dal secondo"[..], "and nothing of the first, who lives");
+    assert!(second_entries.try_recv().is_err());
+    drop((first, first_entries));
+    given_back(folder.path()).await;
+    let (_third, mut third_entries) = open(folder.path(), MUCH).expect("opens");
+    assert_eq!(next(&mut third_entries).await.content, &b"dal primo"[..]);
+    assert!(third_entries.try_recv().is_err());
 }
