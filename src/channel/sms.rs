@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use phonenumber::country;
@@ -42,6 +43,9 @@ pub mod text;
 pub mod webhook;
 
 pub use counters::SmsCounters;
+
+/// How often it is looked for what dead processes have left in the spool.
+const TAKE_OVER_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the channel could not start.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +154,7 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
     };
     tracker.spawn(courier.run(entries, shutdown.clone()));
+    tracker.spawn(take_over(spool.clone(), shutdown.clone()));
     let carrier_of = |(id, account): (&AccountId, &AccountOptions)| match &account.carrier {
         CarrierOptions::Ready(carrier) => (id.clone(), carrier.clone()),
         CarrierOptions::Smpp(options) => {
@@ -164,4 +169,17 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
     let signers = accounts.into_iter().map(|(id, account)| (id, account.signer)).collect();
     let router = webhook::router(Arc::new(Webhooks { signers, public_url, spool: spool.clone(), counters: Arc::clone(&counters) }));
     Ok(SmsHandle { router, counters, spool })
+}
+
+/// Looks now and then whether a process that used the same folder is dead.
+async fn take_over(spool: Spool, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(TAKE_OVER_EVERY) => {}
+        }
+        if let Err(error) = spool.take_over() {
+            tracing::warn!(%error, "what another process may have left in the spool cannot be read");
+        }
+    }
 }

@@ -56,6 +56,8 @@ pub struct Spool {
     writes: mpsc::Sender<Request>,
     waiting: Arc<Waiting>,
     bytes_max: u64,
+    folder: Arc<Path>,
+    outflow: mpsc::UnboundedSender<Entry>,
 }
 
 /// One entry on its way to the disk.
@@ -98,9 +100,9 @@ pub struct Depth {
 struct Waiting {
     bytes: AtomicU64,
     since: Mutex<VecDeque<Timestamp>>,
-    /// Our places' locks: given back with the last handle.
+    /// Our place's lock: given back with the last handle.
     #[expect(dead_code, reason = "held, never read")]
-    locks: Vec<File>,
+    lock: Option<Arc<File>>,
 }
 
 impl Waiting {
@@ -126,6 +128,8 @@ struct Segment {
     /// While it is written.
     file: Option<File>,
     state: Mutex<SegmentState>,
+    /// Of an earlier life: nobody else takes its place until it is done.
+    _lock: Option<Arc<File>>,
 }
 
 #[derive(Debug, Default)]
@@ -175,60 +179,81 @@ impl Segment {
 
 /// Opens the spool in a folder, made if it is not there. Entries of an earlier life come first. It ends when the last handle is
 /// dropped. Several processes may use one folder: each has a place in it that no other takes while it lives, and whoever starts
-/// takes up what the dead have left.
+/// takes up what the dead have left, as [`Spool::take_over`] does now and then.
 ///
 /// # Errors
 /// The folder or a file in it cannot be made or read, or there are too many processes.
 pub fn open(folder: &Path, bytes_max: u64) -> io::Result<(Spool, mpsc::UnboundedReceiver<Entry>)> {
-    let places = free_places(folder)?;
-    let own = places.first().map(|(place, _)| place.clone()).ok_or_else(|| io::Error::other("other processes have every place in it"))?;
-    let mut paths = Vec::new();
-    for (place, _) in &places {
-        let files: Vec<PathBuf> = std::fs::read_dir(place)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
-        paths.extend(files.into_iter().filter(|path| number_of(path).is_some()));
-    }
-    paths.sort();
     let (outflow, entries) = mpsc::unbounded_channel();
-    let waiting = Arc::new(Waiting { locks: places.into_iter().map(|(_, lock)| lock).collect(), ..Waiting::default() });
-    let next = paths.iter().filter_map(|path| number_of(path)).max().map_or(1, |last| last + 1);
+    let (place, lock) = own_place(folder)?;
+    let waiting = Arc::new(Waiting { lock: Some(Arc::clone(&lock)), ..Waiting::default() });
+    let last = take_up(&place, &lock, &outflow, &waiting)?;
+    let (writes, requests) = mpsc::channel(WAITING_MAX);
+    let writer = Writer { folder: place, next: last + 1, current: None, outflow: outflow.clone(), waiting: Arc::clone(&waiting) };
+    std::thread::Builder::new().name("spool".into()).spawn(move || writer.run(requests))?;
+    let spool = Spool { writes, waiting, bytes_max, folder: folder.into(), outflow };
+    spool.take_over()?;
+    Ok((spool, entries))
+}
+
+/// A place that no living process has, and the lock that keeps it ours.
+fn own_place(folder: &Path) -> io::Result<(PathBuf, Arc<File>)> {
+    for number in 0..PLACES_MAX {
+        let place = folder.join(number.to_string());
+        std::fs::create_dir_all(&place)?;
+        if let Some(lock) = lock(&place)? {
+            return Ok((place, lock));
+        }
+    }
+    Err(io::Error::other("other processes have every place in it"))
+}
+
+/// The lock of a place, unless a living process has it.
+fn lock(place: &Path) -> io::Result<Option<Arc<File>>> {
+    let lock = OpenOptions::new().write(true).create(true).truncate(false).open(place.join(LOCK))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(Arc::new(lock))),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Sends on what a place has of an earlier life; the place is locked until all of it is done. The number of its last file, or 0.
+fn take_up(place: &Path, lock: &Arc<File>, outflow: &mpsc::UnboundedSender<Entry>, waiting: &Arc<Waiting>) -> io::Result<u64> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(place)?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+    paths.retain(|path| number_of(path).is_some());
+    paths.sort();
+    let last = paths.last().and_then(|path| number_of(path)).unwrap_or(0);
     for path in paths {
         let contents = read(&path)?;
         let written_at = written_at(&path);
         let state = SegmentState { open: contents.len() as u64, ..SegmentState::default() };
-        let segment = Arc::new(Segment { path, file: None, state: Mutex::new(state) });
+        let segment = Arc::new(Segment { path, file: None, state: Mutex::new(state), _lock: Some(Arc::clone(lock)) });
         for content in contents {
             waiting.more(content.len(), written_at);
-            // the receiver is in our hand
-            let _ = outflow.send(Entry { content, file: Arc::clone(&segment), waiting: Arc::clone(&waiting) });
+            // nobody reads any more: it comes again after the next start
+            let _ = outflow.send(Entry { content, file: Arc::clone(&segment), waiting: Arc::clone(waiting) });
         }
         segment.close();
     }
-    let (writes, requests) = mpsc::channel(WAITING_MAX);
-    let writer = Writer { folder: own, next, current: None, outflow, waiting: Arc::clone(&waiting) };
-    std::thread::Builder::new().name("spool".into()).spawn(move || writer.run(requests))?;
-    Ok((Spool { writes, waiting, bytes_max }, entries))
-}
-
-/// The places that no living process has, each with the lock that keeps it ours; at least one is made if there is room.
-fn free_places(folder: &Path) -> io::Result<Vec<(PathBuf, File)>> {
-    let mut free = Vec::new();
-    for number in 0..PLACES_MAX {
-        let place = folder.join(number.to_string());
-        if !free.is_empty() && !place.exists() {
-            continue;
-        }
-        std::fs::create_dir_all(&place)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(place.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => free.push((place, lock)),
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
-    }
-    Ok(free)
+    Ok(last)
 }
 
 impl Spool {
+    /// Takes up what processes have left that used the same folder and are dead.
+    ///
+    /// # Errors
+    /// Another place cannot be read.
+    pub fn take_over(&self) -> io::Result<()> {
+        let places = (0..PLACES_MAX).map(|number| self.folder.join(number.to_string())).filter(|place| place.exists());
+        for place in places {
+            if let Some(lock) = lock(&place)? {
+                take_up(&place, &lock, &self.outflow, &self.waiting)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps an entry. It would survive a power cut when this returns.
     pub async fn put(&self, content: Bytes) -> Result<(), SpoolError> {
         if content.len() > ENTRY_BYTES_MAX {
@@ -337,7 +362,7 @@ impl Writer {
         let file = OpenOptions::new().append(true).create(true).open(&path)?;
         // the name, too, must survive a power cut
         File::open(&self.folder)?.sync_all()?;
-        Ok(Arc::new(Segment { path, file: Some(file), state: Mutex::default() }))
+        Ok(Arc::new(Segment { path, file: Some(file), state: Mutex::default(), _lock: None }))
     }
 }
 

@@ -172,7 +172,13 @@ async fn each_process_has_a_place_and_takes_up_what_the_dead_left() {
     assert!(second_entries.try_recv().is_err());
     drop((first, first_entries));
     given_back(folder.path()).await;
+    second.take_over().expect("the first is dead");
+    let left = next(&mut second_entries).await;
+    assert_eq!(left.content, &b"dal primo"[..]);
+    second.take_over().expect("nothing new");
+    assert!(second_entries.try_recv().is_err(), "once is enough");
     let (_third, mut third_entries) = open(folder.path(), MUCH).expect("opens");
-    assert_eq!(next(&mut third_entries).await.content, &b"dal primo"[..]);
-    assert!(third_entries.try_recv().is_err());
+    assert!(third_entries.try_recv().is_err(), "it is being handed on");
+    left.done();
+    assert_eq!(files(folder.path()), 0);
 }
