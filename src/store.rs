@@ -14,6 +14,7 @@ mod installation;
 mod journal;
 mod lease;
 mod left;
+mod opt_out;
 mod quarantine;
 mod row;
 mod snapshot;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
 use super::id::{IdError, QueueId};
 
 /// `email`, `sms`, `webchat`, or any other that reaches us through the channel API (`phone`, `desk`, `home_visit`…).
@@ -33,6 +34,11 @@ impl Channel {
         Self(Self::EMAIL.into())
     }
 
+    /// Text messages.
+    pub fn sms() -> Self {
+        Self(Self::SMS.into())
+    }
+
     /// The channel's name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -41,6 +47,12 @@ impl Channel {
     /// Whether somebody is standing there: false for letters that can wait, true for a chat, a call, a counter.
     pub fn is_live(&self) -> bool {
         !matches!(self.as_str(), Self::EMAIL | Self::SMS)
+    }
+
+    /// Whether what comes from an address belongs to the contact that is open with it: a text message has no reference, and who
+    /// writes two means them together. Mail joins by signed reference only.
+    pub fn joins_by_address(&self) -> bool {
+        self.as_str() == Self::SMS
     }
 
     /// Whether an adapter of ours carries the office's answer. On other channels it is spoken, or read by the program that
@@ -93,12 +105,13 @@ pub enum IdentityLevel {
 
 /// An address in the form in which two writings of one address are equal.
 ///
-/// Email: the domain in lower case, the local part in lower case too (no public mailbox tells them apart). Others: as given,
-/// white space trimmed.
+/// Email: the domain in lower case, the local part in lower case too (no public mailbox tells them apart). SMS: see [`Address`].
+/// Others: as given, white space trimmed.
 pub fn normalise_address(channel: &Channel, address: &str) -> String {
     let address = address.trim();
     match channel.as_str() {
         Channel::EMAIL => address.to_lowercase(),
+        Channel::SMS => Address::read(address).to_string(),
         _ => address.to_owned(),
     }
 }

@@ -180,6 +180,7 @@ pub struct Rows {
     pub quarantine: Vec<Quarantined>,
     pub inputs: HashMap<InputId, InputStatus>,
     pub sources: HashSet<String>,
+    pub opt_outs: HashMap<(AdministrationId, AddressKey), OptOut>,
     pub nodes: u64,
 }
 
@@ -390,6 +391,24 @@ impl Store for FakeStore {
     }
     async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(Vec::new())
+    }
+    async fn put_provider_id(&self, _: &AdministrationId, _: MessageId, _: u32, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn attempt_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<(MessageId, u32)>, StoreError> {
+        Ok(None)
+    }
+    async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {
+        self.up()?.opt_outs.insert((word.administration.clone(), word.address), word.clone());
+        Ok(())
+    }
+    async fn opted_out(
+        &self,
+        administration: &AdministrationId,
+        _: &Channel,
+        address: AddressKey,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.up()?.opt_outs.get(&(administration.clone(), address)).filter(|word| word.stopped).map(|word| word.at))
     }
     async fn leave_command(&self, _: &PoolId, _: &str, _: &str) -> Result<(), StoreError> {
         Ok(())

@@ -40,6 +40,24 @@ fn the_defaults_stand_alone() {
     assert_eq!((settings.router.batch_max, settings.router.prefetch), (512, 1024));
     assert!(settings.desk.listen.ip().is_loopback() && settings.email.smtp.listen.expect("a listener").ip().is_loopback());
     assert_eq!(settings.channel_api.listen, None);
+    assert!(settings.public.listen.ip().is_loopback() && settings.public.listen != settings.desk.listen);
+}
+
+#[test]
+fn the_public_address_is_what_a_proxy_makes_of_it() {
+    let url = |written: &str| {
+        let settings = load(None, &[], &[("public.url", written)]).expect("good");
+        settings.public.url("127.0.0.1:4321".parse().expect("an address")).to_string()
+    };
+    assert_eq!(url(""), "http://127.0.0.1:4321/");
+    assert_eq!(url("https://contatti.comune.example"), "https://contatti.comune.example/");
+    assert_eq!(url("https://comune.example/contatti/"), "https://comune.example/contatti/");
+    let said = "--set public.url: public.url: write scheme, host and at most a path, such as https://contatti.comune.example";
+    for written in
+        ["comune.example", "ftp://comune.example", "https://a@comune.example", "https://:a@comune.example", "https://comune.example?a"]
+    {
+        refused(None, &[], &[("public.url", written)], &[said]);
+    }
 }
 
 #[test]
@@ -201,4 +219,37 @@ fn every_key_of_the_defaults_is_explained() {
         let plain = ["host", "port", "user", "password", "timeout"].iter().any(|key| line.starts_with(key));
         assert!(plain || above.is_some_and(|above| above.starts_with('#')), "nothing explains `{line}`");
     }
+}
+
+#[test]
+fn an_account_of_text_messages_has_what_it_needs() {
+    let account = |lines: &str| format!("[sms.account.urp-sms]\n{lines}\n");
+    let key = |name: &str| format!("sms.account.urp-sms.{name}");
+    let check = |lines: &str, expected: Option<&str>| {
+        let problems = load(Some(&account(lines)), &[], &[]).err().unwrap_or_default();
+        let keys: Vec<String> = problems.iter().map(|problem| problem.key.clone()).collect();
+        assert_eq!(keys, expected.map(key).into_iter().collect::<Vec<_>>(), "{lines}: {problems:?}");
+    };
+    for (lines, expected) in [
+        ("provider = \"log\"", None),
+        ("provider = \"twilio\"\nuser = \"AC1\"\npassword = \"p\"", None),
+        ("provider = \"twilio\"\npassword = \"p\"", Some("user")),
+        ("provider = \"twilio\"\nuser = \"AC1\"", Some("password_file")),
+        ("provider = \"twilio\"\nuser = \"AC1\"\npassword = \"p\"\nurl = \"http://api.example\"", Some("url")),
+        ("provider = \"twilio\"\nuser = \"AC1\"\npassword = \"p\"\nurl = \"http://127.0.0.1:1\"", None),
+        ("provider = \"vonage\"\nuser = \"k\"\npassword = \"p\"", Some("webhook_secret_file")),
+        ("provider = \"vonage\"\nuser = \"k\"\npassword = \"p\"\nwebhook_secret = \"w\"", None),
+        ("provider = \"generic\"\npassword = \"p\"", Some("url")),
+        ("provider = \"generic\"\npassword = \"p\"\nurl = \"nowhere\"", Some("url")),
+        ("provider = \"generic\"\npassword = \"p\"\nurl = \"https://gateway.example/send\"", None),
+        ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"smpp://10.0.0.1:2775\"", None),
+        ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"https://10.0.0.1\"", Some("url")),
+        ("provider = \"smpp\"\nuser = \"u\"\npassword = \"nine chars\"\nurl = \"smpp://10.0.0.1\"", Some("user")),
+        ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"smpp://10.0.0.1\"\nwindow = 0", Some("window")),
+        ("provider = \"pigeon\"", Some("provider")),
+    ] {
+        check(lines, expected);
+    }
+    let said = "--set sms.country: sms.country: write the two capital letters of a country, such as IT";
+    refused(None, &[], &[("sms.country", "Italia")], &[said]);
 }

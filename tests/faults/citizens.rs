@@ -4,12 +4,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt as _;
+use hmac::{Hmac, KeyInit, Mac};
 use lapin::options::{
     BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
+use sha2::Sha256;
 use sportello::model::channel::IdentityLevel;
 use sportello::model::conversation::Party;
 use sportello::model::id::{AccountId, InputId};
@@ -29,6 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub enum Way {
     Api,
     Smtp,
+    Sms,
     Amqp,
 }
 
@@ -52,6 +57,7 @@ pub async fn hand_in(fleet: &Fleet, way: Way, subject: &str, impatient: bool, br
             match way {
                 Way::Api => by_api(fleet, subject).await,
                 Way::Smtp => by_smtp(fleet, subject).await,
+                Way::Sms => by_sms(fleet, subject).await,
                 Way::Amqp => by_amqp(fleet, subject, broker).await,
             }
         });
@@ -89,6 +95,20 @@ async fn by_smtp(fleet: &Fleet, subject: &str) -> Option<()> {
          Buongiorno, vorrei sapere gli orari di apertura.\r\n.\r\n"
     );
     say(&mut stream, &mail, "250").await
+}
+
+/// As a gateway signs it: Standard Webhooks, with the trial account's secret.
+async fn by_sms(fleet: &Fleet, subject: &str) -> Option<()> {
+    let addresses = fleet.addresses().await?;
+    let secret = std::fs::read_to_string(fleet.pair.folder().join("data/sms/urp-sms.secret")).ok()?;
+    let (id, time) = (format!("msg-{subject}"), sportello::port::clock::now().0 / 1_000_000);
+    let number = format!("+39333{:07}", subject.split_once('-')?.1.parse::<u32>().ok()?);
+    let body = serde_json::json!({"type": "message", "id": subject, "from": number, "to": "+390471000001", "text": subject}).to_string();
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(secret.trim().as_bytes()).ok()?;
+    let mac = mac.chain_update(format!("{id}.{time}.{body}")).finalize().into_bytes();
+    let request = fleet.http.post(format!("{}/sms/v1/urp-sms", addresses.public)).header("webhook-id", id);
+    let request = request.header("webhook-timestamp", time).header("webhook-signature", format!("v1,{}", STANDARD.encode(mac)));
+    (request.body(body).send().await.ok()?.status() == 204).then_some(())
 }
 
 async fn say(stream: &mut BufReader<TcpStream>, what: &str, code: &str) -> Option<()> {

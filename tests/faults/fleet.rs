@@ -89,7 +89,7 @@ impl Fleet {
 
     /// Sends the operators to their consoles and lets citizens come, one of each way every `pause`.
     pub fn load(self: &Arc<Self>, pause: Duration) -> Load {
-        let mut ways = vec![Way::Api, Way::Smtp];
+        let mut ways = vec![Way::Api, Way::Smtp, Way::Sms];
         ways.extend(self.pair.real().map(|_| Way::Amqp));
         let citizens = ways.into_iter().map(|way| {
             let pause = if way == Way::Smtp { pause * 3 } else { pause };

@@ -6,7 +6,7 @@ use crate::fleet::Fleet;
 use crate::{alone, is_whole, now_us};
 
 /// Every named point, and the latest of its passes at which the process dies.
-const POINTS: [(&str, u32); 10] = [
+const POINTS: [(&str, u32); 12] = [
     ("before_commit", 40),
     ("inside_commit", 40),
     ("commit_sent", 40),
@@ -15,6 +15,8 @@ const POINTS: [(&str, u32); 10] = [
     ("before_publish", 12),
     ("after_publish", 12),
     ("after_smtp_250", 6),
+    ("before_sms_publish", 6),
+    ("after_sms_publish", 6),
     ("after_next_hop", 4),
     ("before_commit", 2),
 ];

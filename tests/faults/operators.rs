@@ -1,4 +1,4 @@
-//! Operators: accept what rings, answer mail, close; by WebSocket, on whichever process lives. A command without an answer is
+//! Operators: accept what rings, answer mail and text messages, close; by WebSocket, on whichever process lives. A command without an answer is
 //! sent again with the same id; what they are told goes into the ledger.
 
 use std::collections::{HashMap, HashSet};
@@ -87,14 +87,14 @@ impl Operator {
             self.ask("ready", json!({"do": "ready"}));
         }
         for offer in state["offers"].as_array().into_iter().flatten() {
-            if offer["contact"]["channel"] == "email" {
+            if is_written(&offer["contact"]["channel"]) {
                 self.mails.insert(offer["contact"]["id"].as_str().unwrap_or_default().to_owned());
             }
             self.accept(offer["contact"]["id"].as_str().unwrap_or_default(), &offer["ordinal"]);
         }
         for contact in state["contacts"].as_array().into_iter().flatten() {
             let id = contact["id"].as_str().unwrap_or_default();
-            if contact["channel"] == "email" {
+            if is_written(&contact["channel"]) {
                 self.mails.insert(id.to_owned());
             }
             if contact["state"] == "active" || contact["state"] == "wrap_up" {
@@ -108,7 +108,7 @@ impl Operator {
             Some("event") => {
                 let event = &frame["event"];
                 let contact = event["about"]["contact"].as_str().unwrap_or_default();
-                if event["about"]["channel"] == "email" {
+                if is_written(&event["about"]["channel"]) {
                     self.mails.insert(contact.to_owned());
                 }
                 if event["event"] == "offer.made" {
@@ -172,4 +172,9 @@ impl Operator {
         self.outbox.push(frame.clone());
         self.asked.insert(what.to_owned(), (id, frame, Instant::now()));
     }
+}
+
+/// Whether an answer is written, and carried by us.
+fn is_written(channel: &Value) -> bool {
+    channel == "email" || channel == "sms"
 }

@@ -21,6 +21,8 @@ pub struct Process {
 pub struct Addresses {
     /// Console and channel API, without a slash at the end.
     pub desk: String,
+    /// What providers of text messages call.
+    pub public: String,
     /// The SMTP listener.
     pub smtp: String,
     /// Metrics.
@@ -132,5 +134,5 @@ fn addresses(log: &str) -> Option<Addresses> {
     };
     let metrics = after("metrics and health")?;
     let metrics = metrics.strip_prefix("http://")?.split('/').next()?.to_owned();
-    Some(Addresses { desk: after("console")?, smtp: after("SMTP")?, metrics })
+    Some(Addresses { desk: after("console")?, public: after("public address")?, smtp: after("SMTP")?, metrics })
 }

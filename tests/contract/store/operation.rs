@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use sportello::model::channel::Channel;
 use sportello::model::delivery::DeliveryState;
-use sportello::model::id::{AccountId, MessageId};
-use sportello::port::store::{AttemptStart, Page, StoreError, Watermark};
+use sportello::model::id::{AccountId, AddressKey, MessageId};
+use sportello::port::store::{AttemptStart, OptOut, Page, StoreError, Watermark};
 
 use super::fixture::*;
 use super::on_both;
@@ -17,6 +18,8 @@ on_both!(
     nodes_are_lost,
     watermarks,
     an_attempt_is_begun_once,
+    the_last_word_on_messages_counts,
+    an_attempt_is_found_by_its_providers_name,
     quarantine_holds
 );
 
@@ -103,6 +106,57 @@ async fn an_attempt_is_begun_once(place: Place) {
     let (left, right) = tokio::join!(place.store.begin_attempt(&body, MessageId(1), 3), other.begin_attempt(&body, MessageId(1), 3));
     let begun = [left.expect("asks"), right.expect("asks")].iter().filter(|start| matches!(start, AttemptStart::Begun(_))).count();
     assert_eq!(begun, 1);
+}
+
+/// A receipt knows only the provider's name of a message.
+async fn an_attempt_is_found_by_its_providers_name(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![contact(1)];
+            writes.conversations = vec![conversation(1)];
+            writes.messages = vec![message(1, 1), message(2, 1)];
+            writes.deliveries = vec![delivery(1, 1, DeliveryState::Attempting, 1), delivery(2, 1, DeliveryState::Attempting, 1)];
+        })
+        .await;
+    let store = &place.store;
+    for n in [1, 2] {
+        assert!(matches!(store.begin_attempt(&comune(), MessageId(n), 1).await, Ok(AttemptStart::Begun(_))));
+    }
+    store.put_provider_id(&comune(), MessageId(1), 1, "urp/3039").await.expect("keeps");
+    store.put_provider_id(&comune(), MessageId(2), 1, "urp/303a").await.expect("keeps");
+    let named = async |administration, ids: [&str; 3]| store.attempt_named(&administration, &ids.map(str::to_owned)).await.expect("reads");
+    assert_eq!(named(comune(), ["urp/12345", "urp/3039", "urp/x"]).await, Some((MessageId(1), 1)));
+    assert_eq!(named(comune(), ["urp/303a", "", ""]).await, Some((MessageId(2), 1)));
+    assert_eq!(named(comune(), ["altro/3039", "", ""]).await, None);
+    assert_eq!(named(asl(), ["urp/3039", "", ""]).await, None, "another administration's");
+}
+
+/// Per administration, channel and number; what was said last, not what was kept last.
+async fn the_last_word_on_messages_counts(place: Place) {
+    let store = &place.store;
+    let since =
+        async |administration, channel: Channel, key| store.opted_out(&administration, &channel, AddressKey(key)).await.expect("reads");
+    assert_eq!(since(comune(), Channel::sms(), 1).await, None, "who said nothing may be written to");
+    let say = async |stopped, at| {
+        let word = OptOut { administration: comune(), channel: Channel::sms(), address: AddressKey(1), stopped, at: seconds(at) };
+        store.put_opt_out(&word).await.expect("keeps");
+    };
+    for (stopped, at, expected) in [
+        (true, 10, Some(10)),
+        (true, 10, Some(10)),
+        (false, 5, Some(10)),
+        (true, 20, Some(20)),
+        (false, 30, None),
+        (true, 25, None),
+        (true, 40, Some(40)),
+    ] {
+        say(stopped, at).await;
+        assert_eq!(since(comune(), Channel::sms(), 1).await, expected.map(seconds), "after {stopped} at {at}");
+    }
+    assert_eq!(since(comune(), Channel::sms(), 2).await, None, "another number");
+    assert_eq!(since(comune(), Channel::email(), 1).await, None, "another channel");
+    assert_eq!(since(asl(), Channel::sms(), 1).await, None, "another administration");
 }
 
 async fn quarantine_holds(place: Place) {
