@@ -67,7 +67,7 @@ describe('where to go next', () => {
   const contacts = Object.fromEntries([contact('1'), contact('2', { mode: 'live' }), contact('3', { mode: 'live' }), contact('4', { state: 'pending' })].map((each) => [each.id, each]));
   // In the list: 2, 3 (live), 1, 4 (pending).
   it.each([
-    [{ 4: 1 }, '2', '4'], [{ 2: 1, 4: 1 }, '1', '4'], [{ 2: 1 }, '4', '2'], [{ 2: 1, 1: 1 }, undefined, '2'], [{ 2: 1 }, '2', '3'], [{}, '2', '3'], [{}, '3', '2'], [{}, undefined, '2'],
+    [{ 4: 1 }, '2', '4'], [{ 2: 1, 4: 1 }, '1', '2'], [{ 1: 1, 4: 1 }, '2', '1'], [{ 2: 1 }, '4', '2'], [{ 2: 1, 1: 1 }, undefined, '2'], [{ 2: 1 }, '2', '3'], [{}, '2', '3'], [{}, '3', '2'], [{}, undefined, '2'],
   ])('unread %j, open %s: %s', (unread, open, next) => expect(nextWaiting(contacts, unread as unknown as Record<string, number>, open)).toBe(next));
   it('nowhere, if nobody waits', () => expect(nextWaiting({ 1: contact('1') }, {}, '1')).toBeUndefined());
 });
