@@ -54,7 +54,7 @@ export class ChatApi {
       request.upload.onprogress = (event) => onProgress(event.lengthComputable ? event.loaded / event.total : 0);
       request.onload = () => {
         if (request.status < 300) resolve(request.response as ChatFile);
-        else reject(new ChatError((request.response as { code?: string } | null)?.code ?? codeOf(request.status)));
+        else reject(new ChatError(codeOf(request.status)));
       };
       request.onerror = () => reject(new ChatError('offline'));
     });
@@ -71,17 +71,20 @@ export class ChatApi {
       throw new ChatError('offline');
     });
     if (response.ok) return response;
-    const problem = (await response.json().catch(() => null)) as { code?: string } | null;
-    throw new ChatError(problem?.code ?? codeOf(response.status));
+    throw new ChatError(codeOf(response.status));
   }
 }
 
+/** The kind of refusal: the status says enough for the words. */
 function codeOf(status: number): string {
   switch (status) {
     case 401: return 'session_over';
-    case 403: return 'forbidden';
+    case 403:
+    case 404: return 'forbidden';
+    case 409: return 'ended';
     case 413: return 'too_large';
     case 415: return 'bad_file';
+    case 422: return 'invalid';
     case 429: return 'too_many';
     default: return status >= 500 ? 'unavailable' : 'unexpected';
   }

@@ -18,8 +18,10 @@ export interface Unsent {
 }
 
 export interface ChatModel {
-  /** The last sequence number seen; none before the first welcome. */
+  /** The number of the last message seen, above which one resumes; none before the first welcome. */
   last: number | null;
+  /** The number of the last state, so that an older one does not win. */
+  stated: number;
   link: Link;
   refusal?: Refusal;
   messages: readonly Message[];
@@ -37,17 +39,19 @@ export interface ChatModel {
   /** The last number that the server was told to be read. */
   read: number;
   /** The wish for a transcript, and whether the server has it. */
-  transcript?: { email: string; state: 'asked' | 'confirmed' | 'refused' };
+  transcript?: { email: string; state: 'asked' | 'confirmed' | 'refused'; code?: string };
 }
 
 export function emptyModel(unsent: readonly Unsent[] = []): ChatModel {
   return {
-    last: null, link: 'off', messages: [], unsent, marks: { delivered: 0, read: 0 }, state: { status: 'idle', open: true },
+    last: null, stated: 0, link: 'off', messages: [], unsent, marks: { delivered: 0, read: 0 }, state: { status: 'idle', open: true },
     unattended: false, unread: 0, read: 0,
   };
 }
 
-export const isOver = ({ state }: ChatModel) => state.status === 'ended' || state.status === 'left';
+/** Over for good. A chat that was only disconnected too long goes on when the citizen writes. */
+export const isOver = ({ state }: ChatModel) => (state.status === 'ended' && state.reason !== 'abandoned') || state.status === 'left';
+export const isAbandoned = ({ state }: ChatModel) => state.status === 'ended' && state.reason === 'abandoned';
 
 /** How far something the citizen wrote has come. */
 export type Progress = 'waiting' | 'refused' | 'sent' | 'delivered' | 'read';

@@ -6,7 +6,7 @@ export const SUBPROTOCOL = 'sportello.chat.v1';
 export const CLOSE = { badFrame: 4400, sessionOver: 4401, foreignOrigin: 4403, tooMuch: 4429 } as const;
 
 export interface Topic { id: string; label: string }
-export interface Limits { message_chars: number; name_chars: number; attachment_bytes: number; attachments: number }
+export interface Limits { message_chars: number; name_chars: number; attachment_bytes: number; attachments: number; /** Media types that are taken; any, if absent. */ attachment_types?: string[] }
 export interface Config {
   account: string;
   title: string;
@@ -15,6 +15,8 @@ export interface Config {
   privacy_text?: string;
   languages: string[];
   open: boolean;
+  /** Whether a transcript can be asked for. */
+  transcript?: boolean;
   limits: Limits;
 }
 /** What holds while the server has not said anything else. */

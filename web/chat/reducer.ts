@@ -65,12 +65,12 @@ function reduceFrame(model: ChatModel, frame: ServerFrame, now: number): Step {
     case 'refused': return refused(model, frame);
     case 'mark': {
       const marks = { delivered: Math.max(model.marks.delivered, frame.delivered), read: Math.max(model.marks.read, frame.read) };
-      return still({ ...model, marks, last: Math.max(model.last ?? 0, frame.seq) });
+      return still({ ...model, marks });
     }
     case 'state': {
-      if (frame.seq <= (model.last ?? 0)) return still(model);
+      if (frame.seq < model.stated) return still(model);
       const { type: _type, seq, ...state } = frame;
-      return withState({ ...model, last: seq }, state);
+      return withState({ ...model, stated: seq }, state);
     }
     case 'typing':
       if (isOver(model)) return still(model);
@@ -87,7 +87,7 @@ function welcome(model: ChatModel, frame: Extract<ServerFrame, { type: 'welcome'
   const last = Math.max(model.last ?? 0, frame.after, ...fresh.map((message) => message.seq));
   const { typing: _typing, warning: _warning, ...rest } = expired(model, now);
   const marks = frame.marks ?? model.marks;
-  const filled = withMessages({ ...rest, last, marks }, fresh, model.last !== null);
+  const filled = withMessages({ ...rest, last, stated: 0, marks }, fresh, model.last !== null);
   const stated = withState(filled.model, frame.state);
   const waiting = stated.model.unsent.filter((unsent) => unsent.state === 'waiting');
   const again: Effect[] = isOver(stated.model) ? [] : waiting.map((unsent) => ({ do: 'send', frame: frameOf(unsent) }));
@@ -144,7 +144,7 @@ function accepted(model: ChatModel, id: string): Step {
 
 function refused(model: ChatModel, frame: Extract<ServerFrame, { type: 'refused' }>): Step {
   const { id, code } = frame;
-  if (id === TRANSCRIPT) return still(withTranscript(model, 'refused'));
+  if (id === TRANSCRIPT) return still(withTranscript(model, 'refused', code));
   const unsent = model.unsent.find((each) => each.id === id);
   if (!unsent || unsent.state !== 'waiting') return still(model);
   if (code === 'later') return { model, effects: [{ do: 'send_later', id: unsent.id }] };
@@ -176,8 +176,8 @@ function withoutTyping(model: ChatModel): ChatModel {
   return rest;
 }
 
-function withTranscript(model: ChatModel, state: 'confirmed' | 'refused'): ChatModel {
-  return model.transcript ? { ...model, transcript: { ...model.transcript, state } } : model;
+function withTranscript(model: ChatModel, state: 'confirmed' | 'refused', code = ''): ChatModel {
+  return model.transcript ? { ...model, transcript: { ...model.transcript, state, code } } : model;
 }
 
 const transcriptOf = (email: string): Effect => ({ do: 'send', frame: { type: TRANSCRIPT, email } });

@@ -9,7 +9,7 @@ import { WebSocketServer } from 'ws';
 const DIST = fileURLToPath(new URL('../dist', import.meta.url));
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json', '.svg': 'image/svg+xml' };
 const DEMO_POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'";
-export const LIMITS = { message_chars: 200, name_chars: 80, attachment_bytes: 50_000, attachments: 2 };
+export const LIMITS = { message_chars: 200, name_chars: 80, attachment_bytes: 50_000, attachments: 2, attachment_types: ['text/plain', 'application/pdf'] };
 
 /** Starts the chat server and, on another origin, a site that uses it. */
 export async function startChatMock() {
@@ -67,7 +67,7 @@ export async function startChatMock() {
           session.sockets.add(client);
           session.frames.push(frame);
           const messages = session.journal.filter((each) => each.seq > (frame.after ?? 0));
-          return client.send(JSON.stringify({ type: 'welcome', after: seq, state: session.state, messages, marks: session.marks }));
+          return client.send(JSON.stringify({ type: 'welcome', after: frame.after ?? 0, state: session.state, messages, marks: session.marks }));
         }
         session.frames.push(frame);
         return take(session, client, frame);
@@ -97,7 +97,7 @@ export async function startChatMock() {
         }
         client.send(JSON.stringify({ type: 'accepted', id: frame.id, message: session.seen.get(frame.id) }));
         if (frame.type === 'leave_message') state(session, { status: 'left' });
-        else if (session.state.status === 'idle') state(session, { status: 'waiting', position: 3 });
+        else if (session.state.status === 'idle' || session.state.reason === 'abandoned') state(session, { status: 'waiting', position: 3 });
         return;
       }
       case 'end': state(session, { status: 'ended', reason: 'citizen' }); return;
@@ -155,7 +155,7 @@ function configOf(language, control) {
   return {
     account: 'demo', title: english ? 'Town of Borgo Marina' : 'Comune di Borgo Marina', open: control.open, languages: control.languages, limits: LIMITS,
     topics: english ? [{ id: 'tari', label: 'Waste tax' }, { id: 'anagrafe', label: 'Registry office' }] : [{ id: 'tari', label: 'Tributi e TARI' }, { id: 'anagrafe', label: 'Anagrafe e carta d’identità' }],
-    privacy_url: 'https://comune.example.it/privacy', privacy_text: english ? 'Your data are used only to answer you.' : 'I tuoi dati servono solo a risponderti e restano all’ente.',
+    privacy_url: 'https://comune.example.it/privacy', privacy_text: english ? 'I have read the privacy notice of the town.' : 'Ho letto l’informativa: i dati servono solo a rispondermi.', transcript: true,
   };
 }
 async function bodyOf(request) {

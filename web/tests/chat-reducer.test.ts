@@ -31,10 +31,16 @@ describe('messages', () => {
     expect(texts(model)).toEqual(['text 3', 'text 5', 'text 6', 'text 7']);
     expect(model.last).toBe(7);
   });
-  it('are asked for again from the last number seen, marks and states counting', () => {
-    const { model } = run(emptyModel(), welcome(5), frame({ type: 'mark', seq: 8, delivered: 5, read: 0 }), frame({ type: 'state', seq: 9, status: 'waiting', position: 2, open: true }));
-    expect(model.last).toBe(9);
-    expect(run(model, frame({ type: 'state', seq: 9, status: 'served', open: true })).model.state.status).toBe('waiting');
+  it('are asked for again from the last message, whatever the numbers of marks and states', () => {
+    const { model } = run(emptyModel(), welcome(5), frame({ type: 'mark', seq: 80, delivered: 5, read: 0 }), frame({ type: 'state', seq: 90, status: 'waiting', position: 2, open: true }));
+    expect(model.last).toBe(5);
+    expect(texts(run(model, frame({ type: 'message', ...message(7) })).model)).toEqual(['text 7']);
+    expect(run(model, frame({ type: 'state', seq: 89, status: 'idle', open: true })).model.state.status).toBe('waiting');
+    expect(run(model, welcome(5), frame({ type: 'state', seq: 89, status: 'served', open: true })).model.state.status).toBe('served');
+  });
+  it('of a long conversation follow the welcome as frames', () => {
+    const { model } = run(emptyModel(), welcome(0, [message(1), message(2)]), frame({ type: 'message', ...message(3) }), frame({ type: 'message', ...message(4) }));
+    expect([texts(model).length, model.last]).toEqual([4, 4]);
   });
   it('of the conversation so far are no news, those that came meanwhile are', () => {
     const first = run(emptyModel(), welcome(5, [message(3)]));
@@ -142,6 +148,13 @@ describe('the end', () => {
     expect(model.state).toMatchObject({ status: 'ended', reason: 'unknown' });
     expect(effects.map((effect) => effect.do)).toEqual(['tell', 'over']);
   });
+  it('is not an abandonment: writing takes the conversation up again', () => {
+    const abandoned: ChatState = { status: 'ended', open: true, reason: 'abandoned' };
+    const { model, effects } = run(emptyModel([unsent('a')]), welcome(4, [message(4)], abandoned), { do: 'write', unsent: unsent('b') });
+    expect(sent(effects).map((each) => 'id' in each && each.id)).toEqual(['a', 'b']);
+    expect(effects.some((effect) => effect.do === 'over')).toBe(false);
+    expect(run(model, frame({ type: 'state', seq: 9, status: 'waiting', open: true })).model.state.status).toBe('waiting');
+  });
   it('is not a foreign origin: that is the page\'s fault', () => {
     const { model } = run(emptyModel(), welcome(1), { do: 'refusal', why: 'foreign_origin' });
     expect([model.state.status, model.refusal]).toEqual(['idle', 'foreign_origin']);
@@ -150,6 +163,7 @@ describe('the end', () => {
     const asked = run(emptyModel(), welcome(1), { do: 'transcript', email: 'a@example.org' });
     expect(sent(asked.effects)).toEqual([{ type: 'transcript', email: 'a@example.org' }]);
     expect(sent(run(asked.model, welcome(1)).effects)).toEqual([{ type: 'transcript', email: 'a@example.org' }]);
+    expect(run(asked.model, frame({ type: 'refused', id: 'transcript', code: 'no_transcript' })).model.transcript).toMatchObject({ state: 'refused', code: 'no_transcript' });
     const confirmed = run(asked.model, frame({ type: 'accepted', id: 'transcript' })).model;
     expect(confirmed.transcript?.state).toBe('confirmed');
     expect(sent(run(confirmed, welcome(1)).effects)).toEqual([]);

@@ -204,7 +204,10 @@ await visit(async (page) => {
     const file = (name, size) => ({ name, mimeType: 'text/plain', buffer: Buffer.alloc(size, 'a') });
     await input.setInputFiles([file('visura è.pdf', 900), file('grande.pdf', LIMITS.attachment_bytes + 1)]);
     await page.getByText('Il file è troppo grande: al massimo 50 kB.').waitFor();
+    await input.setInputFiles({ ...file('virus.exe', 10), mimeType: 'application/x-msdownload' });
+    await page.getByText('Questo tipo di file non è ammesso.').waitFor();
     await input.setInputFiles(file('virus.exe', 10));
+    await page.getByRole('button', { name: 'Togli virus.exe' }).waitFor();
     await page.getByText('Questo tipo di file non è ammesso.').waitFor();
     await look(page, 'attachments');
     await page.getByRole('button', { name: 'Togli virus.exe' }).click();
@@ -342,6 +345,15 @@ await visit(async (page, context) => {
     mock.operator.say(session, 'dopo il buio');
     await context.setOffline(false);
     await page.getByRole('log').getByText('dopo il buio').waitFor();
+  });
+  await test('an abandoned chat is taken up by writing', async () => {
+    mock.operator.end(session, 'abandoned');
+    await page.getByText('La chat era rimasta scollegata.').waitFor();
+    await page.getByRole('button', { name: 'Nuova conversazione' }).waitFor();
+    await look(page, 'abandoned');
+    await write(page, 'eccomi di nuovo');
+    await page.getByText('Sei in coda: posizione 3.').waitFor();
+    assert.equal((await lines(page)).at(-1), 'eccomi di nuovo');
   });
   await test('nobody is there: the citizen waits on, or leaves a message', async () => {
     mock.operator.tell(session, { type: 'unattended' });

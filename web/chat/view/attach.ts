@@ -24,10 +24,11 @@ export class Attachments {
 
   add(files: Iterable<File>): void {
     this.complain('');
-    const { attachments, attachment_bytes } = this.chat.limits;
+    const { attachments, attachment_bytes, attachment_types } = this.chat.limits;
     for (const file of files) {
       if (this.chosen.length >= attachments) this.complain(this.words.t('error.too_many_files', { n: attachments }));
       else if (file.size > attachment_bytes) this.complain(this.tooLarge());
+      else if (file.type && attachment_types?.includes(file.type) === false) this.complain(this.words.t('error.bad_file'));
       else this.upload(file);
     }
     this.changed();

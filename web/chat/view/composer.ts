@@ -24,7 +24,7 @@ export class Composer {
     this.area = h('textarea', { id, rows: 1, placeholder: t('write.placeholder'), 'aria-describedby': hint.id, enterkeyhint: 'send', oninput: () => this.typed(), onkeydown: (event) => this.key(event), onpaste: (event) => this.take(event, event.clipboardData) });
     this.area.value = chat.keep.draft;
     this.files = new Attachments(chat, words, () => this.changed());
-    const picker = h('input', { type: 'file', multiple: true, hidden: true, onchange: () => { this.files.add(picker.files ?? []); picker.value = ''; } });
+    const picker = h('input', { type: 'file', multiple: true, hidden: true, accept: chat.limits.attachment_types?.join(',') ?? '', onchange: () => { this.files.add(picker.files ?? []); picker.value = ''; } });
     const clip = tool('clip', t('write.attach'));
     clip.addEventListener('click', () => picker.click());
     const smile = tool('smile', t('write.emoji'));

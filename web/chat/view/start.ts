@@ -17,7 +17,7 @@ export function start(chat: Chat, words: Words, typed: Typed, onLanguage: (langu
   const email = field(t('start.email'), h('input', { type: 'email', autocomplete: 'email', inputmode: 'email', maxlength: 254 }), closed ? {} : { hint: t('start.email_hint'), optional: t('common.optional') });
   const topic = field(t('start.topic'), topics(config.topics, t('start.choose')));
   const text = field(t('start.text'), h('textarea', { rows: 4, maxlength: chat.limits.message_chars }));
-  const privacy = field(t('start.privacy'), h('input', { type: 'checkbox' }));
+  const privacy = field(config.privacy_text ?? t('start.privacy'), h('input', { type: 'checkbox' }));
   const failure = h('p', { class: 'failure', role: 'alert' });
   const button = h('button', { type: 'submit', class: 'primary' }, t(closed ? 'start.leave' : 'start.begin'));
 
@@ -58,7 +58,6 @@ export function start(chat: Chat, words: Words, typed: Typed, onLanguage: (langu
     languages(chat, words, onLanguage),
     h('p', { class: 'intro' }, t(closed ? 'start.closed' : chat.wasOver ? 'start.over' : 'start.intro')),
     name.root, email.root, topic.root, text.root,
-    config.privacy_text ? h('p', { class: 'privacy' }, config.privacy_text) : undefined,
     notice(config.privacy_url, words),
     privacy.root, failure, button);
   return { root, focus: () => name.control.focus() };

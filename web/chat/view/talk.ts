@@ -1,6 +1,6 @@
 // The conversation: how the line is, what was said, and at the bottom the composer, a sheet, or how it ended.
 import type { Chat } from '../chat';
-import { isOver } from '../model';
+import { isAbandoned, isOver } from '../model';
 import type { Words } from '../words/words';
 import { Composer } from './composer';
 import { h, set, show, write } from './dom';
@@ -24,6 +24,7 @@ export class Talk {
   private readonly bottom = h('div', { class: 'bottom' });
   private readonly links: HTMLElement;
   private readonly endLink: HTMLButtonElement;
+  private readonly newLink: HTMLButtonElement;
   private readonly transcriptLink: HTMLButtonElement;
   private readonly transcript = h('p', { class: 'transcript', role: 'status' });
   private opened: Opened | undefined;
@@ -42,7 +43,8 @@ export class Talk {
         h('button', { type: 'button', class: 'primary', onclick: () => this.open('leave') }, t('unattended.leave'))));
     this.endLink = h('button', { type: 'button', class: 'link', onclick: () => this.open('end') }, t('end.button'));
     this.transcriptLink = h('button', { type: 'button', class: 'link', onclick: () => this.open('transcript') }, t('transcript.button'));
-    this.links = h('div', { class: 'links' }, this.transcriptLink, this.endLink);
+    this.newLink = h('button', { type: 'button', class: 'link', onclick: () => this.startOver() }, t('end.new'));
+    this.links = h('div', { class: 'links' }, this.transcriptLink, this.endLink, this.newLink);
     this.over = h('div', { class: 'over' }, this.ending, h('button', { type: 'button', class: 'primary', onclick: () => this.startOver() }, t('end.new')));
     this.root = h('div', { class: 'talk' }, this.line, this.place, this.log.root, this.typing, this.warning, this.unattended, this.bottom);
     this.bottom.append(this.composer.root, this.over, this.transcript, this.links);
@@ -110,7 +112,7 @@ export class Talk {
       case 'idle': return t('state.idle');
       case 'waiting': return state.position ? t('state.position', { n: state.position }) : t('state.waiting');
       case 'served': return state.name ? t('state.served', { name: state.name }) : t('state.served_plain');
-      case 'ended':
+      case 'ended': return isAbandoned(this.chat.model) ? t('state.abandoned') : '';
       case 'left': return '';
     }
   }
@@ -136,10 +138,10 @@ export class Talk {
   private updateTranscript(over: boolean): void {
     const { transcript, link } = this.chat.model;
     const { t } = this.words;
-    const words = { asked: t(link === 'online' ? 'transcript.done' : 'transcript.asked'), confirmed: t('transcript.done'), refused: t('error.unexpected') };
+    const words = { asked: t(link === 'online' ? 'transcript.done' : 'transcript.asked'), confirmed: t('transcript.done'), refused: this.words.code('error', transcript?.code) };
     write(this.transcript, transcript ? words[transcript.state] : '');
     show(this.transcript, transcript !== undefined);
-    const may = this.chat.model.messages.length > 0 && (!over || link === 'online') && (!transcript || transcript.state === 'refused');
+    const may = this.chat.config?.transcript !== false && this.chat.model.messages.length > 0 && (!over || link === 'online') && (!transcript || transcript.state === 'refused');
     show(this.transcriptLink, may && this.chat.model.state.status !== 'left');
   }
 
@@ -147,8 +149,9 @@ export class Talk {
     const { model } = this.chat;
     show(this.composer.root, !over && !this.opened && model.refusal === undefined);
     show(this.over, over && !this.opened);
-    show(this.endLink, !over && model.link === 'online');
-    show(this.links, !this.opened && (!this.endLink.hidden || !this.transcriptLink.hidden));
+    show(this.endLink, !over && model.link === 'online' && !isAbandoned(model));
+    show(this.newLink, isAbandoned(model));
+    show(this.links, !this.opened && [this.endLink, this.newLink, this.transcriptLink].some((link) => !link.hidden));
     if (!over) return;
     const { status, reason } = model.state;
     write(this.ending, status === 'left' ? this.words.t('state.left') : this.words.code('ended', reason));

@@ -329,6 +329,7 @@ export const en: Record<Key, string> = {
   'resolution.handed_over': 'Another office or body answers',
   'resolution.no_answer': 'The citizen did not answer',
   'resolution.not_a_request': 'Not a request (thanks, spam, newsletter)',
+  'resolution.citizen_silent': 'The citizen did not answer any more',
   'resolution.duplicate': 'Duplicate of another contact',
   'resolution.not_given': 'Not given',
 

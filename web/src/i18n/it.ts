@@ -328,6 +328,7 @@ export const it = {
   'resolution.handed_over': 'Risponde un altro ufficio o ente',
   'resolution.no_answer': 'Il cittadino non ha risposto',
   'resolution.not_a_request': 'Non è una richiesta (ringraziamento, spam, newsletter)',
+  'resolution.citizen_silent': 'Il cittadino non ha più risposto',
   'resolution.duplicate': 'Doppione di un altro contatto',
   'resolution.not_given': 'Non indicato',
 
