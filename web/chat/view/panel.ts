@@ -124,7 +124,7 @@ export class Panel {
     const offered = chat.config?.languages ?? [];
     const fitting = choose([this.words.language], offered);
     if (chat.screen === 'start' && fitting !== this.words.language && offered.includes(fitting)) return this.choose(fitting);
-    write(this.title, chat.config?.title ?? this.words.t('panel.title'));
+    write(this.title, chat.config?.title || this.words.t('panel.title'));
     this.fill();
     const { unread } = chat.model;
     const open = this.dialog.open;

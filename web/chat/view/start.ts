@@ -17,7 +17,7 @@ export function start(chat: Chat, words: Words, typed: Typed, onLanguage: (langu
   const email = field(t('start.email'), h('input', { type: 'email', autocomplete: 'email', inputmode: 'email', maxlength: 254 }), closed ? {} : { hint: t('start.email_hint'), optional: t('common.optional') });
   const topic = field(t('start.topic'), topics(config.topics, t('start.choose')));
   const text = field(t('start.text'), h('textarea', { rows: 4, maxlength: chat.limits.message_chars }));
-  const privacy = field(config.privacy_text ?? t('start.privacy'), h('input', { type: 'checkbox' }));
+  const privacy = field(config.privacy_text || t('start.privacy'), h('input', { type: 'checkbox' }));
   const failure = h('p', { class: 'failure', role: 'alert' });
   const button = h('button', { type: 'submit', class: 'primary' }, t(closed ? 'start.leave' : 'start.begin'));
 
