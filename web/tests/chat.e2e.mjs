@@ -253,6 +253,7 @@ await visit(async (page) => {
     assert.deepEqual(await kept(page), []);
     await page.getByRole('button', { name: 'Nuova conversazione' }).click();
     await until('focus in the form', async () => (await focused(page)) === 'Nome e cognome');
+    assert.deepEqual([await page.getByLabel('Nome e cognome').inputValue(), await page.getByLabel('Ho letto').isChecked()], ['', false]);
   });
 });
 
@@ -476,13 +477,13 @@ await visit(async (page) => {
 
 await visit(async (page) => {
   await test('motion is only for who wants it', async () => {
-    const animated = () => page.evaluate(() => document.querySelector('sportello-chat').shadowRoot.getAnimations().length);
+    const animation = () => page.evaluate(() => getComputedStyle(document.querySelector('sportello-chat').shadowRoot.querySelector('.panel')).animationName);
     await page.getByRole('button', { name: 'Apri la chat' }).click();
-    assert.ok((await animated()) > 0);
+    assert.equal(await animation(), 'rise');
     await page.emulateMedia({ reducedMotion: 'reduce' });
     await page.getByRole('button', { name: 'Riduci la chat' }).click();
     await page.getByRole('button', { name: 'Apri la chat' }).click();
-    assert.equal(await animated(), 0);
+    assert.equal(await animation(), 'none');
   });
   await test('the demo page, under its own policy', async () => {
     await page.goto(`${mock.url}/chat`);

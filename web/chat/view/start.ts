@@ -47,6 +47,8 @@ export function start(chat: Chat, words: Words, typed: Typed, onLanguage: (langu
     write(failure, '');
     try {
       await chat.begin({ name: who, email: where, topic: topic.control.value, text: closed ? message : '' });
+      // The next conversation may be somebody else's, and their consent is not given beforehand.
+      Object.assign(typed, { name: '', email: '', topic: '', text: '', privacy: false });
     } catch (error) {
       write(failure, words.code('error', codeOf(error)));
       button.disabled = false;
