@@ -41,9 +41,9 @@ services: tools ## RabbitMQ and PostgreSQL for development: prints the settings 
 tools: ## install what the tests need (Debian), or name the command that does
 	@bash tests/tools.sh
 
-web: web/dist/index.html ## build the console
+web: web/dist/index.html ## build the console and the chat widget
 
-web/dist/index.html: web/package-lock.json web/index.html $(shell find web/src web/public -type f 2>/dev/null) web/vite.config.ts
+web/dist/index.html: web/package-lock.json web/index.html $(shell find web/src web/chat web/public -type f 2>/dev/null) web/vite.config.ts web/vite.chat.config.ts
 	npm --prefix web ci --no-audit --no-fund --silent
 	npm --prefix web run build
 	@touch $@

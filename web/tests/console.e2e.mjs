@@ -11,6 +11,7 @@ const shots = process.env['SPORTELLO_SHOTS'];
 const mock = real ? undefined : await startMock();
 const base = real ?? mock.url;
 const ct = (number) => `ct_${number.toString(16).padStart(32, '0')}`;
+const ms = (number) => `ms_${number.toString(16).padStart(32, '0')}`;
 const OP = `op_${'1'.padStart(32, '0')}`;
 const problems = [];
 let passed = 0;
@@ -32,6 +33,14 @@ async function test(name, body) {
   } catch (error) {
     problems.push(`${name}: ${error.message}`);
     console.log(`FAIL ${name}\n     ${error.message.split('\n').slice(0, 6).join('\n     ')}`);
+  }
+}
+/** Waits until something holds that no element shows. */
+async function until(what, condition) {
+  const end = Date.now() + 6_000;
+  while (!(await condition())) {
+    assert.ok(Date.now() < end, `in vain: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
   }
 }
 /** Looks at the page as it is: axe, sideways scrolling, and a picture if wanted. */
@@ -73,7 +82,7 @@ async function operator(page) {
   await test('sign in', () => signIn(page, 'op', 'password'));
   await test('my contacts are listed with what is late', async () => {
     await page.getByText('in ritardo di 22 min').waitFor();
-    assert.equal(await page.locator('.contact').count(), 5);
+    assert.equal(await page.locator('.contact').count(), 6);
     await look(page, 'workspace-list');
   });
   await test('a conversation shows facts, thread and notes', async () => {
@@ -154,6 +163,66 @@ async function operator(page) {
     mock.push({ event: 'message.received', message: 'ms_1', operator: OP }, mock.find(ct(3)));
     await page.locator('.contact-unread', { hasText: '+39 333' }).waitFor();
     assert.match(await page.title(), /^\(1\)/);
+  });
+  await test('a chat: Enter sends, typing and reading go both ways', async () => {
+    await page.goto(`${base}/#/contact/${ct(16)}`);
+    const log = page.getByRole('log');
+    await log.getByText('Buongiorno, <b>chi</b> paga').waitFor();
+    const told = (type) => mock.signs.filter((sign) => sign.type === type && sign.contact === ct(16));
+    await until('the reading is told', () => told('read').some((sign) => sign.message === ms(16)));
+    await page.locator('.facts').getByText('Altri contatti aperti del cittadino').waitFor();
+    await page.locator('.facts').getByRole('link', { name: 'Mensa scolastica: intolleranza' }).waitFor();
+    const area = page.getByLabel('Testo della risposta');
+    await area.pressSequentially('A novembre');
+    await until('typing is told', () => told('typing').length > 0);
+    await area.press('Shift+Enter');
+    await area.pressSequentially('paga il Comune.');
+    assert.ok(told('typing').length <= 2, 'typing is told too often');
+    assert.equal(mock.signs.filter((sign) => sign.type === 'read' && sign.message === ms(16)).length, 1);
+    mock.sign({ type: 'typing', contact: ct(16) });
+    await page.getByText('Bruno Leone sta scrivendo…').waitFor();
+    await page.locator('.contact', { hasText: 'Bruno Leone' }).getByText('Sta scrivendo…').waitFor();
+    await look(page, 'chat');
+    await area.press('Enter');
+    await log.getByText('A novembre\npaga il Comune.').waitFor();
+    assert.equal(await area.inputValue(), '');
+    await until('the focus stays', () => area.evaluate((element) => element === document.activeElement));
+    assert.equal(await log.getByText('Letto', { exact: true }).count(), 0);
+    mock.sign({ type: 'read', contact: ct(16), message: ms(17) });
+    await log.getByText('Letto', { exact: true }).waitFor();
+    assert.equal(await log.getByText('Letto', { exact: true }).count(), 1);
+  });
+  await test('several chats: unread marks, and F2 goes where somebody waits', async () => {
+    const other = mock.find(ct(6));
+    mock.world.entries.push({ ...mock.world.entries.find((entry) => entry.id === ms(9)), id: ms(99), text: 'Ci siete?' });
+    mock.push({ event: 'message.received', message: ms(99), operator: OP }, other);
+    await page.locator('.contact-unread', { hasText: 'Sara Greco' }).waitFor();
+    await page.getByLabel('Testo della risposta').focus();
+    await page.keyboard.press('F2');
+    await page.getByRole('log').getByText('Ci siete?').waitFor();
+    await page.locator('.contact-unread', { hasText: 'Sara Greco' }).waitFor({ state: 'detached' });
+    await until('the focus is where one writes', () => page.getByLabel('Testo della risposta').evaluate((element) => element === document.activeElement));
+    await page.keyboard.press('F2');
+    await page.waitForURL(`**/#/contact/${ct(3)}`);
+  });
+  await test('an SMS says its alphabet, parts and cost, and is simplified', async () => {
+    await page.goto(`${base}/#/contact/${ct(3)}`);
+    const area = page.getByLabel('Testo della risposta');
+    await area.fill('È pronto: l’ufficio la aspetta domani dalle 9 alle 12 in via Roma 1, “piano terra”…');
+    await page.getByText('2 SMS, 51 caratteri liberi').waitFor();
+    await page.getByText('Costo: 0,09 €.').waitFor();
+    await page.getByText('Caratteri speciali (È ’ “ ” …)').waitFor();
+    await look(page, 'sms');
+    await page.getByRole('button', { name: 'Semplifica i caratteri: 1 SMS' }).click();
+    assert.equal(await area.inputValue(), 'E\' pronto: l\'ufficio la aspetta domani dalle 9 alle 12 in via Roma 1, "piano terra"...');
+    await page.getByText('Costo: 0,045 €.').waitFor();
+    await area.fill('');
+  });
+  await test('an attempt of unknown end is settled by who knows', async () => {
+    await page.getByText('Esito incerto').waitFor();
+    await page.getByRole('button', { name: 'È arrivato', exact: true }).click();
+    await page.getByRole('log').getByText('Inviato').waitFor();
+    assert.deepEqual(mock.log.findLast((each) => each.path.endsWith('/settle')).body, { as: 'sent' });
   });
   await test('waiting, case, transfer and closing by dialogs', async () => {
     await page.goto(`${base}/#/contact/${ct(3)}`);

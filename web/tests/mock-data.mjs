@@ -19,7 +19,7 @@ export function script() {
   const contacts = [
     contact(1, { ...mine, subject: 'Riduzione TARI per nucleo con un solo componente: quali documenti servono?', citizen: 'Giulia Rossi', identity: 'verified', case: { number: '2026/0012345', deadline: at(60 * 24 * 12) } }),
     contact(2, { ...mine, subject: 'Carta d’identità elettronica, appuntamento', citizen: 'Paolo Esposito', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(-22), untouched_until: at(11) }),
-    contact(3, { ...mine, subject: 'Cambio di residenza', citizen: '+39 333 000 1122', channel: 'sms', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(38) }),
+    contact(3, { ...mine, subject: 'Cambio di residenza', citizen: '+39 333 000 1122', channel: 'sms', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(38), sms: { part_cost: 0.045, currency: 'EUR' } }),
     contact(4, { ...mine, subject: 'Ricorso avverso avviso di accertamento', citizen: 'Studio Ferri', state: 'pending', pending_on: 'office', back_after: at(60 * 24), due: at(60 * 30) }),
     contact(5, { ...mine, subject: 'Iscrizione asilo nido', citizen: 'Elena Conti', state: 'wrap_up', channel: 'webchat', mode: 'live', queue: 'scuola', office: 'scuola-ufficio', wrap_up_until: at(2) }),
     contact(6, { state: 'offered', ...mine, ordinal: 1, channel: 'webchat', mode: 'live', subject: 'Chat dal sito: pagamento mensa', citizen: 'Sara Greco', queue: 'scuola', office: 'scuola-ufficio', due: at(1), language: 'it', filed_at: at(-1) }),
@@ -32,6 +32,7 @@ export function script() {
     contact(13, { ...mine, state: 'closed', subject: 'Duplicato tessera elettorale', citizen: 'Rosa Bruno', queue: 'anagrafe', office: 'anagrafe-ufficio', outcome: { resolution: 'resolved', topic: 'elettorale' }, filed_at: at(-1500) }),
     contact(14, { ...mine, conversation: id('cv', 1), state: 'closed', subject: 'Riduzione TARI', citizen: 'Giulia Rossi', outcome: { resolution: 'no_answer' }, filed_at: at(-60 * 24 * 9) }),
     contact(15, { state: 'queued', subject: 'Seconda risposta da smistare', citizen: 'Nino Serra', due: at(90), filed_at: at(-20) }),
+    contact(16, { ...mine, channel: 'webchat', mode: 'live', subject: 'Chat dal sito: mensa scolastica', citizen: 'Bruno Leone', queue: 'scuola', office: 'scuola-ufficio', due: at(2), filed_at: at(-3) }),
   ];
   contacts[0].continues = id('ct', 14);
   const message = (number, of, rest) => ({ kind: 'message', id: id('ms', number), contact: id('ct', of), direction: 'inbound', channel: 'email', at: at(-95), filed_at: at(-95), from: { address: 'giulia.rossi@example.org', name: 'Giulia Rossi' }, to: [{ address: 'tributi@comune.example.it' }], text: '', has_html: false, attachments: [], has_raw: true, ...rest });
@@ -46,6 +47,9 @@ export function script() {
     message(7, 4, { text: 'Si trasmette ricorso.' }),
     message(8, 5, { channel: 'webchat', text: 'Grazie, arrivederci!', has_raw: false }),
     message(9, 6, { channel: 'webchat', from: { address: 'chat', name: 'Sara Greco' }, text: 'Salve, ho pagato due volte la mensa.', has_raw: false }),
+    message(16, 16, { channel: 'webchat', at: at(-3), filed_at: at(-3), from: { address: 'chat', name: 'Bruno Leone' }, text: 'Buongiorno, <b>chi</b> paga la mensa a novembre?', has_raw: false }),
+    message(17, 16, { channel: 'webchat', direction: 'outbound', at: at(-2), filed_at: at(-2), author: OP, author_name: 'Anna Bianchi', to: [{ address: 'chat' }], text: 'Buongiorno, controllo subito.', delivery: 'delivered', has_raw: false }),
+    message(18, 3, { channel: 'sms', direction: 'outbound', at: at(-4), filed_at: at(-4), author: OP, author_name: 'Anna Bianchi', to: [{ address: '+393330001122' }], text: 'Serve il modulo di residenza.', delivery: 'unknown', can_settle: true, has_raw: false }),
     message(10, 7, { text: 'Quanto pago?' }),
   ];
   const queue = (queueId, name, office, closed = false, notice) => ({ id: queueId, name, office, closed, ...(notice ? { notice } : {}) });
@@ -65,7 +69,7 @@ export function script() {
   const profile = (skills, queues = []) => ({ administrations: ['comune'], offices: ['tributi-ufficio'], skills, languages: ['it'], channels: [], queues, capacity: { live_units: 100, desk_slots: 2, channels: {} } });
   const grant = (role, content = true) => ({ role, scope: all, content });
   return {
-    seq: 1000, journal: [], contacts, entries, plan,
+    seq: 1000, journal: [], contacts, entries, plan, openContacts: { [id('cv', 16)]: [id('ct', 11)] },
     people: [
       person('op', OP, 'Anna Bianchi', [grant('operator')]),
       person('capo', CHIEF, 'Carla Neri', [grant('operator'), grant('supervisor'), grant('admin')]),

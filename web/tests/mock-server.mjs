@@ -20,6 +20,7 @@ export async function startMock() {
   const sockets = new Set();
   const seen = new Map();
   const log = [];
+  const signs = [];
   const control = { failNext: 0, failState: 0, gap: false, refuse: new Map() };
 
   const push = (body, contact) => {
@@ -163,6 +164,12 @@ export async function startMock() {
       push({ event: 'message.queued', message: entry.id }, find(match[1]));
       return done;
     }],
+    ['POST', /^\/contacts\/(ct_[0-9a-f]+)\/messages\/(ms_[0-9a-f]+)\/settle$/, ({ match, body }) => {
+      const entry = world.entries.find((each) => each.id === match[2]);
+      entry.delivery = body.as;
+      push({ event: body.as === 'sent' ? 'message.sent' : 'message.failed', message: entry.id, code: 'settled', bounced: false }, find(match[1]));
+      return done;
+    }],
     ['PUT', /^\/contacts\/(ct_[0-9a-f]+)\/case$/, ({ match, body }) => { const contact = find(match[1]); delete contact.case; touch(contact, body ? { case: body } : {}); push({ event: 'contact.case' }, contact); return done; }],
     ['POST', /^\/queues\/([a-z0-9-]+)\/(close|open)$/, ({ match, body }) => {
       const queue = world.plan.administrations.flatMap((each) => each.queues).find((each) => each.id === match[1]);
@@ -193,7 +200,7 @@ export async function startMock() {
     const contacts = world.contacts.filter((contact) => contact.conversation === id);
     const ids = new Set(contacts.map((contact) => contact.id));
     const first = contacts[0];
-    return { id, administration: 'comune', subject: first?.subject, citizen: { name: first?.citizen, addresses: [{ channel: first?.channel, address: 'giulia.rossi@example.org', level: first?.identity }] }, contacts, entries: world.entries.filter((entry) => ids.has(entry.contact)) };
+    return { id, administration: 'comune', subject: first?.subject, citizen: { name: first?.citizen, addresses: [{ channel: first?.channel, address: 'giulia.rossi@example.org', level: first?.identity }], ...(world.openContacts[id] ? { open_contacts: world.openContacts[id].map(find) } : {}) }, contacts, entries: world.entries.filter((entry) => ids.has(entry.contact)) };
   }
   function roomOf() {
     const waiting = world.contacts.filter((contact) => contact.state === 'queued');
@@ -208,6 +215,7 @@ export async function startMock() {
     if (!sessions.has(cookieOf(request))) return socket.destroy();
     return upgrade.handleUpgrade(request, socket, head, (client) => {
       sockets.add(client);
+      client.on('message', (data) => signs.push(JSON.parse(data.toString())));
       client.on('close', () => sockets.delete(client));
       const after = Number(new URL(request.url, 'http://mock').searchParams.get('after') ?? 0);
       client.send(JSON.stringify({ type: 'hello', seq: world.seq, resumed: after > 0 && !control.gap }));
@@ -218,7 +226,8 @@ export async function startMock() {
 
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
   return {
-    url: `http://127.0.0.1:${server.address().port}`, world, push, log, control, find,
+    url: `http://127.0.0.1:${server.address().port}`, world, push, log, signs, control, find,
+    sign: (sign) => { for (const socket of sockets) socket.send(JSON.stringify(sign)); },
     dropSockets: () => { for (const socket of sockets) socket.terminate(); },
     endSessions: () => { sessions.clear(); for (const socket of sockets) socket.close(4001); },
     stop: () => new Promise((stopped) => { for (const socket of sockets) socket.terminate(); server.closeAllConnections(); server.close(stopped); }),

@@ -21,6 +21,17 @@ export function mine(contacts: Readonly<Record<string, ContactView>>): Record<Mi
   return groups;
 }
 
+/** Where to go next, after the open one and round the list: a live one with something unread, any with something unread, another live one. */
+export function nextWaiting(contacts: Readonly<Record<string, ContactView>>, unread: Readonly<Record<string, number>>, open: string | undefined): string | undefined {
+  const groups = mine(contacts);
+  const list = MINE_GROUPS.flatMap((group) => groups[group]);
+  const at = list.findIndex((contact) => contact.id === open);
+  const round = [...list.slice(at + 1), ...list.slice(0, Math.max(at, 0))];
+  const waits = round.filter((contact) => (unread[contact.id] ?? 0) > 0);
+  const live = (contact: ContactView) => contact.mode === 'live' && contact.state === 'active';
+  return (waits.find(live) ?? waits[0] ?? round.find(live))?.id;
+}
+
 export interface RoomFilter { administration: string; queue: string; text: string }
 export const NO_FILTER: RoomFilter = { administration: '', queue: '', text: '' };
 
