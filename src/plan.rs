@@ -95,6 +95,19 @@ pub struct Queue {
     pub returns_max: u32,
     /// The most contacts that may wait; beyond it live ones are not admitted.
     pub waiting_max: u32,
+    /// When a silent citizen of a live contact is asked and when it closes; none: never.
+    pub silence: Option<SilenceLimits>,
+    /// How long a chat may be without a connection before its citizen counts as gone.
+    pub abandon_after: Duration,
+}
+
+/// How long a citizen who owes an answer may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SilenceLimits {
+    /// Then they are asked whether they are still there.
+    pub warn: Duration,
+    /// Then the contact closes.
+    pub close: Duration,
 }
 
 /// How an operator is chosen among those who could take a contact.

@@ -248,7 +248,7 @@ async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: Cont
     let message = MessageId(desk.ids.make("message-by-command", &[&id.0.to_be_bytes(), &caller.operator().0.to_be_bytes()]));
     let subject = answer.subject.clone().or_else(|| subject.filter(|_| row.channel.as_str() == Channel::EMAIL).map(answered));
     let text = CommandText::Reply { text: answer.text.clone(), subject, to, cc: answer.cc.clone(), attachments };
-    let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message });
+    let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message, account: None });
     (order.text, order.message) = (Some(text), Some(message));
     Ok(order)
 }

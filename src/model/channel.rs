@@ -33,6 +33,11 @@ impl Channel {
         Self(Self::EMAIL.into())
     }
 
+    /// Chat on a web page.
+    pub fn webchat() -> Self {
+        Self(Self::WEBCHAT.into())
+    }
+
     /// The channel's name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -41,6 +46,11 @@ impl Channel {
     /// Whether somebody is standing there: false for letters that can wait, true for a chat, a call, a counter.
     pub fn is_live(&self) -> bool {
         !matches!(self.as_str(), Self::EMAIL | Self::SMS)
+    }
+
+    /// Whether the citizen's address is good only for one conversation: nothing can be sent there once they have gone.
+    pub fn is_session(&self) -> bool {
+        self.as_str() == Self::WEBCHAT
     }
 
     /// Whether an adapter of ours carries the office's answer. On other channels it is spoken, or read by the program that

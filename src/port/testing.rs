@@ -70,6 +70,8 @@ pub fn plan() -> Plan {
         cool_off: Duration::from_secs(60),
         returns_max: 3,
         waiting_max: 1000,
+        silence: None,
+        abandon_after: Duration::from_secs(120),
     };
     let account = |body: &str, queue: &str| Account {
         administration: administration(body),
@@ -161,6 +163,7 @@ pub fn message(id: u128, contact: &Contact) -> Message {
         automatic: None,
         provider_id: None,
         header_id: None,
+        seq: 0,
         delivery: None,
         failure: None,
     }

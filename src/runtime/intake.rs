@@ -161,7 +161,10 @@ impl Intake {
                         signal.account, incoming.routing_key
                     ));
                 }
-                let what = format!("{}/{:?}", signal.thread, signal.signal);
+                let what = match &signal.id {
+                    Some(id) => format!("{}/{:?}/{id}", signal.thread, signal.signal),
+                    None => format!("{}/{:?}", signal.thread, signal.signal),
+                };
                 let query = FactQuery {
                     input: self.ids.input(&signal.account, what.as_bytes()),
                     administration,
@@ -213,11 +216,13 @@ impl Intake {
             .copied()
             .filter(|_| is_bounce && message.attributes.get("bounce_outcome").is_some_and(|outcome| outcome == "failed"));
         let reference = row.reference.as_deref().map(reference_to);
+        let is_session = query.channel.is_session();
         let facts = InboundFacts {
             input: query.input,
             message: self.ids.message(query.input),
             new_contact: self.ids.contact(query.input),
-            new_conversation: self.ids.conversation(query.input),
+            // a chat's messages name what its conversation is called by: each is one conversation whichever of them comes first
+            new_conversation: self.ids.conversation(message.thread.filter(|_| is_session).unwrap_or(query.input)),
             administration: query.administration.clone(),
             account: message.account.clone(),
             channel: query.channel.clone(),
@@ -232,11 +237,13 @@ impl Intake {
                 .map(|thread| row.thread_contact.into_iter().chain([self.ids.contact(thread)]).collect())
                 .unwrap_or_default(),
             reference,
-            // mail joins by signed reference only; other channels by address are joined by their own adapters' `thread`
-            recent: None,
+            // mail joins by signed reference only, other channels by their own adapters' `thread`; a chat by its session, whose
+            // messages after the end follow on
+            recent: row.recent.as_deref().filter(|_| is_session).map(reference_to),
             last_helper: row.last_helper,
             automatic: message.automatic,
             bounced,
+            answerable: message.answer_to.is_some(),
             has_text: !message.text.trim().is_empty() || !message.attachments.is_empty(),
             classification: None,
             text: Some(Box::new(rule_text(&query.channel, message))),
@@ -291,6 +298,7 @@ impl Intake {
             input: query.input,
             administration: query.administration.clone(),
             thread: row.thread_contact.into_iter().chain([self.ids.contact(signal.thread)]).collect(),
+            conversation: query.channel.is_session().then(|| self.ids.conversation(signal.thread)),
             signal: signal.signal,
         };
         Item::Input(Box::new(Prepared {
@@ -399,6 +407,7 @@ fn reference_to(contact: &Contact) -> Reference {
             address: contact.address,
             citizen: contact.citizen,
             language: contact.language,
+            is_copy: false,
         },
     }
 }

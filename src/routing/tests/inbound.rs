@@ -147,7 +147,7 @@ fn a_bounce_brings_the_contact_back_to_its_owner() {
         let mut world = World::new();
         let anna = world.hire(1, |_| {});
         let letter = world.arrive(10, "posta");
-        world.by(anna, CommandBody::Reply { contact: letter, message: crate::model::id::MessageId(500) }).expect("answered");
+        world.by(anna, CommandBody::Reply { contact: letter, message: crate::model::id::MessageId(500), account: None }).expect("answered");
         let body = if close {
             CommandBody::Close { contact: letter, outcome: Outcome { topic: None, resolution: Resolution::Resolved } }
         } else {

@@ -64,6 +64,8 @@ pub(super) fn plan() -> Plan {
                 cool_off: Duration::from_secs(120),
                 returns_max: 3,
                 waiting_max: 1000,
+                silence: None,
+                abandon_after: Duration::from_secs(120),
             },
         );
     }
@@ -178,6 +180,7 @@ impl World {
             automatic: None,
             bounced: None,
             has_text: true,
+            answerable: false,
             classification: None,
             text: None,
         }
@@ -203,7 +206,8 @@ impl World {
     }
 
     pub(super) fn signal(&mut self, number: u128, contact: ContactId, signal: Signal) -> Result<(), Refusal> {
-        let facts = SignalFacts { input: InputId(number), administration: name("comune"), thread: vec![contact], signal };
+        let facts =
+            SignalFacts { input: InputId(number), administration: name("comune"), thread: vec![contact], conversation: None, signal };
         self.input(Input::Signal(Box::new(facts))).result
     }
 
