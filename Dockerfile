@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 # Sportello in one image: pages, binary, runtime. Build from the repository's root:
 #   docker build -t sportello .
-#   docker run -p 8080:8080 -v sportello:/var/lib/sportello sportello
+#   docker run -p 8080:8080 -p 8081:8081 -v sportello:/var/lib/sportello sportello
 
 FROM node:22-bookworm-slim AS web
 WORKDIR /build/web
@@ -33,9 +33,10 @@ VOLUME /var/lib/sportello
 # A container is reached through its published ports only, so its listeners are open inside it.
 ENV SPORTELLO__DATA__FOLDER=/var/lib/sportello \
     SPORTELLO__DESK__LISTEN=0.0.0.0:8080 \
+    SPORTELLO__PUBLIC__LISTEN=0.0.0.0:8081 \
     SPORTELLO__METRICS__LISTEN=0.0.0.0:9464 \
     SPORTELLO__EMAIL__SMTP__LISTEN=0.0.0.0:2525
-EXPOSE 8080 9464 2525
+EXPOSE 8080 8081 9464 2525
 # Asks /readyz where metrics.listen says.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["sportello", "healthcheck"]
 STOPSIGNAL SIGTERM

@@ -2,4 +2,5 @@
 pub mod api;
 pub mod email;
 pub mod outbound;
+pub mod problem;
 pub mod sms;

@@ -15,9 +15,11 @@ mod load;
 pub mod log;
 pub mod metrics;
 pub mod origin;
+pub mod public;
 pub mod roles;
 pub mod router;
 pub mod secret;
+pub mod sms;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -45,10 +47,14 @@ pub struct Settings {
     pub store: store::StoreSettings,
     /// Operators' pages and API.
     pub desk: desk::DeskSettings,
+    /// What citizens and providers reach.
+    pub public: public::PublicSettings,
     /// Where other programs hand in contacts.
     pub channel_api: channel_api::ChannelApiSettings,
     /// Mail in and out.
     pub email: email::EmailSettings,
+    /// Text messages in and out.
+    pub sms: sms::SmsSettings,
     /// The engine's driver.
     pub router: router::RouterSettings,
     /// Metrics and health.

@@ -25,7 +25,7 @@ impl Daemon {
         let log = folder.join(format!("{name}.log"));
         let mut command = Command::new(env!("CARGO_BIN_EXE_sportello"));
         command.arg("serve").arg("--data").arg(folder.join(name));
-        let addresses = ["desk.listen", "metrics.listen", "email.smtp.listen"].map(|key| (key, "127.0.0.1:0".to_owned()));
+        let addresses = ["desk.listen", "public.listen", "metrics.listen", "email.smtp.listen"].map(|key| (key, "127.0.0.1:0".to_owned()));
         for (key, value) in addresses.iter().chain(settings) {
             command.arg("--set").arg(format!("{key}={value}"));
         }

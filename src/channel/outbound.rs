@@ -34,8 +34,8 @@ pub trait Sender: Send + Sync + 'static {
     /// The channel whose accounts it serves.
     fn channel(&self) -> Channel;
 
-    /// One attempt.
-    async fn attempt(&self, account: &AccountId, message: &Message) -> AttemptResult;
+    /// The one attempt of this number.
+    async fn attempt(&self, account: &AccountId, attempt: u32, message: &Message) -> AttemptResult;
 
     /// An attempt ended and took so long.
     fn ended(&self, account: &AccountId, result: &AttemptResult, took: Duration);
@@ -177,7 +177,7 @@ impl Outbound {
         let result = match started {
             AttemptStart::Void => return true,
             AttemptStart::BegunBefore => AttemptResult::Unknown,
-            AttemptStart::Begun(message) => self.sender.attempt(account, &message).await,
+            AttemptStart::Begun(message) => self.sender.attempt(account, order.attempt, &message).await,
         };
         self.sender.ended(account, &result, began.elapsed());
         let trace_id = traceparent.as_deref().and_then(trace_id);

@@ -1,4 +1,138 @@
-//! Text messages: how a text becomes parts and back, and how a provider proves that a request is its own. Pure.
+//! Text messages: signed webhooks in by way of a spool on this disk, a provider's HTTP interface out.
+//!
+//! The pure codec (`text`, `signature`, `provider`, `public_address`) stands beside the I/O (`webhook`, `spool`, `courier`,
+//! `media`, `sender`). A provider is told "I have it" only when what it said lies on this disk.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use url::Url;
+
+use self::courier::Courier;
+use self::media::{Credentials, Fetcher};
+use self::sender::{Carrier, SmsSender};
+use self::webhook::{Signer, Webhooks};
+use crate::channel::outbound::{Outbound, OutboundDeps};
+use crate::model::id::{AccountId, IdMaker};
+use crate::plan::Plan;
+use crate::port::blobs::Blobs;
+use crate::port::broker::{Broker, Publisher};
+use crate::port::store::Store;
+
+pub mod counters;
+pub mod courier;
+pub mod media;
+pub mod provider;
+pub mod public_address;
+pub mod sender;
 pub mod signature;
+pub mod spool;
 pub mod text;
+pub mod webhook;
+
+pub use counters::SmsCounters;
+
+/// Why the channel could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SmsError {
+    /// The spool cannot be opened.
+    #[error("the spool {} cannot be opened: {source}; check the folder's owner and the disk", folder.display())]
+    Spool {
+        /// Where.
+        folder: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+}
+
+/// One account at its provider.
+#[derive(Debug, Clone)]
+pub struct AccountOptions {
+    /// Whose webhooks are believed.
+    pub signer: Signer,
+    /// Who carries its messages.
+    pub carrier: Carrier,
+    /// Who signs in for its pictures, if somebody must.
+    pub media: Option<Credentials>,
+}
+
+/// The channel's options.
+#[derive(Debug, Clone)]
+pub struct SmsOptions {
+    /// Accounts by the plan's name.
+    pub accounts: BTreeMap<AccountId, AccountOptions>,
+    /// The address under which providers call.
+    pub public_url: Url,
+    /// Where the spool is.
+    pub spool_folder: PathBuf,
+    /// The most bytes that may wait in it.
+    pub spool_bytes_max: u64,
+    /// The largest picture.
+    pub media_bytes_max: usize,
+    /// Hosts of one's own that have pictures.
+    pub media_hosts: Vec<String>,
+    /// Types of CloudEvents begin with it.
+    pub event_prefix: String,
+}
+
+/// What the channel stands on.
+#[derive(Clone)]
+pub struct SmsDeps {
+    /// Publishes what comes in, and reports on what goes out.
+    pub publisher: Arc<dyn Publisher>,
+    /// Makes the consumers of orders to send.
+    pub broker: Arc<dyn Broker>,
+    /// Attempts, quarantine, messages.
+    pub store: Arc<dyn Store>,
+    /// Pictures.
+    pub blobs: Arc<dyn Blobs>,
+    /// The plan in force.
+    pub plan: watch::Receiver<Arc<Plan>>,
+    /// Ids under the installation's secret.
+    pub ids: IdMaker,
+}
+
+/// The running channel.
+pub struct SmsHandle {
+    /// The webhooks, for the listener that providers reach.
+    pub router: Router,
+    /// Figures for telemetry.
+    pub counters: Arc<SmsCounters>,
+}
+
+/// Starts courier and senders as tasks of `tracker`; they end with `shutdown`.
+pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tracker: &TaskTracker) -> Result<SmsHandle, SmsError> {
+    let SmsOptions { accounts, public_url, spool_folder, spool_bytes_max, media_bytes_max, media_hosts, event_prefix } = options;
+    let counters = Arc::new(SmsCounters::default());
+    let (spool, entries) =
+        spool::open(&spool_folder, spool_bytes_max).map_err(|source| SmsError::Spool { folder: spool_folder, source })?;
+    let outbound = OutboundDeps {
+        broker: deps.broker,
+        publisher: deps.publisher,
+        store: deps.store,
+        plan: deps.plan.clone(),
+        ids: deps.ids,
+        prefix: event_prefix,
+    };
+    let courier = Courier {
+        deps: outbound.clone(),
+        blobs: deps.blobs,
+        fetcher: Fetcher::new(media_bytes_max, media_hosts).map_err(SmsError::Tls)?,
+        credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
+    };
+    tracker.spawn(courier.run(entries, shutdown.clone()));
+    let carriers = accounts.iter().map(|(id, account)| (id.clone(), account.carrier.clone())).collect();
+    let sender = SmsSender::new(carriers, deps.plan, Arc::clone(&counters)).map_err(SmsError::Tls)?;
+    tracker.spawn(Outbound::new(outbound, Arc::new(sender)).run(shutdown, tracker.clone()));
+    let signers = accounts.into_iter().map(|(id, account)| (id, account.signer)).collect();
+    let router = webhook::router(Arc::new(Webhooks { signers, public_url, spool, counters: Arc::clone(&counters) }));
+    Ok(SmsHandle { router, counters })
+}

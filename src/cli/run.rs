@@ -137,6 +137,7 @@ fn banner(daemon: &Daemon, data: &std::path::Path) -> String {
     line("console", addresses.desk.clone());
     line("API documentation", addresses.desk.as_ref().map(|url| format!("{url}/docs")));
     line("channel API", addresses.channel_api.as_ref().map(|url| format!("{url}/channel/v1")));
+    line("public address", addresses.public.clone());
     line("SMTP", addresses.smtp.map(|address| address.to_string()));
     line("metrics and health", addresses.metrics.map(|address| format!("http://{address}/metrics, /livez, /readyz")));
     if let Some(samples) = &daemon.samples {

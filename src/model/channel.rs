@@ -38,6 +38,11 @@ impl Channel {
         Self(Self::WEBCHAT.into())
     }
 
+    /// Text messages.
+    pub fn sms() -> Self {
+        Self(Self::SMS.into())
+    }
+
     /// The channel's name.
     pub fn as_str(&self) -> &str {
         &self.0

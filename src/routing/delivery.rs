@@ -23,14 +23,15 @@ fn is_repeatable(channel: &Channel) -> bool {
 /// batch: then its stored state is the one before that.
 fn is_news(report: &DeliveryReport, delivery: &Delivery, open: bool) -> bool {
     use DeliveryState::{Attempting, Delivered, Sent, Unknown};
+    if report.attempt != 0 && report.attempt != delivery.attempts {
+        return false;
+    }
     match report.result {
         AttemptResult::Bounced { .. } => open || matches!(delivery.state, Attempting | Sent | Delivered | Unknown),
         AttemptResult::Delivered => open || matches!(delivery.state, Attempting | Sent | Unknown),
         // what the provider says when it is asked about an attempt that nobody knew the end of
-        AttemptResult::Sent { .. } | AttemptResult::Permanent { .. } if !open => {
-            delivery.state == Unknown && report.attempt == delivery.attempts
-        }
-        _ => open && delivery.state == Attempting && report.attempt == delivery.attempts,
+        AttemptResult::Sent { .. } | AttemptResult::Permanent { .. } if !open => delivery.state == Unknown && report.attempt != 0,
+        _ => open && delivery.state == Attempting && report.attempt != 0,
     }
 }
 

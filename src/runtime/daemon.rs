@@ -12,11 +12,13 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use crate::broker::amqp::{AmqpBroker, AmqpOptions};
 use crate::broker::embedded::{EmbeddedBroker, EmbeddedOptions};
 use crate::channel::api::{self, ChannelApiDeps};
 use crate::channel::email::{self, EmailCounters, EmailDeps};
+use crate::channel::sms::{self, SmsDeps};
 use crate::desk::counters::Counters as DeskCounters;
 use crate::desk::{self, DeskDeps, DeskOptions};
 use crate::model::id::{AccountId, IdMaker, PoolId};
@@ -35,6 +37,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 
 use self::measured::MeasuredBroker;
+use self::public::Public;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
 use super::leader::{self, LeaderDeps};
@@ -44,7 +47,9 @@ use super::relay::RelayDeps;
 mod email_options;
 mod first_start;
 mod measured;
+mod public;
 mod sampler;
+mod sms_options;
 
 /// How long the parts have for ending in order before they are dropped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -155,6 +160,8 @@ impl OpenBroker {
 pub struct Addresses {
     /// Console and desk API.
     pub desk: Option<String>,
+    /// What the public reaches, if this process has a channel that listens for it.
+    pub public: Option<String>,
     /// Channel API, if this process has it.
     pub channel_api: Option<String>,
     /// SMTP listener.
@@ -247,6 +254,7 @@ impl Daemon {
             addresses.smtp = handle.smtp_address;
             email_counters = Some(handle.counters);
         }
+        parts.serve_public(&mut addresses).await?;
         parts.serve_http(&desk_counters, &mut addresses).await?;
         parts.watch(latches, email_counters, desk_counters);
         let samples = match is_new && settings.roles.has(ProcessRole::Router) {
@@ -386,6 +394,37 @@ impl Parts {
         };
         let started = email::start(options, deps, self.edges.clone(), self.edge_tasks.clone()).await;
         started.map_err(|error| part("email")(error.to_string()))
+    }
+
+    /// What citizens and providers reach: each channel brings its routes.
+    async fn serve_public(&self, addresses: &mut Addresses) -> Result<(), DaemonError> {
+        let roles = &self.settings.roles;
+        if !roles.has(ProcessRole::Sms) {
+            return Ok(());
+        }
+        let mut public = Public::bind(&self.settings.public).await?;
+        if roles.has(ProcessRole::Sms) {
+            public.merge(self.start_sms(&public.url)?);
+        }
+        addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
+        let (listener, router) = public.into_parts();
+        self.serve(listener, router);
+        Ok(())
+    }
+
+    /// The webhooks of providers; courier and senders run beside.
+    fn start_sms(&self, public_url: &Url) -> Result<axum::Router, DaemonError> {
+        let options = sms_options::options(&self.settings, public_url, &self.ids);
+        let deps = SmsDeps {
+            publisher: Arc::clone(&self.publisher),
+            broker: Arc::clone(&self.broker),
+            store: Arc::clone(&self.backends.store),
+            blobs: Arc::clone(&self.backends.blobs),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+        };
+        let started = sms::start(options, deps, self.edges.clone(), &self.edge_tasks);
+        started.map(|handle| handle.router).map_err(|error| part("sms")(error.to_string()))
     }
 
     /// Desk and channel API: on one address, or the channel API on its own.

@@ -55,8 +55,8 @@ pub(super) fn within(key: &str, value: Duration, least: u64, most: u64, problem:
     }
 }
 
-const SECTIONS: [&str; 11] =
-    ["roles", "installation", "data", "broker", "store", "desk", "channel_api", "email", "router", "metrics", "log"];
+const SECTIONS: [&str; 13] =
+    ["roles", "installation", "data", "broker", "store", "desk", "public", "channel_api", "email", "sms", "router", "metrics", "log"];
 
 pub(super) fn load(sources: &Sources) -> Result<Settings, Vec<SettingsProblem>> {
     let text = read_file(sources).map_err(|problem| vec![problem])?;
@@ -157,7 +157,8 @@ impl Loader<'_> {
         // Each is read before any is missed: so every section's problems are found.
         let (roles, installation, data) = (self.section("roles"), self.section("installation"), self.section("data"));
         let (broker, store, desk) = (self.section("broker"), self.section("store"), self.section("desk"));
-        let (channel_api, email, router) = (self.section("channel_api"), self.section("email"), self.section("router"));
+        let (channel_api, email, sms) = (self.section("channel_api"), self.section("email"), self.section("sms"));
+        let (public, router) = (self.section("public"), self.section("router"));
         let (metrics, log) = (self.section("metrics"), self.section("log"));
         Some(Settings {
             roles: roles?,
@@ -166,8 +167,10 @@ impl Loader<'_> {
             broker: broker?,
             store: store?,
             desk: desk?,
+            public: public?,
             channel_api: channel_api?,
             email: email?,
+            sms: sms?,
             router: router?,
             metrics: metrics?,
             log: log?,

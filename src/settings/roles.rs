@@ -17,13 +17,15 @@ pub enum ProcessRole {
     Desk,
     /// Mail in and out.
     Email,
+    /// Text messages in and out.
+    Sms,
     /// The channel API.
     Api,
 }
 
 impl ProcessRole {
     /// Every role.
-    pub const ALL: [Self; 4] = [Self::Router, Self::Desk, Self::Email, Self::Api];
+    pub const ALL: [Self; 5] = [Self::Router, Self::Desk, Self::Email, Self::Sms, Self::Api];
 
     /// The name as written.
     pub fn as_str(self) -> &'static str {
@@ -31,6 +33,7 @@ impl ProcessRole {
             Self::Router => "router",
             Self::Desk => "desk",
             Self::Email => "email",
+            Self::Sms => "sms",
             Self::Api => "api",
         }
     }
@@ -46,7 +49,7 @@ impl FromStr for ProcessRole {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| "this is not a role: write all, or some of router, desk, email, api".to_owned())
+        found.ok_or_else(|| "this is not a role: write all, or some of router, desk, email, sms, api".to_owned())
     }
 }
 
@@ -91,7 +94,7 @@ impl FromStr for Roles {
 impl Roles {
     fn from_items(items: &[String]) -> Result<Self, String> {
         match items {
-            [] => Err("no role is named: write all, or some of router, desk, email, api".to_owned()),
+            [] => Err("no role is named: write all, or some of router, desk, email, sms, api".to_owned()),
             [all] if all == "all" => Ok(Self::all()),
             items => {
                 items.iter().map(|item| item.parse().map_err(|error| format!("`{item}`: {error}"))).collect::<Result<_, _>>().map(Self)

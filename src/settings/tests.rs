@@ -40,6 +40,24 @@ fn the_defaults_stand_alone() {
     assert_eq!((settings.router.batch_max, settings.router.prefetch), (512, 1024));
     assert!(settings.desk.listen.ip().is_loopback() && settings.email.smtp.listen.expect("a listener").ip().is_loopback());
     assert_eq!(settings.channel_api.listen, None);
+    assert!(settings.public.listen.ip().is_loopback() && settings.public.listen != settings.desk.listen);
+}
+
+#[test]
+fn the_public_address_is_what_a_proxy_makes_of_it() {
+    let url = |written: &str| {
+        let settings = load(None, &[], &[("public.url", written)]).expect("good");
+        settings.public.url("127.0.0.1:4321".parse().expect("an address")).to_string()
+    };
+    assert_eq!(url(""), "http://127.0.0.1:4321/");
+    assert_eq!(url("https://contatti.comune.example"), "https://contatti.comune.example/");
+    assert_eq!(url("https://comune.example/contatti/"), "https://comune.example/contatti/");
+    let said = "--set public.url: public.url: write scheme, host and at most a path, such as https://contatti.comune.example";
+    for written in
+        ["comune.example", "ftp://comune.example", "https://a@comune.example", "https://:a@comune.example", "https://comune.example?a"]
+    {
+        refused(None, &[], &[("public.url", written)], &[said]);
+    }
 }
 
 #[test]

@@ -72,6 +72,7 @@ impl Pair {
         let mut settings = vec![
             ("DATA__FOLDER", data.as_str()),
             ("DESK__LISTEN", "127.0.0.1:0"),
+            ("PUBLIC__LISTEN", "127.0.0.1:0"),
             ("METRICS__LISTEN", "127.0.0.1:0"),
             ("EMAIL__SMTP__LISTEN", "127.0.0.1:0"),
             ("INSTALLATION__MESSAGE_DOMAIN", "comune.example"),

@@ -25,6 +25,7 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default)]
 pub struct Addresses {
     pub desk: String,
+    pub public: String,
     pub smtp: String,
     pub metrics: String,
 }
@@ -63,7 +64,8 @@ impl House {
             data.display()
         );
         std::fs::write(folder.path().join("settings.toml"), settings).unwrap();
-        let nowhere = Addresses { desk: "http://127.0.0.1:0".into(), smtp: "127.0.0.1:0".into(), metrics: "http://127.0.0.1:0".into() };
+        let http = || "http://127.0.0.1:0".to_owned();
+        let nowhere = Addresses { desk: http(), public: http(), smtp: "127.0.0.1:0".into(), metrics: http() };
         let (passwords, token) = (HashMap::new(), String::new());
         let mut house = Self { at: nowhere, passwords, token, production, folder, child: None, starts: 0 };
         house.up().await;
@@ -76,9 +78,9 @@ impl House {
         self.starts += 1;
         let bare = |url: &str| url.trim_start_matches("http://").to_owned();
         let mut command = self.command(&["serve"]);
-        for (key, address) in
-            [("desk.listen", bare(&self.at.desk)), ("email.smtp.listen", self.at.smtp.clone()), ("metrics.listen", bare(&self.at.metrics))]
-        {
+        let http = [("desk.listen", &self.at.desk), ("public.listen", &self.at.public), ("metrics.listen", &self.at.metrics)];
+        let addresses = http.map(|(key, url)| (key, bare(url))).into_iter().chain([("email.smtp.listen", self.at.smtp.clone())]);
+        for (key, address) in addresses {
             command.arg("--set").arg(format!("{key}={address}"));
         }
         let log = std::fs::File::create(self.log_file()).unwrap();
@@ -109,7 +111,7 @@ impl House {
             line.trim().split(',').next().unwrap().to_owned()
         };
         let metrics = named("metrics and health").trim_end_matches("/metrics").to_owned();
-        self.at = Addresses { desk: named("console"), smtp: named("SMTP"), metrics };
+        self.at = Addresses { desk: named("console"), public: named("public address"), smtp: named("SMTP"), metrics };
         for login in ["anna", "bruno", "carla"] {
             if let Some(line) = log.lines().find(|line| line.starts_with(&format!("  {login} "))) {
                 self.passwords.insert(login.to_owned(), line.split_whitespace().nth(1).unwrap().to_owned());

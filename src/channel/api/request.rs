@@ -1,30 +1,26 @@
 //! Reading requests of programs: the token, the body, and what is wrong with either.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Instant;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, header};
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{REMEMBERED_MAX, Shared, TOKEN_AGE_MAX};
+pub use crate::channel::problem::{Problem, ProblemDocument};
 use crate::model::channel::{Channel, Language};
 use crate::model::contact::Mode;
 use crate::model::conversation::Party;
 use crate::model::id::{AccountId, AdministrationId, InputId, PoolId};
 use crate::model::inbound::TEXT_BYTES_MAX;
-use crate::port::broker::PublishError;
 use crate::port::clock::now;
-use crate::port::store::StoreError;
 use crate::port::trace::TraceParent;
 
 /// The longest `external_id`, in characters.
@@ -39,94 +35,6 @@ const ATTRIBUTES_MAX: usize = 32;
 const ATTRIBUTE_NAME_MAX: usize = 64;
 /// The longest value of an attribute, in characters.
 const ATTRIBUTE_VALUE_MAX: usize = 1_000;
-
-/// A request that did not do what was asked: RFC 9457 with a stable code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    detail: Cow<'static, str>,
-}
-
-/// The document itself.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Problem")]
-pub struct ProblemDocument {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: String,
-    status: u16,
-    detail: String,
-    code: String,
-}
-
-impl Problem {
-    /// A problem with a status, a code and a sentence.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into() }
-    }
-
-    /// Nothing there, or another account's.
-    pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "there is no such thing on this account")
-    }
-
-    /// A value that makes no sense.
-    pub fn invalid(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail)
-    }
-
-    /// More than the broker carries.
-    pub fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a message has at most 64 KiB")
-    }
-
-    fn unauthorised() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "send a token of a channel account: `Authorization: Bearer …`")
-    }
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = self.status;
-        let document = ProblemDocument {
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: status.as_u16(),
-            detail: self.detail.into_owned(),
-            code: self.code.to_owned(),
-        };
-        let mut response = (status, Json(document)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2")),
-            StatusCode::UNAUTHORIZED => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            _ => None,
-        };
-        response
-    }
-}
-
-impl From<StoreError> for Problem {
-    fn from(error: StoreError) -> Self {
-        tracing::warn!(%error, "the store did not answer the channel API");
-        match error {
-            StoreError::Unreadable(_) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something failed here; see the log"),
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_unavailable", "the database does not answer; try again"),
-        }
-    }
-}
-
-impl From<PublishError> for Problem {
-    fn from(error: PublishError) -> Self {
-        tracing::warn!(%error, "the broker did not take a message of the channel API");
-        match error {
-            PublishError::Invalid(_) => Self::too_large(),
-            _ => Self::new(StatusCode::SERVICE_UNAVAILABLE, "broker_unavailable", "it was not accepted; send the same again"),
-        }
-    }
-}
 
 /// The account that a program's token is for.
 pub struct Program {

@@ -43,7 +43,7 @@ impl Sender for MailSender {
         Channel::email()
     }
 
-    async fn attempt(&self, account: &AccountId, message: &Message) -> AttemptResult {
+    async fn attempt(&self, account: &AccountId, _attempt: u32, message: &Message) -> AttemptResult {
         match self.try_send(account, message).await {
             Ok(message_id) => AttemptResult::Sent { provider_id: Some(message_id) },
             Err(result) => result,

@@ -198,7 +198,7 @@ pub fn standard(headers: Standard<'_>, body: &[u8], now: i64, secrets: &[&str]) 
 }
 
 /// A secret's bytes: base64 behind `whsec_`, otherwise the text itself.
-fn key(secret: &str) -> Vec<u8> {
+pub fn key(secret: &str) -> Vec<u8> {
     let encoded = secret.strip_prefix("whsec_").map(|encoded| STANDARD_NO_PAD.decode(encoded.trim_end_matches('=')));
     match encoded {
         Some(Ok(bytes)) => bytes,

@@ -1,0 +1,258 @@
+//! From the spool to the broker: what a provider said becomes one CloudEvent, confirmed, and only then the spool forgets it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::media::{Credentials, Fetcher, MediaError};
+use super::provider::{Media, Progress, Received, Said, Status};
+use super::spool::Entry;
+use super::webhook::Taken;
+use crate::channel::outbound::{OutboundDeps, back_off, digest, publish_report, wait};
+use crate::model::channel::{Channel, IdentityLevel};
+use crate::model::conversation::{Attachment, Party};
+use crate::model::delivery::{AttemptResult, DeliveryReport};
+use crate::model::id::{AccountId, MessageId};
+use crate::model::inbound::{InboundEvent, InboundMessage};
+use crate::model::time::Timestamp;
+use crate::model::wire;
+use crate::plan::Plan;
+use crate::port::blobs::Blobs;
+use crate::port::broker::{Destination, Outgoing, PublishError, inbound_message_id};
+use crate::port::clock::now;
+use crate::port::store::Quarantined;
+use crate::port::trace::TraceParent;
+
+/// Attribute with the number of files that could not be fetched.
+pub const MEDIA_MISSING: &str = "media_missing";
+/// How often a file is asked for before the message goes without it.
+const FETCHES_MAX: u32 = 4;
+
+/// Takes entries out of the spool.
+pub struct Courier {
+    /// Broker, store, plan, ids.
+    pub deps: OutboundDeps,
+    /// Keeps fetched files.
+    pub blobs: Arc<dyn Blobs>,
+    /// Fetches files.
+    pub fetcher: Fetcher,
+    /// Who signs in for files, by account.
+    pub credentials: BTreeMap<AccountId, Credentials>,
+}
+
+/// It is handed on, or held; or it could not be, and must be tried again.
+type Handed = Result<(), String>;
+
+impl Courier {
+    /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again.
+    pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, shutdown: CancellationToken) {
+        loop {
+            let entry = tokio::select! {
+                () = shutdown.cancelled() => return,
+                entry = entries.recv() => match entry {
+                    Some(entry) => entry,
+                    None => return,
+                },
+            };
+            let mut failures = 0;
+            while let Err(reason) = self.hand_on(&entry.content, &shutdown).await {
+                failures += 1;
+                tracing::warn!(reason, failures, "a webhook is not published yet; trying again");
+                wait(back_off(failures), &shutdown).await;
+                if shutdown.is_cancelled() {
+                    return;
+                }
+            }
+            entry.done();
+        }
+    }
+
+    async fn hand_on(&self, content: &Bytes, shutdown: &CancellationToken) -> Handed {
+        let taken: Taken = match serde_json::from_slice(content) {
+            Ok(taken) => taken,
+            Err(error) => return self.hold("spool", content, format!("a spool entry cannot be read: {error}")).await,
+        };
+        match taken.said {
+            Said::Received(received) => self.received(&taken.account, taken.at, received, content, shutdown).await,
+            Said::Status(status) => self.status(&taken.account, status).await,
+            Said::Nothing => Ok(()),
+        }
+    }
+
+    async fn received(
+        &self,
+        account: &AccountId,
+        at: Timestamp,
+        received: Received,
+        content: &Bytes,
+        shutdown: &CancellationToken,
+    ) -> Handed {
+        let Some(destination) = destination(&self.deps.plan, account) else {
+            return self.hold(account.as_str(), content, format!("the plan has no SMS account `{account}` any more")).await;
+        };
+        let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
+        let (mut attachments, mut missing) = (Vec::new(), 0_u32);
+        for (number, media) in received.media.iter().enumerate() {
+            let Some((bytes, media_type)) = self.fetch(account, media, shutdown).await else {
+                missing += 1;
+                continue;
+            };
+            let blob = self.blobs.put(administration, bytes).await.map_err(|error| error.to_string())?;
+            let media_type = media_type.or_else(|| media.media_type.clone()).unwrap_or_else(|| "application/octet-stream".into());
+            attachments.push(Attachment { name: file_name(number, &media_type), media_type, content_id: None, blob });
+        }
+        if shutdown.is_cancelled() {
+            return Err("the process ends".into());
+        }
+        let input = self.deps.ids.input(account, received.id.as_bytes());
+        let party = |address: String| Party { address, name: None };
+        let message = InboundMessage {
+            account: account.clone(),
+            provider_id: received.id,
+            header_id: None,
+            answer_to: None,
+            received_at: at,
+            mode: None,
+            from: Some(party(received.from)),
+            identity: IdentityLevel::Claimed,
+            to: vec![party(received.to)],
+            subject: None,
+            text: received.text,
+            text_blob: None,
+            html: None,
+            attachments,
+            raw: None,
+            language: None,
+            references: Vec::new(),
+            thread: None,
+            automatic: None,
+            attributes: (missing > 0).then(|| (MEDIA_MISSING.to_owned(), missing.to_string())).into_iter().collect(),
+        };
+        let trace = TraceParent::start();
+        let traceparent = Some(trace.to_string());
+        let event =
+            wire::inbound_event(&self.deps.prefix, input, account, at, traceparent.clone(), InboundEvent::Message(Box::new(message)));
+        let body = match wire::encode_inbound(&event) {
+            Ok(body) => body,
+            Err(error) => return self.hold(account.as_str(), content, error.to_string()).await,
+        };
+        let outgoing = Outgoing { traceparent, ..Outgoing::new(destination, inbound_message_id(input), body) };
+        match self.deps.publisher.publish(vec![outgoing]).await {
+            Ok(()) => {
+                tracing::info!(%input, %account, trace_id = trace.trace_id(), "text message published");
+                Ok(())
+            }
+            Err(PublishError::Invalid(reason)) => self.hold(account.as_str(), content, reason).await,
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// A file, if it can be had: a message does not wait for ever for its picture.
+    async fn fetch(&self, account: &AccountId, media: &Media, shutdown: &CancellationToken) -> Option<(Bytes, Option<String>)> {
+        for failures in 1..=FETCHES_MAX {
+            match self.fetcher.fetch(&media.url, self.credentials.get(account)).await {
+                Ok(file) => return Some(file),
+                Err(error @ MediaError::NotNow(_)) if failures < FETCHES_MAX && !shutdown.is_cancelled() => {
+                    tracing::info!(%account, %error, failures, "a file of a message cannot be fetched yet");
+                    wait(back_off(failures), shutdown).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%account, %error, "a message goes without one of its files");
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// What became of a message of ours. One that is not ours, sent by somebody else with the same account, is passed over.
+    async fn status(&self, account: &AccountId, status: Status) -> Handed {
+        let Some((message, attempt)) = status.reference.as_deref().and_then(read_reference) else { return Ok(()) };
+        let result = match status.progress {
+            Progress::Sent => AttemptResult::Sent { provider_id: Some(status.id) },
+            Progress::Delivered => AttemptResult::Delivered,
+            Progress::Failed(code) => AttemptResult::Bounced { code },
+        };
+        let report = DeliveryReport { message, attempt, result };
+        publish_report(&self.deps, &Channel::sms(), account, &report, None).await
+    }
+
+    async fn hold(&self, key: &str, content: &Bytes, reason: String) -> Handed {
+        let item = Quarantined {
+            id: 0,
+            pool: None,
+            administration: None,
+            source: "sms".to_owned(),
+            key: key.to_owned(),
+            message_id: digest(content),
+            reason,
+            body: content.to_vec(),
+            at: now(),
+            state: "held".to_owned(),
+        };
+        tracing::error!(key, reason = item.reason, "a webhook is held in quarantine");
+        self.deps.store.quarantine(&item).await.map_err(|error| error.to_string())
+    }
+}
+
+/// Where what an SMS account receives goes.
+fn destination(plan: &watch::Receiver<Arc<Plan>>, account: &AccountId) -> Option<Destination> {
+    let plan = plan.borrow();
+    let found = plan.accounts.get(account).filter(|found| found.channel == Channel::sms())?;
+    let pool = plan.pool_of(account)?.clone();
+    Some(Destination::Inbound { pool, administration: found.administration.clone(), channel: Channel::sms() })
+}
+
+/// How a message of ours is named to a provider: the message and which attempt. At most 40 characters.
+pub fn reference(message: MessageId, attempt: u32) -> String {
+    format!("{message}.{attempt}")
+}
+
+fn read_reference(text: &str) -> Option<(MessageId, u32)> {
+    let (message, attempt) = text.split_once('.')?;
+    Some((message.parse().ok()?, attempt.parse().ok()?))
+}
+
+/// A name for a file that came without one.
+fn file_name(number: usize, media_type: &str) -> String {
+    let subtype = media_type.split(';').next().and_then(|kind| kind.split('/').nth(1)).unwrap_or_default().trim();
+    let ending: String = subtype.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    let ending = match ending.as_str() {
+        "" | "octetstr" => "bin",
+        "jpeg" => "jpg",
+        other => other,
+    };
+    format!("mms-{}.{ending}", number + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_read_back_and_nothing_else_does() {
+        let (message, attempt) = (MessageId(7), 3);
+        let text = reference(message, attempt);
+        assert_eq!((read_reference(&text), text.len() <= 40), (Some((message, attempt)), true));
+        for other in ["", ".", "ms_1.2", "abc", "ms_00000000000000000000000000000007", "ms_00000000000000000000000000000007.x"] {
+            assert_eq!(read_reference(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn files_have_names() {
+        for (media_type, name) in [
+            ("image/jpeg", "mms-1.jpg"),
+            ("image/png; q=1", "mms-1.png"),
+            ("text/x-vcard", "mms-1.xvcard"),
+            ("application/octet-stream", "mms-1.bin"),
+            ("../../etc", "mms-1.bin"),
+            ("", "mms-1.bin"),
+        ] {
+            assert_eq!(file_name(0, media_type), name, "{media_type}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Answers by text message: one attempt is one request to the account's provider. Whatever is not clear is not sent again: the
+//! operator sees it, and the provider's status may still tell.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::{Client, RequestBuilder};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::Sha256;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::watch;
+use url::Url;
+
+use super::SmsCounters;
+use super::courier::reference;
+use super::provider::{Answer, generic, twilio, vonage};
+use super::signature;
+use super::text::{Reference, parts};
+use crate::channel::outbound::{Sender, permanent, temporary};
+use crate::fault;
+use crate::model::channel::Channel;
+use crate::model::conversation::Message;
+use crate::model::delivery::AttemptResult;
+use crate::model::id::AccountId;
+use crate::plan::Plan;
+use crate::port::clock::now;
+
+/// How long a provider may take to answer.
+const WITHIN: Duration = Duration::from_secs(20);
+/// The longest answer that is read, in bytes.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// Who carries an account's messages.
+#[derive(Debug, Clone)]
+pub enum Carrier {
+    /// Nobody: a line in a file, for trying out.
+    Log(PathBuf),
+    /// Twilio's REST API.
+    Twilio {
+        /// Where it is, without path.
+        base: Url,
+        /// `AC…`
+        account_sid: String,
+        /// The auth token, or an API key's secret.
+        auth_token: SecretString,
+        /// Where its statuses go.
+        callback: Option<Url>,
+    },
+    /// Vonage's Messages API.
+    Vonage {
+        /// Where it is, without path.
+        base: Url,
+        /// The API key.
+        key: String,
+        /// Its secret.
+        secret: SecretString,
+    },
+    /// A gateway that takes our JSON, signed as a standard webhook.
+    Generic {
+        /// Where it takes it.
+        url: Url,
+        /// What it is signed with.
+        secret: SecretString,
+    },
+}
+
+/// The sender of all SMS accounts.
+pub struct SmsSender {
+    client: Client,
+    carriers: BTreeMap<AccountId, Carrier>,
+    plan: watch::Receiver<Arc<Plan>>,
+    counters: Arc<SmsCounters>,
+}
+
+impl SmsSender {
+    /// A sender by these carriers; an account without one fails for good.
+    ///
+    /// # Errors
+    /// In words, when TLS cannot be set up.
+    pub fn new(
+        carriers: BTreeMap<AccountId, Carrier>,
+        plan: watch::Receiver<Arc<Plan>>,
+        counters: Arc<SmsCounters>,
+    ) -> Result<Self, String> {
+        let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(WITHIN);
+        Ok(Self { client: client.build().map_err(|error| error.to_string())?, carriers, plan, counters })
+    }
+
+    async fn try_send(&self, account: &AccountId, attempt: u32, message: &Message) -> Result<String, AttemptResult> {
+        let carrier = self.carriers.get(account).ok_or_else(|| permanent("no_carrier"))?;
+        let own = self.plan.borrow().accounts.get(account).and_then(|account| account.address.clone());
+        let from = own.ok_or_else(|| permanent("no_sender"))?;
+        let to = message.to.first().map(|party| party.address.as_str()).ok_or_else(|| permanent("no_recipient"))?;
+        if message.text.trim().is_empty() {
+            return Err(permanent("no_text"));
+        }
+        let reference = reference(message.id, attempt);
+        let text = message.text.as_str();
+        match carrier {
+            Carrier::Log(file) => log(file, account, &reference, parts(text, Reference::Narrow).texts.len()).await,
+            Carrier::Twilio { base, account_sid, auth_token, callback } => {
+                let mut url = base.clone();
+                url.set_path(&format!("/2010-04-01/Accounts/{account_sid}/Messages.json"));
+                let callback = callback.clone().map(|mut callback| {
+                    callback.query_pairs_mut().append_pair("message", &reference);
+                    callback.to_string()
+                });
+                let form = twilio::form(&from, to, text, callback.as_deref());
+                let request = self.client.post(url).basic_auth(account_sid, Some(auth_token.expose_secret())).form(&form);
+                ask(request, twilio::answer).await
+            }
+            Carrier::Vonage { base, key, secret } => {
+                let mut url = base.clone();
+                url.set_path("/v1/messages");
+                let request = self.client.post(url).basic_auth(key, Some(secret.expose_secret()));
+                ask(request.json(&vonage::order(&from, to, text, &reference)), vonage::answer).await
+            }
+            Carrier::Generic { url, secret } => {
+                let parts = parts(text, Reference::Narrow).texts.len();
+                let order = generic::Order { id: &reference, reference: &reference, from: &from, to, text, parts };
+                let body = serde_json::to_vec(&order).map_err(|_| permanent("text"))?;
+                ask(signed(self.client.post(url.clone()), &reference, secret.expose_secret(), body), generic::answer).await
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Sender for SmsSender {
+    fn channel(&self) -> Channel {
+        Channel::sms()
+    }
+
+    async fn attempt(&self, account: &AccountId, attempt: u32, message: &Message) -> AttemptResult {
+        match self.try_send(account, attempt, message).await {
+            Ok(id) => {
+                fault::point("after_next_hop");
+                AttemptResult::Sent { provider_id: Some(id) }
+            }
+            Err(result) => result,
+        }
+    }
+
+    fn ended(&self, account: &AccountId, result: &AttemptResult, took: Duration) {
+        let outcome = match result {
+            AttemptResult::Sent { .. } | AttemptResult::Delivered => "sent",
+            AttemptResult::Temporary { .. } => "temporary",
+            AttemptResult::Permanent { .. } | AttemptResult::Bounced { .. } => "permanent",
+            AttemptResult::Unknown => "unknown",
+        };
+        self.counters.count(account, outcome);
+        self.counters.took(account, took);
+    }
+
+    fn quarantined(&self, account: &AccountId) {
+        self.counters.count(account, "quarantined");
+    }
+}
+
+/// Asks once. Only what certainly did not reach the provider may be tried again.
+async fn ask(request: RequestBuilder, read: fn(u16, &[u8]) -> Answer) -> Result<String, AttemptResult> {
+    let mut answer = match request.send().await {
+        Ok(answer) => answer,
+        Err(error) if error.is_connect() => return Err(temporary("connect")),
+        Err(error) if error.is_builder() => return Err(permanent("request")),
+        Err(_) => return Err(AttemptResult::Unknown),
+    };
+    let status = answer.status().as_u16();
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    match read(status, &body) {
+        Answer::Taken(id) => Ok(id),
+        Answer::NotNow(code) => Err(temporary(&code)),
+        Answer::Refused(code) => Err(permanent(&code)),
+        Answer::Unclear => Err(AttemptResult::Unknown),
+    }
+}
+
+/// The headers of a standard webhook.
+fn signed(request: RequestBuilder, id: &str, secret: &str, body: Vec<u8>) -> RequestBuilder {
+    let time = now().0.div_euclid(1_000_000).to_string();
+    // the reference has a full stop, which the signed text separates its parts with
+    let id = id.replace('.', "-");
+    let key = signature::key(secret);
+    let mac = <Hmac<Sha256> as KeyInit>::new_from_slice(&key).expect("a key may have any length");
+    let mac = mac.chain_update(format!("{id}.{time}.")).chain_update(&body).finalize();
+    request
+        .header("webhook-id", id)
+        .header("webhook-timestamp", time)
+        .header("webhook-signature", format!("v1,{}", STANDARD.encode(mac.into_bytes())))
+        .header(reqwest::header::CONTENT_TYPE, "application/json")
+        .body(body)
+}
+
+/// A line that says a message would have gone: never its text or number, which the desk shows to who may see them.
+async fn log(file: &PathBuf, account: &AccountId, reference: &str, parts: usize) -> Result<String, AttemptResult> {
+    let line = serde_json::json!({"at": now(), "account": account, "message": reference, "parts": parts}).to_string() + "\n";
+    let written = async {
+        if let Some(folder) = file.parent() {
+            tokio::fs::create_dir_all(folder).await?;
+        }
+        let mut file = tokio::fs::OpenOptions::new().append(true).create(true).open(file).await?;
+        file.write_all(line.as_bytes()).await?;
+        file.sync_data().await
+    };
+    written.await.map_err(|_: std::io::Error| temporary("log"))?;
+    Ok(format!("log-{reference}"))
+}
