@@ -3,6 +3,7 @@
 
 pub mod blobs;
 pub mod broker;
+pub mod chat;
 pub mod clock;
 pub mod commands;
 pub mod feed;

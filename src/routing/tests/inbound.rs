@@ -90,7 +90,12 @@ fn row_by_row() {
 #[test]
 fn an_abandoned_chat_with_text_and_address_becomes_work_that_can_wait() {
     let mut world = World::new();
-    let chat = world.arrive(10, "chat");
+    let nobody = world.arrive(9, "chat");
+    world.signal(19, nobody, Signal::Abandoned).expect("left");
+    assert_eq!(world.state(nobody).name(), StateName::Abandoned, "a chat's own address ends with it");
+    let mut facts = world.facts(10, "chat");
+    facts.answerable = true;
+    let chat = world.receive(facts);
     world.signal(20, chat, Signal::Abandoned).expect("left");
     assert_eq!((world.state(chat).name(), world.rows[&chat].mode), (StateName::Queued, Mode::Deferrable));
     let anna = world.hire(1, |_| {});
