@@ -2,6 +2,7 @@
 //!
 //! One word for one thing, here and on the wire, in the database, in metrics and on the pages.
 
+pub mod address;
 pub mod channel;
 pub mod command;
 pub mod contact;

@@ -15,6 +15,7 @@ mod installation;
 mod journal;
 mod lease;
 mod left;
+mod opt_out;
 mod quarantine;
 mod row;
 mod snapshot;

@@ -12,7 +12,7 @@ use sportello::model::operator::PresenceState;
 use sportello::model::time::Timestamp;
 use sportello::port::store::ContactCount;
 use sportello::telemetry::Metrics;
-use sportello::telemetry::metrics::{DeskFigures, EmailFigures, SmtpFigures};
+use sportello::telemetry::metrics::{DeskFigures, EmailFigures, SmtpFigures, SpoolFigures};
 
 /// Everything that can be counted happens once.
 fn busy() -> Metrics {
@@ -62,6 +62,10 @@ fn busy() -> Metrics {
         &account,
         &EmailFigures { person: 3, attempts: [1, 0, 0, 0], attempts_ms: 80, mailbox_open: Some(true), ..EmailFigures::default() },
     );
+    for name in ["taken", "sent", "stop", "quarantined", "media_missing", "send_ms"] {
+        metrics.sms("urp-sms", name, 1);
+    }
+    metrics.sms_spool(&SpoolFigures { entries: 1, bytes: 200, oldest: Duration::from_secs(3) });
     metrics.smtp(&SmtpFigures { connections: 2, ended: 1, refused: 0 });
     metrics.desk(&DeskFigures { sockets: 1, ..DeskFigures::default() });
     metrics.http_request("/api/contacts/{id}", "GET", 200, Duration::from_millis(4));

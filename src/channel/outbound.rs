@@ -37,6 +37,11 @@ pub trait Sender: Send + Sync + 'static {
     /// The one attempt of this number.
     async fn attempt(&self, account: &AccountId, attempt: u32, message: &Message) -> AttemptResult;
 
+    /// What the next hop says became of a message whose attempt nobody saw the end of. Unknown where it cannot be asked.
+    async fn look_up(&self, _account: &AccountId, _message: &Message) -> AttemptResult {
+        AttemptResult::Unknown
+    }
+
     /// An attempt ended and took so long.
     fn ended(&self, account: &AccountId, result: &AttemptResult, took: Duration);
 
@@ -176,8 +181,15 @@ impl Outbound {
         let began = Instant::now();
         let result = match started {
             AttemptStart::Void => return true,
-            AttemptStart::BegunBefore => AttemptResult::Unknown,
-            AttemptStart::Begun(message) => self.sender.attempt(account, order.attempt, &message).await,
+            AttemptStart::BegunBefore => match self.deps.store.message(&order.administration, order.message).await {
+                Ok(Some(message)) => self.sender.look_up(account, &message).await,
+                Ok(None) => return true,
+                Err(_) => AttemptResult::Unknown,
+            },
+            AttemptStart::Begun(message) => match self.sender.attempt(account, order.attempt, &message).await {
+                AttemptResult::Unknown => self.sender.look_up(account, &message).await,
+                result => result,
+            },
         };
         self.sender.ended(account, &result, began.elapsed());
         let trace_id = traceparent.as_deref().and_then(trace_id);

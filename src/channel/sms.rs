@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use phonenumber::country;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -16,6 +17,7 @@ use url::Url;
 use self::courier::Courier;
 use self::media::{Credentials, Fetcher};
 use self::sender::{Carrier, SmsSender};
+use self::spool::Spool;
 use self::webhook::{Signer, Webhooks};
 use crate::channel::outbound::{Outbound, OutboundDeps};
 use crate::model::id::{AccountId, IdMaker};
@@ -26,7 +28,9 @@ use crate::port::store::Store;
 
 pub mod counters;
 pub mod courier;
+pub mod keyword;
 pub mod media;
+pub mod number;
 pub mod provider;
 pub mod public_address;
 pub mod sender;
@@ -79,6 +83,8 @@ pub struct SmsOptions {
     pub media_bytes_max: usize,
     /// Hosts of one's own that have pictures.
     pub media_hosts: Vec<String>,
+    /// Numbers without country code are of this one.
+    pub country: country::Id,
     /// Types of CloudEvents begin with it.
     pub event_prefix: String,
 }
@@ -106,11 +112,13 @@ pub struct SmsHandle {
     pub router: Router,
     /// Figures for telemetry.
     pub counters: Arc<SmsCounters>,
+    /// What waits to be published, for telemetry.
+    pub spool: Spool,
 }
 
 /// Starts courier and senders as tasks of `tracker`; they end with `shutdown`.
 pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tracker: &TaskTracker) -> Result<SmsHandle, SmsError> {
-    let SmsOptions { accounts, public_url, spool_folder, spool_bytes_max, media_bytes_max, media_hosts, event_prefix } = options;
+    let SmsOptions { accounts, public_url, spool_folder, spool_bytes_max, media_bytes_max, media_hosts, country, event_prefix } = options;
     let counters = Arc::new(SmsCounters::default());
     let (spool, entries) =
         spool::open(&spool_folder, spool_bytes_max).map_err(|source| SmsError::Spool { folder: spool_folder, source })?;
@@ -118,7 +126,7 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         broker: deps.broker,
         publisher: deps.publisher,
         store: deps.store,
-        plan: deps.plan.clone(),
+        plan: deps.plan,
         ids: deps.ids,
         prefix: event_prefix,
     };
@@ -126,13 +134,15 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         deps: outbound.clone(),
         blobs: deps.blobs,
         fetcher: Fetcher::new(media_bytes_max, media_hosts).map_err(SmsError::Tls)?,
+        counters: Arc::clone(&counters),
+        country,
         credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
     };
     tracker.spawn(courier.run(entries, shutdown.clone()));
     let carriers = accounts.iter().map(|(id, account)| (id.clone(), account.carrier.clone())).collect();
-    let sender = SmsSender::new(carriers, deps.plan, Arc::clone(&counters)).map_err(SmsError::Tls)?;
+    let sender = SmsSender::new(carriers, &outbound, Arc::clone(&counters)).map_err(SmsError::Tls)?;
     tracker.spawn(Outbound::new(outbound, Arc::new(sender)).run(shutdown, tracker.clone()));
     let signers = accounts.into_iter().map(|(id, account)| (id, account.signer)).collect();
-    let router = webhook::router(Arc::new(Webhooks { signers, public_url, spool, counters: Arc::clone(&counters) }));
-    Ok(SmsHandle { router, counters })
+    let router = webhook::router(Arc::new(Webhooks { signers, public_url, spool: spool.clone(), counters: Arc::clone(&counters) }));
+    Ok(SmsHandle { router, counters, spool })
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::settings::{SettingsArgs, count};
+use crate::model::channel::Channel;
 use crate::plan::{self, Plan};
 use crate::settings::Settings;
 
@@ -51,13 +52,16 @@ pub fn read_plan(path: &Path) -> Result<Plan, Vec<String>> {
 
 /// Accounts that the settings speak of and the plan does not know, or knows on another channel.
 pub fn mismatches(settings: &Settings, plan: &Plan) -> Vec<String> {
-    let named: BTreeSet<_> = settings.email.mailbox.keys().chain(settings.email.sender.keys()).collect();
-    let wrong = named.into_iter().filter_map(|account| match plan.accounts.get(account) {
-        Some(known) if known.channel.as_str() == crate::model::channel::Channel::EMAIL => None,
-        Some(known) => Some(format!("settings: email has the account `{account}`, which is on the channel {} in the plan", known.channel)),
-        None => {
-            Some(format!("settings: email has the account `{account}`, which the plan does not know: add it to the plan or take it out"))
+    let email = settings.email.mailbox.keys().chain(settings.email.sender.keys()).map(|account| (Channel::EMAIL, account));
+    let named: BTreeSet<_> = email.chain(settings.sms.account.keys().map(|account| (Channel::SMS, account))).collect();
+    let wrong = named.into_iter().filter_map(|(channel, account)| match plan.accounts.get(account) {
+        Some(known) if known.channel.as_str() == channel => None,
+        Some(known) => {
+            Some(format!("settings: {channel} has the account `{account}`, which is on the channel {} in the plan", known.channel))
         }
+        None => Some(format!(
+            "settings: {channel} has the account `{account}`, which the plan does not know: add it to the plan or take it out"
+        )),
     });
     wrong.collect()
 }

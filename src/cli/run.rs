@@ -157,7 +157,22 @@ fn banner(daemon: &Daemon, data: &std::path::Path) -> String {
             samples.token
         ));
     }
+    if let (Some(url), Some(trial)) = (&addresses.public, &addresses.trial_sms) {
+        lines.push("Try a citizen's text message, signed as its gateway would sign it:".into());
+        lines.push(text_message_to_try(url, trial));
+    }
     lines.join("\n")
+}
+
+/// A line for a shell: Standard Webhooks by openssl, with another id each time.
+fn text_message_to_try(url: &str, trial: &daemon::TrialSms) -> String {
+    let daemon::TrialSms { account, number, secret_file, .. } = trial;
+    let secret = secret_file.display();
+    format!(
+        "  t=$(date +%s); b='{{\"type\":\"message\",\"id\":\"sms-'$t'\",\"from\":\"+393331234567\",\"to\":\"{number}\",\"text\":\"Buongiorno, per la carta di identità serve la prenotazione?\"}}'; \
+         s=$(printf %s \"sms-$t.$t.$b\" | openssl dgst -sha256 -hmac \"$(cat '{secret}')\" -binary | base64); \
+         curl -s -w '%{{http_code}}\\n' {url}/sms/v1/{account} -H \"webhook-id: sms-$t\" -H \"webhook-timestamp: $t\" -H \"webhook-signature: v1,$s\" -H 'Content-Type: application/json' -d \"$b\""
+    )
 }
 
 // ── administration ────────────────────────────────────────────────────────────────────────────────────────────────────

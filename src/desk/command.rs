@@ -12,6 +12,7 @@ use super::handle;
 use super::problem::{Problem, refusal_code};
 use super::session::Caller;
 use super::{Shared, accounts};
+use crate::model::address::Address;
 use crate::model::channel::Channel;
 use crate::model::command::{Actor, Authority, Command, CommandBody, Refusal, Reply, TransferTarget};
 use crate::model::contact::{Contact, Direction, Outcome};
@@ -25,6 +26,9 @@ use crate::port::trace::TraceParent;
 
 mod check;
 mod wish;
+
+/// The longest text message, in characters: what every provider takes as one message of several parts.
+const TEXT_MESSAGE_CHARACTERS_MAX: usize = 1600;
 
 /// A wish with the id that makes it safe to send twice.
 #[derive(Debug, Clone)]
@@ -245,6 +249,11 @@ async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: Cont
     if to.is_none() && row.channel.has_sender() {
         return Err(Refusal::NoReplyChannel.into());
     }
+    if let Some(to) = &to
+        && row.channel.as_str() == Channel::SMS
+    {
+        may_text(desk, &row, to, answer).await?;
+    }
     let message = MessageId(desk.ids.make("message-by-command", &[&id.0.to_be_bytes(), &caller.operator().0.to_be_bytes()]));
     let subject = answer.subject.clone().or_else(|| subject.filter(|_| row.channel.as_str() == Channel::EMAIL).map(answered));
     let text = CommandText::Reply { text: answer.text.clone(), subject, to, cc: answer.cc.clone(), attachments };
@@ -271,6 +280,26 @@ async fn addressee(desk: &Shared, contact: &Contact) -> Result<Option<Party>, Pr
     }
     let conversation = desk.store.conversation(&contact.administration, contact.conversation).await?;
     Ok(conversation.and_then(|view| newest(view.messages)))
+}
+
+/// Whether a text message can be sent to the address, and the citizen wants it.
+async fn may_text(desk: &Shared, contact: &Contact, to: &Party, answer: &Answer) -> Result<(), Problem> {
+    let address = Address::read(&to.address);
+    if !address.can_be_answered() {
+        return Err(Problem::conflict("unanswerable", "this came from a name, not from a number: no answer can be sent to it"));
+    }
+    if !answer.attachments.is_empty() {
+        return Err(Problem::conflict("no_attachments", "a text message carries no files: write where they can be found"));
+    }
+    if answer.text.chars().count() > TEXT_MESSAGE_CHARACTERS_MAX {
+        let detail = format!("a text message has at most {TEXT_MESSAGE_CHARACTERS_MAX} characters: write several");
+        return Err(Problem::conflict("too_long", detail));
+    }
+    let key = desk.ids.address(&contact.administration, address.as_str());
+    match desk.store.opted_out(&contact.administration, &contact.channel, key).await? {
+        Some(_) => Err(Problem::conflict("opted_out", "the citizen asked for no more messages to this number: reach them another way")),
+        None => Ok(()),
+    }
 }
 
 /// The subject of an answer: one `Re:`, however often it went to and fro.

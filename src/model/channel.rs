@@ -7,6 +7,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::address::Address;
 use super::id::{IdError, QueueId};
 
 /// `email`, `sms`, `webchat`, or any other that reaches us through the channel API (`phone`, `desk`, `home_visit`…).
@@ -56,6 +57,12 @@ impl Channel {
     /// Whether the citizen's address is good only for one conversation: nothing can be sent there once they have gone.
     pub fn is_session(&self) -> bool {
         self.as_str() == Self::WEBCHAT
+    }
+
+    /// Whether what comes from an address belongs to the contact that is open with it: a text message has no reference, and who
+    /// writes two means them together; a chat's address is its session. Mail joins by signed reference only.
+    pub fn joins_by_address(&self) -> bool {
+        matches!(self.as_str(), Self::SMS | Self::WEBCHAT)
     }
 
     /// Whether an adapter of ours carries the office's answer. On other channels it is spoken, or read by the program that
@@ -108,12 +115,13 @@ pub enum IdentityLevel {
 
 /// An address in the form in which two writings of one address are equal.
 ///
-/// Email: the domain in lower case, the local part in lower case too (no public mailbox tells them apart). Others: as given,
-/// white space trimmed.
+/// Email: the domain in lower case, the local part in lower case too (no public mailbox tells them apart). SMS: see [`Address`].
+/// Others: as given, white space trimmed.
 pub fn normalise_address(channel: &Channel, address: &str) -> String {
     let address = address.trim();
     match channel.as_str() {
         Channel::EMAIL => address.to_lowercase(),
+        Channel::SMS => Address::read(address).to_string(),
         _ => address.to_owned(),
     }
 }

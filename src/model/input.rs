@@ -98,7 +98,8 @@ pub struct InboundFacts {
     pub reference: Option<Reference>,
     /// The contacts that `thread` may name: the one the input landed in, and the one it opened.
     pub thread: Vec<ContactId>,
-    /// The newest contact with the same address, when the channel joins by address.
+    /// The newest contact with the same address by the same account, when the channel joins by address and it was not closed
+    /// long ago.
     pub recent: Option<Reference>,
     /// Who helped this citizen last.
     pub last_helper: Option<OperatorId>,

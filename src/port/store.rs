@@ -390,6 +390,21 @@ pub struct Watermark {
     pub uid: u32,
 }
 
+/// A citizen's word on whether an address of theirs wants messages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptOut {
+    /// Whose messages.
+    pub administration: AdministrationId,
+    /// By which channel.
+    pub channel: Channel,
+    /// The address, as a key.
+    pub address: AddressKey,
+    /// True: no more. False: again.
+    pub stopped: bool,
+    /// When it was said.
+    pub at: Timestamp,
+}
+
 /// What became of an input, for its status address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputStatus {
@@ -573,6 +588,17 @@ pub trait Store: Send + Sync {
 
     /// Begins the only attempt of number `attempt` for a message: a conditional insert.
     async fn begin_attempt(&self, administration: &AdministrationId, message: MessageId, attempt: u32) -> Result<AttemptStart, StoreError>;
+
+    /// Keeps a citizen's word on an address of theirs; of several the one said last counts, in whatever order they are kept.
+    async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError>;
+
+    /// Since when an address wants no messages; none: it may be written to.
+    async fn opted_out(
+        &self,
+        administration: &AdministrationId,
+        channel: &Channel,
+        address: AddressKey,
+    ) -> Result<Option<Timestamp>, StoreError>;
 
     // ── commands left by the command line ──────────────────────────────────────────────────────────────────────────
 

@@ -183,6 +183,7 @@ pub struct Rows {
     pub quarantine: Vec<Quarantined>,
     pub inputs: HashMap<InputId, InputStatus>,
     pub sources: HashSet<String>,
+    pub opt_outs: HashMap<(AdministrationId, AddressKey), OptOut>,
     pub nodes: u64,
 }
 
@@ -393,6 +394,18 @@ impl Store for FakeStore {
     }
     async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(Vec::new())
+    }
+    async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {
+        self.up()?.opt_outs.insert((word.administration.clone(), word.address), word.clone());
+        Ok(())
+    }
+    async fn opted_out(
+        &self,
+        administration: &AdministrationId,
+        _: &Channel,
+        address: AddressKey,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.up()?.opt_outs.get(&(administration.clone(), address)).filter(|word| word.stopped).map(|word| word.at))
     }
     async fn leave_command(&self, _: &PoolId, _: &str, _: &str) -> Result<(), StoreError> {
         Ok(())

@@ -70,17 +70,15 @@ impl Engine {
         };
         let referenced = || newest(facts.reference.as_ref()?.conversation);
         let by_address = || {
-            // a channel joins by address if intake looked for the newest contact with it
-            let recent = facts.recent.as_ref()?;
-            let address = facts.address?;
+            // not by what intake found: of two messages in one batch it found nothing for either
+            let address = facts.address.filter(|_| facts.channel.joins_by_address())?;
             let same = self
                 .with_address(&facts.administration, address)
                 .filter(|contact| contact.channel == facts.channel && contact.account == facts.account);
-            same.max_by_key(|contact| (contact.opened_at, contact.id)).or_else(|| newest(recent.conversation))
+            let open = same.max_by_key(|contact| (contact.opened_at, contact.id));
+            open.or_else(|| newest(facts.recent.as_ref()?.conversation))
         };
-        // what a chat's first message opened may be in this very batch
-        let same_chat = || newest(facts.new_conversation);
-        named.or_else(referenced).or_else(by_address).or_else(same_chat).map(|contact| contact.id)
+        named.or_else(referenced).or_else(by_address).map(|contact| contact.id)
     }
 
     /// Adds a message to a contact; who has the contact is told.

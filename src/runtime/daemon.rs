@@ -18,7 +18,8 @@ use crate::broker::amqp::{AmqpBroker, AmqpOptions};
 use crate::broker::embedded::{EmbeddedBroker, EmbeddedOptions};
 use crate::channel::api::{self, ChannelApiDeps};
 use crate::channel::email::{self, EmailCounters, EmailDeps};
-use crate::channel::sms::{self, SmsDeps};
+use crate::channel::sms::spool::Spool;
+use crate::channel::sms::{self, SmsCounters, SmsDeps};
 use crate::desk::counters::Counters as DeskCounters;
 use crate::desk::{self, DeskDeps, DeskOptions};
 use crate::model::id::{AccountId, IdMaker, PoolId};
@@ -38,6 +39,7 @@ use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 
 use self::measured::MeasuredBroker;
 use self::public::Public;
+pub use self::sms_options::TrialSms;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
 use super::leader::{self, LeaderDeps};
@@ -50,6 +52,9 @@ mod measured;
 mod public;
 mod sampler;
 mod sms_options;
+
+/// What telemetry shows of text messages.
+type SmsFigures = (Arc<SmsCounters>, Spool);
 
 /// How long the parts have for ending in order before they are dropped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -116,9 +121,12 @@ pub async fn open_backends(settings: &Settings) -> Result<Backends, DaemonError>
 }
 
 fn make_folder(folder: &std::path::Path) -> Result<(), DaemonError> {
+    make_private_folder(folder).map_err(|source| DaemonError::Io { what: folder.display().to_string(), source })
+}
+
+fn make_private_folder(folder: &std::path::Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| DaemonError::Io { what: folder.display().to_string(), source })
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 /// The broker, and what must be closed at the very end.
@@ -164,6 +172,8 @@ pub struct Addresses {
     pub public: Option<String>,
     /// Channel API, if this process has it.
     pub channel_api: Option<String>,
+    /// An account of text messages that is for trying out.
+    pub trial_sms: Option<TrialSms>,
     /// SMTP listener.
     pub smtp: Option<SocketAddr>,
     /// Metrics and health.
@@ -254,9 +264,9 @@ impl Daemon {
             addresses.smtp = handle.smtp_address;
             email_counters = Some(handle.counters);
         }
-        parts.serve_public(&mut addresses).await?;
+        let sms = parts.serve_public(&mut addresses).await?;
         parts.serve_http(&desk_counters, &mut addresses).await?;
-        parts.watch(latches, email_counters, desk_counters);
+        parts.watch(latches, email_counters, sms, desk_counters);
         let samples = match is_new && settings.roles.has(ProcessRole::Router) {
             true => Some(first_start::make_samples(&*parts.backends.store, &parts.local).await?),
             false => None,
@@ -397,24 +407,29 @@ impl Parts {
     }
 
     /// What citizens and providers reach: each channel brings its routes.
-    async fn serve_public(&self, addresses: &mut Addresses) -> Result<(), DaemonError> {
+    async fn serve_public(&self, addresses: &mut Addresses) -> Result<Option<SmsFigures>, DaemonError> {
         let roles = &self.settings.roles;
         if !roles.has(ProcessRole::Sms) {
-            return Ok(());
+            return Ok(None);
         }
         let mut public = Public::bind(&self.settings.public).await?;
+        let mut sms_figures = None;
         if roles.has(ProcessRole::Sms) {
-            public.merge(self.start_sms(&public.url)?);
+            let handle = self.start_sms(&public.url, addresses)?;
+            public.merge(handle.router);
+            sms_figures = Some((handle.counters, handle.spool));
         }
         addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
         let (listener, router) = public.into_parts();
         self.serve(listener, router);
-        Ok(())
+        Ok(sms_figures)
     }
 
     /// The webhooks of providers; courier and senders run beside.
-    fn start_sms(&self, public_url: &Url) -> Result<axum::Router, DaemonError> {
-        let options = sms_options::options(&self.settings, public_url, &self.ids);
+    fn start_sms(&self, public_url: &Url, addresses: &mut Addresses) -> Result<sms::SmsHandle, DaemonError> {
+        let trials = sms_options::trials(&self.settings, &self.plan())?;
+        addresses.trial_sms = trials.values().next().cloned();
+        let options = sms_options::options(&self.settings, public_url, &trials);
         let deps = SmsDeps {
             publisher: Arc::clone(&self.publisher),
             broker: Arc::clone(&self.broker),
@@ -424,7 +439,7 @@ impl Parts {
             ids: self.ids.clone(),
         };
         let started = sms::start(options, deps, self.edges.clone(), &self.edge_tasks);
-        started.map(|handle| handle.router).map_err(|error| part("sms")(error.to_string()))
+        started.map_err(|error| part("sms")(error.to_string()))
     }
 
     /// Desk and channel API: on one address, or the channel API on its own.
@@ -508,7 +523,7 @@ impl Parts {
     }
 
     /// Samples figures and readiness now and then.
-    fn watch(&self, latches: Latches, email: Option<Arc<EmailCounters>>, desk: Arc<DeskCounters>) {
+    fn watch(&self, latches: Latches, email: Option<Arc<EmailCounters>>, sms: Option<SmsFigures>, desk: Arc<DeskCounters>) {
         let sampler = sampler::Sampler {
             store: Arc::clone(&self.backends.store),
             broker: Arc::clone(&self.broker),
@@ -517,6 +532,7 @@ impl Parts {
             local: self.local.clone(),
             latches,
             email,
+            sms,
             desk,
             watchdog: self.watchdog.clone(),
         };

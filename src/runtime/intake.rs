@@ -2,10 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::fault;
 use crate::model::channel::normalise_address;
-use crate::model::contact::{Contact, Mode};
+use crate::model::contact::{Contact, ContactState, Mode};
 use crate::model::conversation::Automatic;
 use crate::model::delivery::{DeliveryReport, Origin};
 use crate::model::id::{AdministrationId, CitizenId, IdMaker, InputId, MessageId, PoolId};
@@ -26,6 +27,8 @@ use super::language;
 const RULE_TEXT_MAX: usize = 8 * 1024;
 /// References that are looked up for one message.
 const REFERENCES_MAX: usize = 20;
+/// How long after its end a conversation goes on with what the same number writes, on a channel that joins by address.
+const CONVERSATION_GOES_ON: Duration = Duration::from_secs(24 * 3600);
 /// The longest text kept in a row, in bytes; the whole is in the raw message.
 const TEXT_MAX: usize = 1024 * 1024;
 
@@ -237,9 +240,7 @@ impl Intake {
                 .map(|thread| row.thread_contact.into_iter().chain([self.ids.contact(thread)]).collect())
                 .unwrap_or_default(),
             reference,
-            // mail joins by signed reference only, other channels by their own adapters' `thread`; a chat by its session, whose
-            // messages after the end follow on
-            recent: row.recent.as_deref().filter(|_| is_session).map(reference_to),
+            recent: row.recent.as_deref().filter(|contact| is_continued(contact, message, query)).map(reference_to),
             last_helper: row.last_helper,
             automatic: message.automatic,
             bounced,
@@ -396,6 +397,16 @@ fn trace_of(decoded: Option<String>, incoming: &Incoming) -> Option<Arc<str>> {
     decoded.or_else(in_header).map(Arc::from)
 }
 
+/// Whether a message goes on with the newest contact of its address: with the same account, and not ended long before. A chat is
+/// one conversation however long it lasts.
+fn is_continued(newest: &Contact, message: &InboundMessage, query: &FactQuery) -> bool {
+    let is_fresh = match newest.state {
+        ContactState::Closed { at } | ContactState::Abandoned { at } => message.received_at <= at.plus(CONVERSATION_GOES_ON),
+        _ => true,
+    } || query.channel.is_session();
+    query.channel.joins_by_address() && newest.account == message.account && is_fresh
+}
+
 fn reference_to(contact: &Contact) -> Reference {
     Reference {
         conversation: contact.conversation,
@@ -430,8 +441,9 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::channel::Channel;
     use crate::model::delivery::AttemptResult;
-    use crate::port::testing::{FakeBlobs, FakeStore, plan, pool};
+    use crate::port::testing::{FakeBlobs, FakeStore, contact, plan, pool};
 
     /// A predecessor may have committed what the broker delivers again: it is known by its own id, not by this leader's memory.
     #[tokio::test]
@@ -476,5 +488,36 @@ mod tests {
         store.rows().sources.insert(sources[1].clone());
         let items = intake.prepare(&plan, &batch).await.expect("looked up");
         assert!(matches!(&items[..], [Item::Input(_), Item::Duplicate]), "{items:?}");
+    }
+
+    /// A conversation goes on for a day after its end, with the same account, on channels that join by address.
+    #[test]
+    fn a_number_goes_on_with_its_last_conversation_for_a_day() {
+        let at = Timestamp::from_secs(1_750_000_000);
+        let day = Duration::from_secs(86_400);
+        let closed = ContactState::Closed { at };
+        for (channel, account, state, received_at, expected) in [
+            (Channel::sms(), "centralino", ContactState::Queued, at.plus(day * 9), true),
+            (Channel::sms(), "centralino", closed, at, true),
+            (Channel::sms(), "centralino", closed, at.plus(day), true),
+            (Channel::sms(), "centralino", closed, at.plus(day + Duration::from_secs(1)), false),
+            (Channel::sms(), "altro", closed, at, false),
+            (Channel::sms(), "altro", ContactState::Queued, at, false),
+            (Channel::email(), "centralino", closed, at, false),
+        ] {
+            let newest = contact(1, "comune", "urp", state);
+            let mut message: InboundMessage =
+                serde_json::from_value(serde_json::json!({"account": account, "provider_id": "1", "received_at": at})).expect("a message");
+            message.received_at = received_at;
+            let query = FactQuery {
+                input: InputId(1),
+                administration: newest.administration.clone(),
+                address: None,
+                channel,
+                references: Vec::new(),
+                thread: None,
+            };
+            assert_eq!(is_continued(&newest, &message, &query), expected, "{query:?} {account} {state:?} {received_at}");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use phonenumber::country;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -20,6 +21,8 @@ pub struct SmsSettings {
     pub media_bytes_max: usize,
     /// Hosts of one's own that pictures may be fetched from though they are not on the public Internet.
     pub media_hosts: Vec<String>,
+    /// Numbers without country code are of this country, two letters of ISO 3166.
+    pub country: String,
     /// Providers, by the plan's account.
     #[serde(default)]
     pub account: BTreeMap<AccountId, SmsAccountSettings>,
@@ -92,6 +95,13 @@ impl SmsAccountSettings {
     }
 }
 
+impl SmsSettings {
+    /// The country of numbers without country code; none: there is no such country.
+    pub fn country_id(&self) -> Option<country::Id> {
+        self.country.parse().ok()
+    }
+}
+
 impl Check for SmsSettings {
     fn resolve(&mut self, problem: &mut dyn FnMut(&str, String)) {
         for (account, settings) in &mut self.account {
@@ -108,6 +118,9 @@ impl Check for SmsSettings {
         }
         if !(1_024..=64 * 1024 * 1024).contains(&self.media_bytes_max) {
             problem("media_bytes_max", "write a number from 1024 to 67108864".into());
+        }
+        if self.country_id().is_none() {
+            problem("country", "write the two capital letters of a country, such as IT".into());
         }
         for (account, settings) in &self.account {
             settings.check(&format!("account.{account}"), problem);

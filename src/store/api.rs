@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::model::channel::Channel;
 use crate::model::conversation::Message;
 use crate::model::delivery::Delivery;
-use crate::model::id::{AccountId, AdministrationId, ContactId, ConversationId, InputId, MessageId, OperatorId, PoolId};
+use crate::model::id::{AccountId, AddressKey, AdministrationId, ContactId, ConversationId, InputId, MessageId, OperatorId, PoolId};
 use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 use crate::port::store::{
     ApiToken, AttemptStart, ContactCount, ContactFilter, ContactSummary, ConversationView, EventRecord, FactQuery, FactRow, InputRecord,
-    InputStatus, Leadership, Leases, Login, Page, Quarantined, QueueState, Session, Store, StoreError, Watermark, Writer,
+    InputStatus, Leadership, Leases, Login, OptOut, Page, Quarantined, QueueState, Session, Store, StoreError, Watermark, Writer,
 };
 
 use super::commit::SqlWriter;
 use super::engine::{Engine, Scope, read};
-use super::{SqlStore, account, desk, fact, installation, journal, lease, left, quarantine};
+use super::{SqlStore, account, desk, fact, installation, journal, lease, left, opt_out, quarantine};
 
 #[async_trait]
 impl<E: Engine> Leases for SqlStore<E> {
@@ -219,6 +220,19 @@ impl<E: Engine> Store for SqlStore<E> {
 
     async fn begin_attempt(&self, administration: &AdministrationId, message: MessageId, attempt: u32) -> Result<AttemptStart, StoreError> {
         installation::begin_attempt(&*self.engine, administration, message, attempt).await
+    }
+
+    async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {
+        opt_out::put(&*self.engine, word).await
+    }
+
+    async fn opted_out(
+        &self,
+        administration: &AdministrationId,
+        channel: &Channel,
+        address: AddressKey,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        opt_out::stopped(&*self.engine, administration, channel, address).await
     }
 
     async fn leave_command(&self, pool: &PoolId, id: &str, body: &str) -> Result<(), StoreError> {

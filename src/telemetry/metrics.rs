@@ -8,15 +8,18 @@ mod contacts;
 mod edges;
 mod engine;
 mod family;
+mod sms;
 #[cfg(test)]
 mod tests;
 
 pub use edges::{DeskFigures, EmailFigures, SmtpFigures};
+pub use sms::SpoolFigures;
 
 use contacts::ContactMetrics;
 use edges::EdgeMetrics;
 use engine::EngineMetrics;
 use family::Families;
+use sms::SmsMetrics;
 
 /// A family as `docs/metrics.md` lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +41,7 @@ pub struct Metrics {
     contacts: ContactMetrics,
     engine: EngineMetrics,
     edges: EdgeMetrics,
+    sms: SmsMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -59,8 +63,9 @@ impl Metrics {
         let contacts = ContactMetrics::new(&mut families);
         let engine = EngineMetrics::new(&mut families);
         let edges = EdgeMetrics::new(&mut families);
+        let sms = SmsMetrics::new(&mut families);
         let (registry, descriptions) = families.finish();
-        Self { registry, descriptions, contacts, engine, edges }
+        Self { registry, descriptions, contacts, engine, edges, sms }
     }
 
     /// Every family, in the order of registration; the process's own figures (`process_…`) are not among them.

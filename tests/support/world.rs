@@ -313,6 +313,12 @@ impl Store for World {
         Ok(self.views.lock().unwrap().get(&conversation).cloned())
     }
 
+    async fn put_opt_out(&self, _word: &OptOut) -> Result<(), StoreError> {
+        absent()
+    }
+    async fn opted_out(&self, _body: &AdministrationId, _channel: &Channel, _address: AddressKey) -> Result<Option<Timestamp>, StoreError> {
+        absent()
+    }
     async fn writer(&self) -> Result<Box<dyn Writer>, StoreError> {
         absent()
     }

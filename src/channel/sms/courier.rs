@@ -4,18 +4,23 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use phonenumber::country;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::SmsCounters;
+use super::keyword::{Keyword, keyword};
 use super::media::{Credentials, Fetcher, MediaError};
+use super::number;
 use super::provider::{Media, Progress, Received, Said, Status};
 use super::spool::Entry;
 use super::webhook::Taken;
 use crate::channel::outbound::{OutboundDeps, back_off, digest, publish_report, wait};
+use crate::model::address::Address;
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::conversation::{Attachment, Party};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
-use crate::model::id::{AccountId, MessageId};
+use crate::model::id::{AccountId, AdministrationId, MessageId};
 use crate::model::inbound::{InboundEvent, InboundMessage};
 use crate::model::time::Timestamp;
 use crate::model::wire;
@@ -23,7 +28,7 @@ use crate::plan::Plan;
 use crate::port::blobs::Blobs;
 use crate::port::broker::{Destination, Outgoing, PublishError, inbound_message_id};
 use crate::port::clock::now;
-use crate::port::store::Quarantined;
+use crate::port::store::{OptOut, Quarantined};
 use crate::port::trace::TraceParent;
 
 /// Attribute with the number of files that could not be fetched.
@@ -39,6 +44,10 @@ pub struct Courier {
     pub blobs: Arc<dyn Blobs>,
     /// Fetches files.
     pub fetcher: Fetcher,
+    /// Figures.
+    pub counters: Arc<SmsCounters>,
+    /// Numbers without country code are of this one.
+    pub country: country::Id,
     /// Who signs in for files, by account.
     pub credentials: BTreeMap<AccountId, Credentials>,
 }
@@ -94,10 +103,15 @@ impl Courier {
             return self.hold(account.as_str(), content, format!("the plan has no SMS account `{account}` any more")).await;
         };
         let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
+        let from = number::normalise(&received.from, self.country);
+        if let Some(keyword) = keyword(&received.text) {
+            return self.obey(account, administration, &from, keyword, at).await;
+        }
         let (mut attachments, mut missing) = (Vec::new(), 0_u32);
         for (number, media) in received.media.iter().enumerate() {
             let Some((bytes, media_type)) = self.fetch(account, media, shutdown).await else {
                 missing += 1;
+                self.counters.count(account, "media_missing");
                 continue;
             };
             let blob = self.blobs.put(administration, bytes).await.map_err(|error| error.to_string())?;
@@ -116,9 +130,9 @@ impl Courier {
             answer_to: None,
             received_at: at,
             mode: None,
-            from: Some(party(received.from)),
+            from: Some(party(from.to_string())),
             identity: IdentityLevel::Claimed,
-            to: vec![party(received.to)],
+            to: vec![party(number::normalise(&received.to, self.country).to_string())],
             subject: None,
             text: received.text,
             text_blob: None,
@@ -148,6 +162,28 @@ impl Courier {
             Err(PublishError::Invalid(reason)) => self.hold(account.as_str(), content, reason).await,
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// A citizen's word on whether a number wants messages. It is no work for anybody: the answer to it is the provider's own.
+    async fn obey(
+        &self,
+        account: &AccountId,
+        administration: &AdministrationId,
+        from: &Address,
+        keyword: Keyword,
+        at: Timestamp,
+    ) -> Handed {
+        let word = OptOut {
+            administration: administration.clone(),
+            channel: Channel::sms(),
+            address: self.deps.ids.address(administration, from.as_str()),
+            stopped: keyword == Keyword::Stop,
+            at,
+        };
+        self.deps.store.put_opt_out(&word).await.map_err(|error| error.to_string())?;
+        self.counters.count(account, if word.stopped { "stop" } else { "start" });
+        tracing::info!(%administration, ?keyword, "a citizen's word on text messages is kept");
+        Ok(())
     }
 
     /// A file, if it can be had: a message does not wait for ever for its picture.

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
-use reqwest::{Client, RequestBuilder};
+use reqwest::{Client, RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
 use tokio::io::AsyncWriteExt;
@@ -22,19 +22,23 @@ use super::courier::reference;
 use super::provider::{Answer, generic, twilio, vonage};
 use super::signature;
 use super::text::{Reference, parts};
-use crate::channel::outbound::{Sender, permanent, temporary};
+use crate::channel::outbound::{OutboundDeps, Sender, permanent, temporary};
 use crate::fault;
+use crate::model::address::Address;
 use crate::model::channel::Channel;
 use crate::model::conversation::Message;
 use crate::model::delivery::AttemptResult;
-use crate::model::id::AccountId;
+use crate::model::id::{AccountId, IdMaker};
 use crate::plan::Plan;
 use crate::port::clock::now;
+use crate::port::store::Store;
 
 /// How long a provider may take to answer.
 const WITHIN: Duration = Duration::from_secs(20);
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest list of messages that is read, in bytes.
+const LIST_BYTES_MAX: usize = 1024 * 1024;
 
 /// Who carries an account's messages.
 #[derive(Debug, Clone)]
@@ -76,6 +80,8 @@ pub struct SmsSender {
     carriers: BTreeMap<AccountId, Carrier>,
     plan: watch::Receiver<Arc<Plan>>,
     counters: Arc<SmsCounters>,
+    store: Arc<dyn Store>,
+    ids: IdMaker,
 }
 
 impl SmsSender {
@@ -83,22 +89,30 @@ impl SmsSender {
     ///
     /// # Errors
     /// In words, when TLS cannot be set up.
-    pub fn new(
-        carriers: BTreeMap<AccountId, Carrier>,
-        plan: watch::Receiver<Arc<Plan>>,
-        counters: Arc<SmsCounters>,
-    ) -> Result<Self, String> {
+    pub fn new(carriers: BTreeMap<AccountId, Carrier>, deps: &OutboundDeps, counters: Arc<SmsCounters>) -> Result<Self, String> {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(WITHIN);
-        Ok(Self { client: client.build().map_err(|error| error.to_string())?, carriers, plan, counters })
+        let client = client.build().map_err(|error| error.to_string())?;
+        let (plan, store, ids) = (deps.plan.clone(), Arc::clone(&deps.store), deps.ids.clone());
+        Ok(Self { client, carriers, plan, counters, store, ids })
+    }
+
+    /// The citizen may have said STOP after the operator wrote. The store away: not now.
+    async fn is_opted_out(&self, message: &Message, to: &str) -> Result<bool, AttemptResult> {
+        let key = self.ids.address(&message.administration, Address::read(to).as_str());
+        let asked = self.store.opted_out(&message.administration, &Channel::sms(), key).await;
+        asked.map(|since| since.is_some()).map_err(|_| temporary("store"))
     }
 
     async fn try_send(&self, account: &AccountId, attempt: u32, message: &Message) -> Result<String, AttemptResult> {
         let carrier = self.carriers.get(account).ok_or_else(|| permanent("no_carrier"))?;
         let own = self.plan.borrow().accounts.get(account).and_then(|account| account.address.clone());
-        let from = own.ok_or_else(|| permanent("no_sender"))?;
+        let from = Address::read(&own.ok_or_else(|| permanent("no_sender"))?).to_string();
         let to = message.to.first().map(|party| party.address.as_str()).ok_or_else(|| permanent("no_recipient"))?;
         if message.text.trim().is_empty() {
             return Err(permanent("no_text"));
+        }
+        if self.is_opted_out(message, to).await? {
+            return Err(permanent("opted_out"));
         }
         let reference = reference(message.id, attempt);
         let text = message.text.as_str();
@@ -147,6 +161,21 @@ impl Sender for SmsSender {
         }
     }
 
+    async fn look_up(&self, account: &AccountId, message: &Message) -> AttemptResult {
+        let Some(Carrier::Twilio { base, account_sid, auth_token, .. }) = self.carriers.get(account) else {
+            return AttemptResult::Unknown;
+        };
+        let Some(to) = message.to.first() else { return AttemptResult::Unknown };
+        let mut url = base.clone();
+        url.set_path(&format!("/2010-04-01/Accounts/{account_sid}/Messages.json"));
+        url.query_pairs_mut().append_pair("To", Address::read(&to.address).as_str()).append_pair("PageSize", "100");
+        let request = self.client.get(url).basic_auth(account_sid, Some(auth_token.expose_secret()));
+        match read_answer(request).await {
+            Some((200, body)) => twilio::find(&body, &message.text, message.at),
+            _ => AttemptResult::Unknown,
+        }
+    }
+
     fn ended(&self, account: &AccountId, result: &AttemptResult, took: Duration) {
         let outcome = match result {
             AttemptResult::Sent { .. } | AttemptResult::Delivered => "sent",
@@ -172,19 +201,32 @@ async fn ask(request: RequestBuilder, read: fn(u16, &[u8]) -> Answer) -> Result<
         Err(_) => return Err(AttemptResult::Unknown),
     };
     let status = answer.status().as_u16();
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = answer.chunk().await {
-        if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-            break;
-        }
-        body.extend_from_slice(&chunk);
-    }
+    let body = read_body(&mut answer, ANSWER_BYTES_MAX).await;
     match read(status, &body) {
         Answer::Taken(id) => Ok(id),
         Answer::NotNow(code) => Err(temporary(&code)),
         Answer::Refused(code) => Err(permanent(&code)),
         Answer::Unclear => Err(AttemptResult::Unknown),
     }
+}
+
+/// Asks for a list: status and body, if there is an answer at all.
+async fn read_answer(request: RequestBuilder) -> Option<(u16, Vec<u8>)> {
+    let mut answer = request.send().await.ok()?;
+    let status = answer.status().as_u16();
+    Some((status, read_body(&mut answer, LIST_BYTES_MAX).await))
+}
+
+/// The beginning of a body, or all of it.
+async fn read_body(answer: &mut Response, bytes_max: usize) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = answer.chunk().await {
+        if body.len() + chunk.len() > bytes_max {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    body
 }
 
 /// The headers of a standard webhook.

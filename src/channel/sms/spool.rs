@@ -11,12 +11,15 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::model::time::Timestamp;
+use crate::port::clock::now;
 
 /// The largest entry.
 pub const ENTRY_BYTES_MAX: usize = 1024 * 1024;
@@ -47,7 +50,7 @@ pub enum SpoolError {
 #[derive(Debug, Clone)]
 pub struct Spool {
     writes: mpsc::Sender<Request>,
-    waiting: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
     bytes_max: u64,
 }
 
@@ -64,14 +67,48 @@ pub struct Entry {
     /// What was put.
     pub content: Bytes,
     file: Arc<Segment>,
-    waiting: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
 }
 
 impl Entry {
     /// It is handed on: it will not come again.
     pub fn done(self) {
-        self.waiting.fetch_sub(self.content.len() as u64, Ordering::Relaxed);
+        self.waiting.less(self.content.len());
         self.file.less();
+    }
+}
+
+/// How much waits in a spool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Depth {
+    /// Entries.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Since when the oldest waits.
+    pub oldest: Option<Timestamp>,
+}
+
+/// What is kept and not handed on. Entries are handed on in the order they came.
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: AtomicU64,
+    since: Mutex<VecDeque<Timestamp>>,
+}
+
+impl Waiting {
+    fn since(&self) -> MutexGuard<'_, VecDeque<Timestamp>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn more(&self, bytes: usize, at: Timestamp) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.since().push_back(at);
+    }
+
+    fn less(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.since().pop_front();
     }
 }
 
@@ -118,13 +155,14 @@ pub fn open(folder: &Path, bytes_max: u64) -> io::Result<(Spool, mpsc::Unbounded
     paths.retain(|path| number_of(path).is_some());
     paths.sort();
     let (outflow, entries) = mpsc::unbounded_channel();
-    let waiting = Arc::new(AtomicU64::new(0));
+    let waiting = Arc::new(Waiting::default());
     let next = paths.last().and_then(|path| number_of(path)).map_or(1, |last| last + 1);
     for path in paths {
         let contents = read(&path)?;
+        let written_at = written_at(&path);
         let segment = Arc::new(Segment { path, open: AtomicU64::new(contents.len() as u64), is_closed: AtomicBool::new(false) });
         for content in contents {
-            waiting.fetch_add(content.len() as u64, Ordering::Relaxed);
+            waiting.more(content.len(), written_at);
             // the receiver is in our hand
             let _ = outflow.send(Entry { content, file: Arc::clone(&segment), waiting: Arc::clone(&waiting) });
         }
@@ -142,7 +180,7 @@ impl Spool {
         if content.len() > ENTRY_BYTES_MAX {
             return Err(SpoolError::TooLarge(content.len()));
         }
-        let waiting = self.waiting.load(Ordering::Relaxed);
+        let waiting = self.waiting.bytes.load(Ordering::Relaxed);
         if waiting + content.len() as u64 > self.bytes_max {
             return Err(SpoolError::Full(waiting));
         }
@@ -152,9 +190,10 @@ impl Spool {
         answered.await.map_err(|_| ended())?
     }
 
-    /// Bytes that wait to be handed on.
-    pub fn waiting_bytes(&self) -> u64 {
-        self.waiting.load(Ordering::Relaxed)
+    /// What waits to be handed on.
+    pub fn depth(&self) -> Depth {
+        let since = self.waiting.since();
+        Depth { entries: since.len(), bytes: self.waiting.bytes.load(Ordering::Relaxed), oldest: since.front().copied() }
     }
 }
 
@@ -170,7 +209,7 @@ struct Writer {
     next: u64,
     current: Option<Current>,
     outflow: mpsc::UnboundedSender<Entry>,
-    waiting: Arc<AtomicU64>,
+    waiting: Arc<Waiting>,
 }
 
 impl Writer {
@@ -186,7 +225,7 @@ impl Writer {
             for Request { content, answer } in together {
                 match &outcome {
                     Ok(segment) => {
-                        self.waiting.fetch_add(content.len() as u64, Ordering::Relaxed);
+                        self.waiting.more(content.len(), now());
                         let entry = Entry { content, file: Arc::clone(segment), waiting: Arc::clone(&self.waiting) };
                         // nobody reads any more: it comes again after the next start
                         let _ = self.outflow.send(entry);
@@ -251,6 +290,13 @@ impl Writer {
     }
 }
 
+/// When a file was last written: the time of its newest entry, and as near as can be known for the others.
+fn written_at(path: &Path) -> Timestamp {
+    let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let since_epoch = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+    since_epoch.and_then(|time| i64::try_from(time.as_micros()).ok()).map_or_else(now, Timestamp)
+}
+
 fn number_of(path: &Path) -> Option<u64> {
     path.file_name()?.to_str()?.strip_suffix(".spool")?.parse().ok()
 }
@@ -280,115 +326,4 @@ fn read(path: &Path) -> io::Result<Vec<Bytes>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MUCH: u64 = 1 << 30;
-
-    fn files(folder: &Path) -> usize {
-        std::fs::read_dir(folder).expect("a folder").count()
-    }
-
-    async fn next(entries: &mut mpsc::UnboundedReceiver<Entry>) -> Entry {
-        tokio::time::timeout(std::time::Duration::from_secs(10), entries.recv()).await.expect("in time").expect("an entry")
-    }
-
-    async fn wait_for(condition: impl Fn() -> bool) {
-        for _ in 0..1000 {
-            if condition() {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        panic!("the condition did not come true");
-    }
-
-    #[tokio::test]
-    async fn what_was_not_handed_on_comes_again_in_order() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (spool, mut entries) = open(folder.path(), MUCH).expect("opens");
-        for text in ["uno", "due", "tre"] {
-            spool.put(text.into()).await.expect("kept");
-        }
-        next(&mut entries).await.done();
-        let unfinished = next(&mut entries).await;
-        assert_eq!((&unfinished.content[..], spool.waiting_bytes()), (&b"due"[..], 6));
-        drop((spool, entries, unfinished));
-
-        let (spool, mut entries) = open(folder.path(), MUCH).expect("opens again");
-        spool.put("quattro".into()).await.expect("kept");
-        // a file is done as a whole: its first entry may come twice
-        for text in ["uno", "due", "tre", "quattro"] {
-            let entry = next(&mut entries).await;
-            assert_eq!(entry.content, text.as_bytes());
-            entry.done();
-        }
-        assert_eq!(spool.waiting_bytes(), 0);
-        drop((spool, entries));
-        wait_for(|| files(folder.path()) == 0).await;
-    }
-
-    #[tokio::test]
-    async fn a_torn_end_hides_nothing_before_it() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (spool, entries) = open(folder.path(), MUCH).expect("opens");
-        spool.put("intero".into()).await.expect("kept");
-        spool.put("strappato".into()).await.expect("kept");
-        drop((spool, entries));
-        let path = folder.path().join("000000000001.spool");
-        let whole = std::fs::read(&path).expect("is there");
-        for (len, damaged) in [(whole.len() - 1, None), (whole.len() - 9 - 12 + 3, None), (whole.len(), Some(whole.len() - 1))] {
-            let mut bytes = whole[..len].to_vec();
-            if let Some(place) = damaged {
-                bytes[place] ^= 1;
-            }
-            std::fs::write(&path, bytes).expect("written");
-            let (_spool, mut entries) = open(folder.path(), MUCH).expect("opens");
-            assert_eq!(next(&mut entries).await.content, &b"intero"[..]);
-            assert!(entries.try_recv().is_err(), "{len}");
-        }
-        std::fs::write(&path, [0xff; 64]).expect("written");
-        let (_spool, mut entries) = open(folder.path(), MUCH).expect("opens");
-        assert!(entries.try_recv().is_err());
-    }
-
-    #[tokio::test]
-    async fn a_limit_refuses_and_nothing_is_lost() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (spool, mut entries) = open(folder.path(), 10).expect("opens");
-        spool.put("12345678".into()).await.expect("kept");
-        assert!(matches!(spool.put("abc".into()).await, Err(SpoolError::Full(8))));
-        assert!(matches!(spool.put(vec![0; ENTRY_BYTES_MAX + 1].into()).await, Err(SpoolError::TooLarge(_))));
-        next(&mut entries).await.done();
-        spool.put("abc".into()).await.expect("there is room again");
-    }
-
-    #[tokio::test]
-    async fn a_full_disk_refuses_and_the_next_file_is_tried() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (spool, mut entries) = open(folder.path(), MUCH).expect("opens");
-        std::os::unix::fs::symlink("/dev/full", folder.path().join("000000000001.spool")).expect("a device that is full");
-        let refused = spool.put("prima".into()).await;
-        assert!(matches!(refused, Err(SpoolError::Disk(_))), "{refused:?}");
-        spool.put("dopo".into()).await.expect("the next file is on a disk with room");
-        assert_eq!(next(&mut entries).await.content, &b"dopo"[..]);
-    }
-
-    #[tokio::test]
-    async fn many_at_once_are_all_kept() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (spool, mut entries) = open(folder.path(), MUCH).expect("opens");
-        let puts = (0..2000).map(|number| {
-            let spool = spool.clone();
-            tokio::spawn(async move { spool.put(format!("{number}").repeat(1000).into()).await })
-        });
-        for put in puts.collect::<Vec<_>>() {
-            put.await.expect("no panic").expect("kept");
-        }
-        for _ in 0..2000 {
-            next(&mut entries).await.done();
-        }
-        wait_for(|| files(folder.path()) <= 1).await;
-        assert_eq!(spool.waiting_bytes(), 0);
-    }
-}
+mod tests;

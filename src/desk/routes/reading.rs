@@ -1,5 +1,6 @@
 //! Contacts and conversations as far as the caller may read them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,13 +19,15 @@ use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::contact::{Direction, StateName};
 use crate::model::conversation::{Automatic, Message, Note, Party};
 use crate::model::delivery::DeliveryState;
-use crate::model::id::{AdministrationId, ContactId, ConversationId, MessageId, NoteId, OperatorId, QueueId};
+use crate::model::id::{AddressKey, AdministrationId, ContactId, ConversationId, MessageId, NoteId, OperatorId, QueueId};
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
 use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page};
 
 /// The longest page.
 const LIMIT_MAX: u32 = 500;
+/// Numbers of one citizen that are looked up for their wish to get no messages.
+const ADDRESSES_ASKED_MAX: usize = 8;
 /// How far a list may be paged.
 const OFFSET_MAX: u32 = 100_000;
 
@@ -159,6 +162,9 @@ pub struct Address {
     address: String,
     /// How sure it is who is behind it.
     level: IdentityLevel,
+    /// Since when the citizen wants no messages there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opted_out_at: Option<Timestamp>,
 }
 
 /// What was said or noted.
@@ -236,13 +242,23 @@ pub async fn conversation(
     let (rights, people) = desk.rights_and_people(&caller).await?;
     for administration in rights.administrations() {
         if let Some(view) = desk.store.conversation(administration, id).await? {
-            return shown(view, &rights, &people).map(Json);
+            let mut opt_outs = BTreeMap::new();
+            for address in view.addresses.iter().filter(|address| address.channel.as_str() == Channel::SMS).take(ADDRESSES_ASKED_MAX) {
+                let since = desk.store.opted_out(administration, &address.channel, address.key).await?;
+                opt_outs.extend(since.map(|since| (address.key, since)));
+            }
+            return shown(view, &rights, &people, &opt_outs).map(Json);
         }
     }
     Err(Problem::not_found())
 }
 
-fn shown(view: ConversationView, rights: &Rights, people: &People) -> Result<Conversation, Problem> {
+fn shown(
+    view: ConversationView,
+    rights: &Rights,
+    people: &People,
+    opt_outs: &BTreeMap<AddressKey, Timestamp>,
+) -> Result<Conversation, Problem> {
     let ConversationView { conversation, contacts, messages, notes, addresses } = view;
     let seen: Vec<_> = contacts.into_iter().filter_map(|contact| rights.sight(&contact).map(|sight| (contact, sight))).collect();
     if seen.is_empty() {
@@ -262,7 +278,12 @@ fn shown(view: ConversationView, rights: &Rights, people: &People) -> Result<Con
         name,
         addresses: addresses
             .into_iter()
-            .map(|address| Address { channel: address.channel, address: address.address, level: address.level })
+            .map(|address| Address {
+                channel: address.channel,
+                address: address.address,
+                level: address.level,
+                opted_out_at: opt_outs.get(&address.key).copied(),
+            })
             .collect(),
     });
     let contacts = seen.into_iter().map(|(contact, sight)| {

@@ -8,12 +8,12 @@ use crate::desk::testing::{TestDesk, administration, message, pool};
 use crate::model::channel::Channel;
 use crate::model::command::{CommandBody, Refusal, Reply};
 use crate::model::conversation::{Attachment, Automatic, BlobRef, Message, Party};
-use crate::model::id::{CommandId, ContactId};
+use crate::model::id::{CommandId, ContactId, IdMaker};
 use crate::port::blobs::Blobs;
 use crate::port::broker::Destination;
 use crate::port::clock::now;
 use crate::port::commands::CommandText;
-use crate::port::store::Quarantined;
+use crate::port::store::{OptOut, Quarantined, Store};
 
 fn operations() -> Vec<(String, String)> {
     let paths = openapi_document()["paths"].as_object().unwrap();
@@ -221,6 +221,40 @@ async fn an_answer_goes_to_who_wrote_last() {
     desk.store.rows().messages.clear();
     let (status, body) = desk.json("POST", path, Some(&anna), Some(r#"{"text":"ecco"}"#)).await;
     assert_eq!((status, &body["code"]), (409, &"no_reply_channel".into()), "nobody to answer to");
+}
+
+/// What cannot be sent is refused with a word that says why, before it becomes a message.
+#[tokio::test]
+async fn a_text_message_goes_to_a_number_that_wants_it() {
+    let desk = TestDesk::new().await;
+    let (anna, path) = (desk.cookie(1), "/contacts/ct_0000000000000000000000000000000b/reply");
+    let comune = administration("comune");
+    let from = |address: &str| {
+        let mut rows = desk.store.rows();
+        let contact = rows.contacts.get_mut(&ContactId(11)).unwrap();
+        contact.channel = Channel::sms();
+        let contact = contact.clone();
+        rows.messages = vec![Message { from: Some(Party { address: address.into(), name: None }), ..message(1, &contact) }];
+    };
+    let reply = async |text: &str| {
+        let (status, body) = desk.json("POST", path, Some(&anna), Some(&serde_json::json!({ "text": text }).to_string())).await;
+        (status, body["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let refused = |code: &str| (409, code.to_owned());
+    from("Comune");
+    assert_eq!(reply("ecco").await, refused("unanswerable"));
+    from("4040");
+    assert_eq!(reply("ecco").await.0, 200, "a short code can be answered");
+    from("+393331234567");
+    assert_eq!(reply("ecco").await.0, 200);
+    assert_eq!(reply(&"à".repeat(1600)).await.0, 200);
+    assert_eq!(reply(&"a".repeat(1601)).await, refused("too_long"));
+    let address = IdMaker::new([7; 32]).address(&comune, "+393331234567");
+    let word = |stopped| OptOut { administration: comune.clone(), channel: Channel::sms(), address, stopped, at: now() };
+    desk.store.put_opt_out(&word(true)).await.unwrap();
+    assert_eq!(reply("ecco").await, refused("opted_out"));
+    desk.store.put_opt_out(&word(false)).await.unwrap();
+    assert_eq!(reply("ecco").await.0, 200);
 }
 
 #[tokio::test]

@@ -2,11 +2,13 @@
 
 use super::super::inbound::{Landing, landing};
 use super::world::{World, is_live};
+use crate::model::channel::Channel;
 use crate::model::command::CommandBody;
 use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
 use crate::model::conversation::Automatic;
-use crate::model::id::ContactId;
+use crate::model::id::{AddressKey, ContactId};
 use crate::model::inbound::Signal;
+use crate::model::input::Reference;
 use crate::model::time::Timestamp;
 
 #[test]
@@ -164,7 +166,7 @@ fn a_bounce_brings_the_contact_back_to_its_owner() {
         facts.automatic = Some(Automatic::Bounce);
         facts.bounced = Some(crate::model::id::MessageId(500));
         facts.address = None;
-        facts.reference = Some(crate::model::input::Reference {
+        facts.reference = Some(Reference {
             conversation: row.conversation,
             contact: letter,
             at: row.queued_at,
@@ -197,4 +199,59 @@ fn the_holder_of_another_contact_of_the_citizen_comes_first() {
     facts.address = world.rows[&letter].address;
     let call = world.receive(facts);
     assert_eq!(world.offered_to(call), Some(anna));
+}
+
+/// A text message belongs to the open contact of its number and account: also of two in one batch, for which intake found nothing.
+#[test]
+fn text_messages_of_one_number_are_one_contact() {
+    let mut world = World::new();
+    let mut text = |number: u128, account: &str, address: u128| {
+        let mut facts = world.facts(number, account);
+        (facts.channel, facts.mode, facts.address) = (Channel::sms(), Mode::Deferrable, Some(AddressKey(address)));
+        world.receive(facts)
+    };
+    let first = text(10, "posta", 1);
+    let second = text(11, "posta", 1);
+    let of_another = text(12, "posta", 2);
+    let to_another = text(13, "telefono", 1);
+    assert_eq!(first, second);
+    assert!(first != of_another && first != to_another && of_another != to_another);
+    assert_eq!(world.rows.len(), 3);
+    let letter = |number| {
+        let mut facts = world.facts(number, "posta");
+        facts.address = Some(AddressKey(3));
+        facts
+    };
+    let letters = [letter(14), letter(15)];
+    let [one, other] = letters.map(|facts| world.receive(facts));
+    assert_ne!(one, other, "letters join by reference only");
+}
+
+/// After its end a conversation goes on in a contact that follows, as long as intake says it is recent.
+#[test]
+fn a_text_message_follows_the_last_conversation() {
+    for is_recent in [true, false] {
+        let mut world = World::new();
+        let anna = world.hire(1, |_| {});
+        let mut facts = world.facts(10, "posta");
+        facts.channel = Channel::sms();
+        let first = world.receive(facts.clone());
+        let open = world.rows[&first].clone();
+        let outcome = Outcome { topic: None, resolution: Resolution::Resolved };
+        world.by(anna, CommandBody::Close { contact: first, outcome }).expect("closed");
+        let recent = Reference {
+            conversation: open.conversation,
+            contact: first,
+            at: open.queued_at,
+            origin: super::super::delivery::origin_of(&world.rows[&first]),
+        };
+        let address = facts.address;
+        facts = world.facts(11, "posta");
+        (facts.channel, facts.address, facts.recent) = (Channel::sms(), address, is_recent.then_some(recent));
+        let next = world.receive(facts);
+        assert_ne!(next, first);
+        let row = &world.rows[&next];
+        assert_eq!(row.conversation == open.conversation, is_recent);
+        assert_eq!(row.continues == Some(first), is_recent);
+    }
 }

@@ -7,7 +7,7 @@ use super::world::World;
 use crate::model::command::CommandBody;
 use crate::model::contact::{Mode, Resolution, StateName};
 use crate::model::event::EventBody;
-use crate::model::id::{ConversationId, MessageId};
+use crate::model::id::{AddressKey, ConversationId, MessageId};
 use crate::model::inbound::Signal;
 use crate::plan::SilenceLimits;
 
@@ -47,7 +47,7 @@ fn an_answer_stops_the_clock() {
     world.by(anna, CommandBody::Reply { contact: chat, message: MessageId(500), account: None }).expect("answered");
     world.pass(200);
     let mut facts = world.facts(11, "chat");
-    (facts.new_conversation, facts.address) = (ConversationId(10), world.rows[&chat].address);
+    facts.address = world.rows[&chat].address;
     assert_eq!(world.receive(facts), chat, "one session, one conversation");
     assert_eq!(world.rows[&chat].silence, None);
     world.pass(10_000);
@@ -60,7 +60,7 @@ fn the_messages_of_a_chat_are_one_contact_whichever_comes_first() {
     let mut first = world.facts(10, "chat");
     let mut second = world.facts(11, "chat");
     for facts in [&mut first, &mut second] {
-        (facts.new_conversation, facts.thread) = (ConversationId(77), Vec::new());
+        (facts.new_conversation, facts.address, facts.thread) = (ConversationId(77), Some(AddressKey(77)), Vec::new());
     }
     let chat = world.receive(first);
     assert_eq!(world.receive(second), chat);
@@ -71,7 +71,7 @@ fn words_left_for_later_free_the_room() {
     let mut world = world();
     let chat = world.arrive(10, "chat");
     let mut facts = world.facts(11, "chat");
-    (facts.new_conversation, facts.mode, facts.answerable) = (ConversationId(10), Mode::Deferrable, true);
+    (facts.address, facts.mode, facts.answerable) = (world.rows[&chat].address, Mode::Deferrable, true);
     assert_eq!(world.receive(facts), chat);
     assert_eq!((world.state(chat).name(), world.rows[&chat].mode), (StateName::Queued, Mode::Deferrable));
     assert!(world.signal(12, chat, Signal::Abandoned).is_err(), "who left words has not abandoned anything");

@@ -9,12 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::channel::email::EmailCounters;
 use crate::channel::email::counters::Counter;
+use crate::channel::sms::SmsCounters;
+use crate::channel::sms::spool::Spool;
 use crate::desk::counters::Counters as DeskCounters;
 use crate::plan::Plan;
 use crate::port::broker::Broker;
 use crate::port::clock;
 use crate::port::store::Store;
-use crate::telemetry::metrics::{DeskFigures, EmailFigures, Metrics, SmtpFigures};
+use crate::telemetry::metrics::{DeskFigures, EmailFigures, Metrics, SmtpFigures, SpoolFigures};
 use crate::telemetry::readiness::Watchdog;
 
 use super::super::commands::LocalCommands;
@@ -39,6 +41,8 @@ pub struct Sampler {
     pub latches: Latches,
     /// The email channel's own figures.
     pub email: Option<Arc<EmailCounters>>,
+    /// The SMS channel's own figures, and what it has not published yet.
+    pub sms: Option<(Arc<SmsCounters>, Spool)>,
     /// The desk's own figures.
     pub desk: Arc<DeskCounters>,
     /// A process without a router has no loop of its own to show: this one is it.
@@ -80,6 +84,9 @@ impl Sampler {
         if let Some(email) = &self.email {
             self.show_email(email);
         }
+        if let Some((counters, spool)) = &self.sms {
+            self.show_sms(counters, spool);
+        }
         self.metrics.desk(&desk_figures(&self.desk));
         let pools: Vec<_> = self.plans.borrow().pools.iter().cloned().collect();
         for pool in pools.into_iter().filter(|pool| self.local.leads(pool)) {
@@ -90,6 +97,15 @@ impl Sampler {
         if let Ok(counts) = self.store.quarantine_counts().await {
             self.metrics.quarantine_held(&counts);
         }
+    }
+
+    fn show_sms(&self, counters: &SmsCounters, spool: &Spool) {
+        for (account, name, total) in counters.all() {
+            self.metrics.sms(account.as_str(), name, total);
+        }
+        let depth = spool.depth();
+        let oldest = depth.oldest.map(|oldest| clock::now().since(oldest)).unwrap_or_default();
+        self.metrics.sms_spool(&SpoolFigures { entries: depth.entries, bytes: depth.bytes, oldest });
     }
 
     fn show_email(&self, email: &EmailCounters) {

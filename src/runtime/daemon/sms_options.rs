@@ -1,55 +1,109 @@
-//! The SMS channel's options from the settings.
+//! The SMS channel's options from settings and plan. An account of the plan without a provider is for trying out: its messages go
+//! to a log, and whoever has its secret from the data folder may sign for its gateway.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
+use super::DaemonError;
 use crate::channel::sms::media::Credentials;
 use crate::channel::sms::sender::Carrier;
 use crate::channel::sms::webhook::Signer;
 use crate::channel::sms::{AccountOptions, SmsOptions};
-use crate::model::id::{AccountId, IdMaker};
+use crate::model::channel::Channel;
+use crate::model::id::AccountId;
+use crate::plan::Plan;
 use crate::settings::sms::{SmsAccountSettings, SmsProvider};
 use crate::settings::{Secret, Settings};
 
-/// Accounts, spool and limits. `public_url` is the address under which providers call.
-pub fn options(settings: &Settings, public_url: &Url, ids: &IdMaker) -> SmsOptions {
-    let log = settings.data.folder.join("sms.log");
+/// An account for trying out.
+#[derive(Debug, Clone)]
+pub struct TrialSms {
+    /// Its name in the plan.
+    pub account: AccountId,
+    /// Its number.
+    pub number: String,
+    /// The file with what its webhooks are signed with.
+    pub secret_file: PathBuf,
+    secret: String,
+}
+
+/// The accounts for trying out, with a secret each: made at the first start, kept in the data folder.
+pub fn trials(settings: &Settings, plan: &Plan) -> Result<BTreeMap<AccountId, TrialSms>, DaemonError> {
+    let given = |account: &AccountId| settings.sms.account.get(account);
+    let is_trial = |account: &AccountId| {
+        given(account)
+            .is_none_or(|given| given.provider == SmsProvider::Log && given.password.is_empty() && given.webhook_secret.is_empty())
+    };
+    let accounts = plan.accounts.iter().filter(|(id, account)| account.channel == Channel::sms() && is_trial(id));
+    let mut trials = BTreeMap::new();
+    for (id, account) in accounts {
+        let secret_file = settings.data.folder.join("sms").join(format!("{id}.secret"));
+        let secret = kept_secret(&secret_file).map_err(|source| DaemonError::Io { what: secret_file.display().to_string(), source })?;
+        let number = account.address.clone().unwrap_or_default();
+        trials.insert(id.clone(), TrialSms { account: id.clone(), number, secret_file, secret });
+    }
+    Ok(trials)
+}
+
+/// Accounts, spool and limits. `public_url` is the address under which providers call, with a slash at the end.
+pub fn options(settings: &Settings, public_url: &Url, trials: &BTreeMap<AccountId, TrialSms>) -> SmsOptions {
+    let log = settings.data.folder.join("sms").join("sent.log");
     let account = |(id, account): (&AccountId, &SmsAccountSettings)| {
-        let options = AccountOptions {
-            signer: signer(id, account, ids),
-            carrier: carrier(id, account, public_url, &log),
-            media: credentials(account),
-        };
+        let options =
+            AccountOptions { signer: signer(account), carrier: carrier(id, account, public_url, &log), media: credentials(account) };
         (id.clone(), options)
     };
+    let mut accounts: BTreeMap<AccountId, AccountOptions> = settings.sms.account.iter().map(account).collect();
+    for (id, trial) in trials {
+        let signer = Signer::Standard(vec![trial.secret.clone().into()]);
+        accounts.insert(id.clone(), AccountOptions { signer, carrier: Carrier::Log(log.clone()), media: None });
+    }
     SmsOptions {
-        accounts: settings.sms.account.iter().map(account).collect(),
+        accounts,
         public_url: public_url.clone(),
         spool_folder: settings.data.folder.join("spool"),
         spool_bytes_max: settings.sms.spool_bytes_max,
         media_bytes_max: settings.sms.media_bytes_max,
         media_hosts: settings.sms.media_hosts.clone(),
+        country: settings.sms.country_id().expect("checked when the settings were read"),
         event_prefix: settings.installation.event_type_prefix.clone(),
     }
 }
 
-/// What a trial account's webhooks are signed with: made of the installation's secret, so the same after each start.
-pub fn trial_secret(account: &AccountId, ids: &IdMaker) -> String {
-    format!("{:032x}", ids.make("webhook", &[account.as_str().as_bytes()]))
+/// The secret in a file, made now if it is not there: 256 bits in hexadecimal, readable by its owner only.
+fn kept_secret(file: &Path) -> std::io::Result<String> {
+    match std::fs::read_to_string(file) {
+        Ok(secret) if !secret.trim().is_empty() => return Ok(secret.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        // not there, or begun and not written
+        _ => {}
+    }
+    if let Some(folder) = file.parent() {
+        super::make_private_folder(folder)?;
+    }
+    let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut open = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file)?;
+    open.write_all(secret.as_bytes())?;
+    open.sync_all()?;
+    Ok(secret)
 }
 
-fn signer(id: &AccountId, account: &SmsAccountSettings, ids: &IdMaker) -> Signer {
+fn signer(account: &SmsAccountSettings) -> Signer {
     let first = if account.webhook_secret.is_empty() { &account.password } else { &account.webhook_secret };
     let given = [first, &account.webhook_secret_old].into_iter().filter(|secret| !secret.is_empty());
     let secrets = given.map(|secret: &Secret| secret.expose().to_owned().into()).collect::<Vec<_>>();
     match account.provider {
         SmsProvider::Twilio => Signer::Twilio(secrets),
         SmsProvider::Vonage => Signer::Vonage(secrets),
-        SmsProvider::Log if secrets.is_empty() => Signer::Standard(vec![trial_secret(id, ids).into()]),
         SmsProvider::Log | SmsProvider::Generic => Signer::Standard(secrets),
     }
 }
 
-fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: &std::path::Path) -> Carrier {
+fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: &Path) -> Carrier {
     let secret = || account.password.expose().to_owned().into();
     match (account.provider, account.base()) {
         (SmsProvider::Twilio, Some(base)) => Carrier::Twilio {
@@ -69,4 +123,21 @@ fn credentials(account: &SmsAccountSettings) -> Option<Credentials> {
     let base = account.base().filter(|_| account.provider == SmsProvider::Twilio)?;
     let password = account.password.expose().to_owned().into();
     Some(Credentials { host: base.host_str()?.to_owned(), user: account.user.clone(), password })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_secret_is_made_once_and_is_nobody_elses() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("sms").join("urp-sms.secret");
+        let secret = kept_secret(&file).expect("made");
+        assert_eq!((secret.len(), kept_secret(&file).expect("read")), (64, secret.clone()));
+        assert_eq!(std::fs::metadata(&file).expect("is there").permissions().mode() & 0o777, 0o600);
+        std::fs::write(&file, "").expect("written");
+        assert_ne!(kept_secret(&file).expect("made anew"), secret, "an empty file is no secret");
+    }
 }

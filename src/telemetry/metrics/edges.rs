@@ -168,7 +168,7 @@ impl EdgeMetrics {
 }
 
 /// Shows a total that somebody else counts.
-fn show(counter: &IntCounter, total: u64) {
+pub(super) fn show(counter: &IntCounter, total: u64) {
     counter.inc_by(total.saturating_sub(counter.get()));
 }
 

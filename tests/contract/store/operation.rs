@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use sportello::model::channel::Channel;
 use sportello::model::delivery::DeliveryState;
-use sportello::model::id::{AccountId, MessageId};
-use sportello::port::store::{AttemptStart, Page, StoreError, Watermark};
+use sportello::model::id::{AccountId, AddressKey, MessageId};
+use sportello::port::store::{AttemptStart, OptOut, Page, StoreError, Watermark};
 
 use super::fixture::*;
 use super::on_both;
@@ -17,6 +18,7 @@ on_both!(
     nodes_are_lost,
     watermarks,
     an_attempt_is_begun_once,
+    the_last_word_on_messages_counts,
     quarantine_holds
 );
 
@@ -103,6 +105,33 @@ async fn an_attempt_is_begun_once(place: Place) {
     let (left, right) = tokio::join!(place.store.begin_attempt(&body, MessageId(1), 3), other.begin_attempt(&body, MessageId(1), 3));
     let begun = [left.expect("asks"), right.expect("asks")].iter().filter(|start| matches!(start, AttemptStart::Begun(_))).count();
     assert_eq!(begun, 1);
+}
+
+/// Per administration, channel and number; what was said last, not what was kept last.
+async fn the_last_word_on_messages_counts(place: Place) {
+    let store = &place.store;
+    let since =
+        async |administration, channel: Channel, key| store.opted_out(&administration, &channel, AddressKey(key)).await.expect("reads");
+    assert_eq!(since(comune(), Channel::sms(), 1).await, None, "who said nothing may be written to");
+    let say = async |stopped, at| {
+        let word = OptOut { administration: comune(), channel: Channel::sms(), address: AddressKey(1), stopped, at: seconds(at) };
+        store.put_opt_out(&word).await.expect("keeps");
+    };
+    for (stopped, at, expected) in [
+        (true, 10, Some(10)),
+        (true, 10, Some(10)),
+        (false, 5, Some(10)),
+        (true, 20, Some(20)),
+        (false, 30, None),
+        (true, 25, None),
+        (true, 40, Some(40)),
+    ] {
+        say(stopped, at).await;
+        assert_eq!(since(comune(), Channel::sms(), 1).await, expected.map(seconds), "after {stopped} at {at}");
+    }
+    assert_eq!(since(comune(), Channel::sms(), 2).await, None, "another number");
+    assert_eq!(since(comune(), Channel::email(), 1).await, None, "another channel");
+    assert_eq!(since(asl(), Channel::sms(), 1).await, None, "another administration");
 }
 
 async fn quarantine_holds(place: Place) {

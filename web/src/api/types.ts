@@ -165,7 +165,7 @@ export interface NoteEntry {
   text: string;
 }
 export type Entry = MessageEntry | NoteEntry;
-export interface CitizenAddress { channel: string; address: string; level: IdentityLevel }
+export interface CitizenAddress { channel: string; address: string; level: IdentityLevel; opted_out_at?: string }
 export interface Conversation {
   id: string;
   administration: string;

@@ -1,8 +1,13 @@
 //! Twilio's Programmable Messaging: webhooks as forms or JSON, sending by a form.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Deserialize;
 
 use super::{Answer, ID_MAX, MEDIA_MAX, Media, NUMBER_MAX, Progress, Received, Said, Status, TEXT_MAX, Unreadable, code, within};
+use crate::model::delivery::AttemptResult;
+use crate::model::time::Timestamp;
 
 /// Reads a webhook's fields. A JSON body has the same names; see [`fields_of_json`].
 pub fn read(fields: &[(String, String)]) -> Result<Said, Unreadable> {
@@ -71,6 +76,44 @@ pub fn answer(status: u16, body: &[u8]) -> Answer {
     Answer::of(status, body["sid"].as_str(), body["code"].as_i64().map(|code| code.to_string()))
 }
 
+/// How much earlier than the operator's click the provider's clock may say that it got the message.
+const CLOCKS_APART: Duration = Duration::from_secs(5);
+
+/// What a list of the messages to a number says of one of ours: there if exactly one made since then has this text. Our
+/// reference is not in the list, so of two that are alike nobody can say which is which.
+pub fn find(body: &[u8], text: &str, since: Timestamp) -> AttemptResult {
+    #[derive(Deserialize)]
+    struct List {
+        messages: Vec<Listed>,
+    }
+    #[derive(Deserialize)]
+    struct Listed {
+        sid: String,
+        body: Option<String>,
+        direction: Option<String>,
+        status: Option<String>,
+        date_created: Option<String>,
+        error_code: Option<serde_json::Value>,
+    }
+    let Ok(List { messages }) = serde_json::from_slice::<List>(body) else { return AttemptResult::Unknown };
+    let is_ours = |listed: &Listed| {
+        let made = listed.date_created.as_deref().and_then(mail_parser::DateTime::parse_rfc822).map(|date| date.to_timestamp());
+        made.is_some_and(|made| Timestamp::from_secs(made).plus(CLOCKS_APART) >= since)
+            && listed.body.as_deref() == Some(text)
+            && listed.direction.as_deref().is_some_and(|direction| direction.starts_with("outbound"))
+    };
+    let mut ours = messages.into_iter().filter(is_ours);
+    let (Some(found), None) = (ours.next(), ours.next()) else { return AttemptResult::Unknown };
+    match found.status.as_deref() {
+        Some("delivered" | "read") => AttemptResult::Delivered,
+        Some("undelivered" | "failed" | "canceled") => {
+            let said = found.error_code.as_ref().map(ToString::to_string).filter(|code| code != "null");
+            AttemptResult::Bounced { code: code(said.as_deref().unwrap_or("failed")) }
+        }
+        _ => AttemptResult::Sent { provider_id: Some(found.sid) },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +173,32 @@ mod tests {
         }
         assert!(fields_of_json(b"[1]").is_err() && fields_of_json(b"").is_err());
         assert_eq!(fields_of_json(br#"{"a":"b","n":2,"o":{"p":1}}"#), Ok(fields(&[("a", "b"), ("n", "2")])));
+    }
+
+    #[test]
+    fn a_message_is_found_if_it_is_the_only_one_like_it() {
+        let since = Timestamp::from_secs(1_750_000_000); // Sun, 15 Jun 2025 15:06:40 +0000
+        let listed = |sid: &str, text: &str, direction: &str, status: &str, at: &str| serde_json::json!({"sid": sid, "body": text, "direction": direction, "status": status, "date_created": at, "error_code": 30006});
+        let now = "Sun, 15 Jun 2025 15:06:50 +0000";
+        let ours = |status: &str| listed("SM1", "ciao", "outbound-api", status, now);
+        let find_in =
+            |messages: Vec<serde_json::Value>| find(serde_json::json!({ "messages": messages }).to_string().as_bytes(), "ciao", since);
+        let sent = AttemptResult::Sent { provider_id: Some("SM1".into()) };
+        assert_eq!(find_in(vec![ours("queued")]), sent);
+        assert_eq!(find_in(vec![ours("delivered")]), AttemptResult::Delivered);
+        assert_eq!(find_in(vec![ours("failed")]), AttemptResult::Bounced { code: "30006".into() });
+        let others = [
+            listed("SM2", "ciao", "inbound", "received", now),
+            listed("SM3", "altro", "outbound-api", "sent", now),
+            listed("SM4", "ciao", "outbound-api", "sent", "Sun, 15 Jun 2025 15:06:30 +0000"),
+            listed("SM5", "ciao", "outbound-api", "sent", "ieri"),
+        ];
+        assert_eq!(find_in(others.to_vec()), AttemptResult::Unknown);
+        assert_eq!(find_in(others.iter().cloned().chain([ours("sent")]).collect()), sent);
+        assert_eq!(find_in(vec![ours("sent"), ours("sent")]), AttemptResult::Unknown, "which of the two?");
+        for body in ["", "[]", "{}", r#"{"messages":[{}]}"#, r#"{"messages":null}"#] {
+            assert_eq!(find(body.as_bytes(), "ciao", since), AttemptResult::Unknown, "{body}");
+        }
     }
 
     #[test]

@@ -1,0 +1,15 @@
+-- Citizens' numbers that want no text messages: their last word, and when it was said. Keys, never the numbers themselves.
+create table opt_out (
+    administration text not null,
+    channel text not null,
+    address text not null,
+    said_at bigint not null,
+    stopped_at bigint,
+    primary key (administration, channel, address)
+);
+
+alter table opt_out enable row level security;
+alter table opt_out force row level security;
+create policy opt_out_scope on opt_out
+    using (strpos((select ',' || current_setting('sportello.administrations', true) || ','), ',' || administration || ',') > 0)
+    with check (strpos((select ',' || current_setting('sportello.administrations', true) || ','), ',' || administration || ',') > 0);
