@@ -149,6 +149,14 @@ impl Plan {
         self.administrations.get(&account.administration).map(|administration| &administration.pool)
     }
 
+    /// The email account that answers for an administration: the one of the same queue, else the first.
+    pub fn mail_account(&self, administration: &AdministrationId, queue: Option<&QueueId>) -> Option<AccountId> {
+        let is_its = |account: &Account| account.administration == *administration && account.channel.as_str() == Channel::EMAIL;
+        let mut accounts = self.accounts.iter().filter(|(_, account)| is_its(account)).peekable();
+        let first = accounts.peek().map(|(id, _)| (*id).clone())?;
+        Some(accounts.find(|(_, account)| Some(&account.queue) == queue).map_or(first, |(id, _)| id.clone()))
+    }
+
     /// An office, by its administration.
     pub fn office(&self, administration: &AdministrationId, office: &OfficeId) -> Option<&Office> {
         self.administrations.get(administration)?.offices.get(office)

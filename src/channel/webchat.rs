@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::access::{Maxima, Measures, Visitor};
+use self::access::{Measures, Visitor};
 use self::hub::Hub;
 use self::room::{Room, Wanted};
 use super::outbound::OutboundDeps;
@@ -50,6 +50,7 @@ mod talk;
 mod tidy;
 mod transcript;
 
+pub use access::Maxima;
 pub use counters::ChatCounters;
 
 /// What an account's widget shows and which pages may use it.
@@ -90,6 +91,8 @@ pub struct WebChatOptions {
     pub event_prefix: String,
     /// This process, for leases.
     pub holder: String,
+    /// The name of this node: the pool's feed goes to nodes that say they are there.
+    pub node: String,
 }
 
 /// What the channel stands on.

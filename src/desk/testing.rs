@@ -26,7 +26,8 @@ use crate::port::clock::now;
 use crate::port::feed::{FeedBatch, FeedEvent};
 use crate::port::store::{ApiToken, EventRecord, Login};
 pub use crate::port::testing::{
-    FakeBlobs, FakePublisher, FakeRouter, FakeStore, administration, contact, grant, login, message, operator, plan, pool, pool_scope,
+    FakeAsides, FakeBlobs, FakeChats, FakePublisher, FakeRouter, FakeStore, administration, contact, grant, login, message, operator, plan,
+    pool, pool_scope,
 };
 
 /// A desk with what stands behind it. People: 1 `anna` operator of comune, 2 `bruno` operator of asl, 3 `carla` supervisor of
@@ -37,6 +38,7 @@ pub struct TestDesk {
     pub store: Arc<FakeStore>,
     pub router: Arc<FakeRouter>,
     pub blobs: Arc<FakeBlobs>,
+    pub asides: Arc<FakeAsides>,
     pub publisher: Arc<FakePublisher>,
     pub feed: broadcast::Sender<Arc<FeedBatch>>,
     pub counters: Arc<Counters>,
@@ -58,6 +60,7 @@ impl TestDesk {
         people(&store).await;
         let (router_fake, blobs, publisher) =
             (Arc::new(FakeRouter::default()), Arc::new(FakeBlobs::default()), Arc::new(FakePublisher::default()));
+        let asides = Arc::new(FakeAsides::default());
         let (plan_sender, plan_receiver) = watch::channel(Arc::new(plan()));
         let (feed, receiver) = broadcast::channel(64);
         let counters = Arc::new(Counters::default());
@@ -69,6 +72,8 @@ impl TestDesk {
             store: store.clone(),
             blobs: blobs.clone(),
             commands: router_fake.clone(),
+            chats: Arc::new(FakeChats::default()),
+            asides: asides.clone(),
             publisher: publisher.clone(),
             plan: plan_receiver,
             ids: IdMaker::new([7; 32]),
@@ -77,7 +82,7 @@ impl TestDesk {
             options,
         };
         let app = router(deps, shutdown.clone(), tracker.clone()).unwrap();
-        Self { app, store, router: router_fake, blobs, publisher, feed, counters, shutdown, tracker, _plan: plan_sender }
+        Self { app, store, router: router_fake, blobs, asides, publisher, feed, counters, shutdown, tracker, _plan: plan_sender }
     }
 
     pub async fn call(&self, mut request: Request<Body>) -> Response<Body> {

@@ -54,8 +54,8 @@ pub enum ChatChange {
     Gone(Timestamp),
     /// The citizen left for good.
     Ended,
-    /// The citizen gave an address to be answered at.
-    Email(String),
+    /// The citizen gave an address to be answered at, which is kept until then at least.
+    Email(String, Timestamp),
     /// The operator has seen everything up to this number.
     OperatorRead(i64),
     /// The citizen has seen everything up to this number.

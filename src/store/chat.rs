@@ -29,7 +29,8 @@ const ALL_PRESENT: &str = "update chat set gone = 0, present_until = case when p
 const ABSENT: &str = "update chat set present_until = $3 where administration = $1 and id = $2";
 const GONE: &str = "update chat set gone = 1 where administration = $1 and id = $2 and present_until = $3";
 const ENDED: &str = "update chat set ended = 1 where administration = $1 and id = $2";
-const EMAIL: &str = "update chat set email = $3 where administration = $1 and id = $2";
+const EMAIL: &str = "update chat set email = $3, expires_at = case when expires_at < $4 then $4 else expires_at end \
+     where administration = $1 and id = $2";
 const OPERATOR_READ: &str = "update chat set operator_read = $3 where administration = $1 and id = $2 and operator_read < $3";
 const CITIZEN_READ: &str = "update chat set citizen_read = $3 where administration = $1 and id = $2 and citizen_read < $3";
 const TRANSCRIPT_TO: &str = "update chat set transcript_to = $3, transcript_sent = 0 where administration = $1 and id = $2";
@@ -96,16 +97,16 @@ impl<E: Engine> Chats for SqlStore<E> {
     }
 
     async fn change_chat(&self, administration: &AdministrationId, id: ChatSessionId, change: ChatChange) -> Result<(), StoreError> {
-        let (sql, last): (_, Option<super::value::Value>) = match change {
-            ChatChange::Present(until) => (PRESENT, Some(until.into())),
-            ChatChange::Absent(at) => (ABSENT, Some(at.into())),
-            ChatChange::Gone(as_of) => (GONE, Some(as_of.into())),
-            ChatChange::Ended => (ENDED, None),
-            ChatChange::Email(email) => (EMAIL, Some(clean(&email).into())),
-            ChatChange::OperatorRead(seq) => (OPERATOR_READ, Some(seq.into())),
-            ChatChange::CitizenRead(seq) => (CITIZEN_READ, Some(seq.into())),
-            ChatChange::TranscriptTo(email) => (TRANSCRIPT_TO, Some(clean(&email).into())),
-            ChatChange::TranscriptSent => (TRANSCRIPT_SENT, None),
+        let (sql, last): (_, Vec<super::value::Value>) = match change {
+            ChatChange::Present(until) => (PRESENT, vec![until.into()]),
+            ChatChange::Absent(at) => (ABSENT, vec![at.into()]),
+            ChatChange::Gone(as_of) => (GONE, vec![as_of.into()]),
+            ChatChange::Ended => (ENDED, Vec::new()),
+            ChatChange::Email(email, until) => (EMAIL, vec![clean(&email).into(), until.into()]),
+            ChatChange::OperatorRead(seq) => (OPERATOR_READ, vec![seq.into()]),
+            ChatChange::CitizenRead(seq) => (CITIZEN_READ, vec![seq.into()]),
+            ChatChange::TranscriptTo(email) => (TRANSCRIPT_TO, vec![clean(&email).into()]),
+            ChatChange::TranscriptSent => (TRANSCRIPT_SENT, Vec::new()),
         };
         let mut arguments = arguments![administration, &id];
         arguments.extend(last);

@@ -56,3 +56,5 @@ pub const PLACE_EVERY: Duration = Duration::from_secs(4);
 pub const ROOM_AGE_MAX: Duration = Duration::from_secs(2);
 /// What a client is told to wait, in seconds, when there is no place for it.
 pub const RETRY_SECONDS: u32 = 30;
+/// How long a chat that left an address is remembered: whoever answers it finds the address there.
+pub const ANSWERABLE_FOR: Duration = Duration::from_secs(90 * 86_400);

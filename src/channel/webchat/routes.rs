@@ -117,7 +117,7 @@ async fn config(
         privacy_text: settings.privacy_text,
         languages: if settings.languages.is_empty() { body.languages.clone() } else { settings.languages },
         open,
-        transcript: super::transcript::mail_account(&plan, &visitor.administration, None).is_some(),
+        transcript: plan.mail_account(&visitor.administration, None).is_some(),
         limits: Limits {
             message_chars: MESSAGE_CHARACTERS_MAX,
             name_chars: NAME_CHARACTERS_MAX,

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::Shared;
 use super::access::Visitor;
 use super::codec::{is_email, is_longer};
-use super::limits::{NAME_CHARACTERS_MAX, PRESENT_FOR, TOKEN_BYTES_MAX};
+use super::limits::{ANSWERABLE_FOR, NAME_CHARACTERS_MAX, PRESENT_FOR, TOKEN_BYTES_MAX};
 use crate::channel::problem::Problem;
 use crate::model::channel::Language;
 use crate::model::id::{ChatSessionId, IdMaker, TopicId};
@@ -63,11 +63,11 @@ fn check(chat: &Shared, visitor: &Visitor, new: NewSession) -> Result<ChatSessio
         administration: visitor.administration.clone(),
         account: visitor.account.clone(),
         name,
-        email,
         topic,
         language: new.language.and_then(|code| Language::new(&code).ok()),
         created_at: now,
-        expires_at: now.plus(chat.options.session_life),
+        expires_at: now.plus(if email.is_some() { ANSWERABLE_FOR } else { chat.options.session_life }),
+        email,
         present_until: now.plus(PRESENT_FOR),
         gone: false,
         ended: false,

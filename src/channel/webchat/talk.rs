@@ -411,7 +411,7 @@ impl Talk {
 
     /// Words for later: whoever answers finds the address in the chat, and nobody's history by it.
     async fn leave(&mut self, id: &str, email: String, text: String) -> Result<Option<Refused>, End> {
-        let change = ChatChange::Email(email.clone());
+        let change = ChatChange::Email(email.clone(), now().plus(ANSWERABLE_FOR));
         if self.chat.chats.change_chat(&self.session.administration, self.session.id, change).await.is_err() {
             return Ok(Some(Refused::Later));
         }
@@ -442,7 +442,7 @@ impl Talk {
 
     async fn want_transcript(&mut self, email: String, wire: &mut Wire) -> Result<Option<Refused>, End> {
         let plan = self.chat.current_plan();
-        if super::transcript::mail_account(&plan, &self.session.administration, self.state.queue.as_ref()).is_none() {
+        if plan.mail_account(&self.session.administration, self.state.queue.as_ref()).is_none() {
             return Ok(Some(Refused::NoTranscript));
         }
         let change = ChatChange::TranscriptTo(email);

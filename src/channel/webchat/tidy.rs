@@ -36,11 +36,16 @@ pub async fn run(chat: Shared) {
         tokio::select! {
             () = chat.shutdown.cancelled() => break,
             _ = present.tick() => say_present(&chat).await,
-            _ = look.tick() => if may_look(&chat).await {
+            _ = look.tick() => {
+                if let Err(error) = chat.store.node_seen(&chat.options.node).await {
+                    tracing::warn!(node = %chat.options.node, %error, "node {} could not say that it is there", chat.options.node);
+                }
+                if may_look(&chat).await {
                 for administration in administrations(&chat) {
                     look_after(&chat, &administration).await;
                 }
-            },
+                }
+            }
             _ = forget.tick() => {
                 chat.measures.prune();
                 for administration in administrations(&chat) {

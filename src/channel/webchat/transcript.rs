@@ -4,27 +4,16 @@ use std::fmt::Write;
 
 use super::Shared;
 use super::publish::conversation_of;
-use crate::model::channel::{Channel, Language};
+use crate::model::channel::Language;
 use crate::model::command::{Actor, Authority, Command, CommandBody, Reply};
 use crate::model::contact::{Contact, ContactState, Direction};
 use crate::model::conversation::{Message, Party};
-use crate::model::id::{AccountId, AdministrationId, CommandId, MessageId, QueueId};
-use crate::plan::Plan;
+use crate::model::id::{CommandId, MessageId};
 use crate::port::chat::{ChatChange, ChatSession};
 use crate::port::commands::{CommandEnvelope, CommandText};
 
 /// The longest transcript, in bytes: the middle is left out.
 const TEXT_BYTES_MAX: usize = 24 * 1024;
-
-/// The email account that answers for an administration: the one of the same queue, else the first.
-pub fn mail_account(plan: &Plan, administration: &AdministrationId, queue: Option<&QueueId>) -> Option<AccountId> {
-    let of_body = |(_, account): &(&AccountId, &crate::plan::Account)| {
-        account.administration == *administration && account.channel.as_str() == Channel::EMAIL
-    };
-    let mut accounts = plan.accounts.iter().filter(of_body).peekable();
-    let first = accounts.peek().map(|(id, _)| (*id).clone())?;
-    Some(accounts.find(|(_, account)| Some(&account.queue) == queue).map_or(first, |(id, _)| id.clone()))
-}
 
 /// Whether nothing more is said in a contact.
 fn is_over(contact: &Contact) -> bool {
@@ -39,7 +28,7 @@ pub async fn send(chat: &Shared, session: &ChatSession) -> Result<bool, String> 
     let Some(view) = view else { return Ok(session.ended) };
     let Some(contact) = view.contacts.last().filter(|contact| is_over(contact)) else { return Ok(false) };
     let plan = chat.current_plan();
-    let Some(account) = mail_account(&plan, &session.administration, Some(&contact.queue)) else { return Ok(true) };
+    let Some(account) = plan.mail_account(&session.administration, Some(&contact.queue)) else { return Ok(true) };
     let Some(pool) = plan.pool_of(&account).cloned() else { return Ok(true) };
     let mut names = Vec::new();
     for message in &view.messages {
@@ -130,30 +119,4 @@ fn written(words: Words, session: &ChatSession, messages: &[Message], names: &[O
         lines.insert(lines.len() / 2, words.cut.to_owned());
     }
     lines.join("\n\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::port::testing;
-
-    #[test]
-    fn the_account_of_the_same_queue_goes_first() {
-        let mut plan = testing::plan();
-        let comune = testing::administration("comune");
-        let urp: QueueId = "urp".parse().expect("a name");
-        assert_eq!(mail_account(&plan, &comune, Some(&urp)), None, "nothing carries mail");
-        for (id, body, queue) in [("a", "comune", "sociale"), ("b", "comune", "urp"), ("c", "asl", "urp")] {
-            let account = crate::plan::Account {
-                administration: testing::administration(body),
-                channel: Channel::email(),
-                address: None,
-                display_name: None,
-                queue: queue.parse().expect("a name"),
-            };
-            plan.accounts.insert(id.parse().expect("a name"), account);
-        }
-        assert_eq!(mail_account(&plan, &comune, Some(&urp)), Some("b".parse().expect("a name")));
-        assert_eq!(mail_account(&plan, &comune, None), Some("a".parse().expect("a name")));
-    }
 }

@@ -58,7 +58,7 @@ async fn what_is_known_never_goes_back(place: Place) {
         ChatChange::CitizenRead(6),
         ChatChange::Present(seconds(60)),
         ChatChange::Present(seconds(50)),
-        ChatChange::Email("altra@example.it".into()),
+        ChatChange::Email("altra@example.it".into(), seconds(5_000)),
         ChatChange::Ended,
     ];
     for change in changes {
@@ -66,6 +66,7 @@ async fn what_is_known_never_goes_back(place: Place) {
     }
     let known = store.chat(&comune(), ChatSessionId(1), seconds(10)).await.expect("reads").expect("is there");
     assert_eq!((known.operator_read, known.citizen_read, known.present_until), (9, 7, seconds(60)));
+    assert_eq!(known.expires_at, seconds(5_000), "who can be answered is kept until they were");
     assert!(known.ended && known.email.as_deref() == Some("altra@example.it"));
     store.change_chat(&comune(), ChatSessionId(99), ChatChange::Ended).await.expect("one that is not there is left alone");
 }
