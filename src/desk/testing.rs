@@ -38,7 +38,6 @@ pub struct TestDesk {
     pub store: Arc<FakeStore>,
     pub router: Arc<FakeRouter>,
     pub blobs: Arc<FakeBlobs>,
-    pub asides: Arc<FakeAsides>,
     pub publisher: Arc<FakePublisher>,
     pub feed: broadcast::Sender<Arc<FeedBatch>>,
     pub counters: Arc<Counters>,
@@ -60,7 +59,6 @@ impl TestDesk {
         people(&store).await;
         let (router_fake, blobs, publisher) =
             (Arc::new(FakeRouter::default()), Arc::new(FakeBlobs::default()), Arc::new(FakePublisher::default()));
-        let asides = Arc::new(FakeAsides::default());
         let (plan_sender, plan_receiver) = watch::channel(Arc::new(plan()));
         let (feed, receiver) = broadcast::channel(64);
         let counters = Arc::new(Counters::default());
@@ -73,7 +71,7 @@ impl TestDesk {
             blobs: blobs.clone(),
             commands: router_fake.clone(),
             chats: Arc::new(FakeChats::default()),
-            asides: asides.clone(),
+            asides: Arc::new(FakeAsides::default()),
             publisher: publisher.clone(),
             plan: plan_receiver,
             ids: IdMaker::new([7; 32]),
@@ -82,7 +80,7 @@ impl TestDesk {
             options,
         };
         let app = router(deps, shutdown.clone(), tracker.clone()).unwrap();
-        Self { app, store, router: router_fake, blobs, asides, publisher, feed, counters, shutdown, tracker, _plan: plan_sender }
+        Self { app, store, router: router_fake, blobs, publisher, feed, counters, shutdown, tracker, _plan: plan_sender }
     }
 
     pub async fn call(&self, mut request: Request<Body>) -> Response<Body> {
