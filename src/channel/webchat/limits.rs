@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// The longest frame from a browser, in bytes.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// The longest frame that is read at all, in bytes: one a little too long is answered, one far too long cuts the connection.
+pub const FRAME_BYTES_READ_MAX: usize = 2 * FRAME_BYTES_MAX;
 /// The longest body of a request without a file, in bytes.
 pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// The longest name of a citizen, in characters.

@@ -14,7 +14,7 @@ use super::codec::{
 };
 use super::counters::ChatCounters;
 use super::hub::{Counted, Heard};
-use super::limits::{FRAME_BYTES_MAX, HELLO_WITHIN, PING_EVERY, PLACE_EVERY, RETRY_SECONDS, WRITE_WITHIN};
+use super::limits::{FRAME_BYTES_MAX, FRAME_BYTES_READ_MAX, HELLO_WITHIN, PING_EVERY, PLACE_EVERY, RETRY_SECONDS, WRITE_WITHIN};
 use super::talk::Talk;
 use crate::channel::problem::Problem;
 
@@ -50,8 +50,8 @@ pub async fn socket(
     let upgrade = upgrade.map_err(|_| Problem::invalid("this address is for WebSockets"))?;
     let upgrade = upgrade
         .protocols([codec::SUBPROTOCOL])
-        .max_frame_size(FRAME_BYTES_MAX)
-        .max_message_size(FRAME_BYTES_MAX)
+        .max_frame_size(FRAME_BYTES_READ_MAX)
+        .max_message_size(FRAME_BYTES_READ_MAX)
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(0)
         .max_write_buffer_size(1024 * 1024);
@@ -127,6 +127,7 @@ enum Came {
 fn came(chat: &Shared, frame: Option<Result<Frame, axum::Error>>) -> Result<Came, End> {
     match frame {
         None | Some(Ok(Frame::Close(_))) => Err(End::Gone),
+        Some(Ok(Frame::Text(text))) if text.len() > FRAME_BYTES_MAX => Err(too_large(chat)),
         Some(Ok(Frame::Text(text))) => codec::read(&text).map(Came::Said).map_err(|_| {
             chat.counters.refuse("unreadable");
             End::BAD_FRAME
@@ -148,14 +149,18 @@ fn came(chat: &Shared, frame: Option<Result<Frame, axum::Error>>) -> Result<Came
 fn broken(chat: &Shared, error: &axum::Error) -> End {
     let said = error.to_string();
     if said.contains("too long") || said.contains("too large") || said.contains("too big") {
-        chat.counters.refuse("too_large");
-        End::Close(CLOSE_TOO_LARGE, "at most 64 KiB")
+        too_large(chat)
     } else if said.contains("UTF-8") || said.contains("utf-8") {
         chat.counters.refuse("unreadable");
         End::BAD_FRAME
     } else {
         End::Gone
     }
+}
+
+fn too_large(chat: &Shared) -> End {
+    chat.counters.refuse("too_large");
+    End::Close(CLOSE_TOO_LARGE, "at most 64 KiB")
 }
 
 async fn talk(chat: &Shared, visitor: &Visitor, wire: &mut Wire, mut stream: SplitStream<WebSocket>) -> End {
