@@ -79,6 +79,8 @@ pub struct WebChatOptions {
     pub trusted_proxies: Vec<IpAddr>,
     /// How long a chat is remembered.
     pub session_life: Duration,
+    /// Between two pings; two unanswered ones and the socket is lost.
+    pub ping_every: Duration,
     /// New chats a minute from one address.
     pub sessions_per_minute: u32,
     /// The most sockets.

@@ -18,6 +18,9 @@ pub struct WebChatSettings {
     /// How long a chat is remembered.
     #[serde(with = "human_duration")]
     pub session_life: Duration,
+    /// Between two pings; two unanswered ones and the browser is lost.
+    #[serde(with = "human_duration")]
+    pub ping_every: Duration,
     /// New chats a minute from one address.
     pub sessions_per_minute: u32,
     /// The most browsers connected to one process.
@@ -57,6 +60,7 @@ pub struct ChatAccountSettings {
 impl Check for WebChatSettings {
     fn check(&mut self, problem: &mut dyn FnMut(&str, String)) {
         within("session_life", self.session_life, 600, 30 * 86_400, problem);
+        within("ping_every", self.ping_every, 1, 60, problem);
         if !(1..=100_000).contains(&self.sessions_per_minute) {
             problem("sessions_per_minute", "write a number from 1 to 100000".into());
         }

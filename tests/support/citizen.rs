@@ -49,11 +49,14 @@ impl Citizen {
         let (socket, _) = tokio_tungstenite::connect_async_with_config(request, Some(config), false).await.expect("the socket opens");
         let (frames, changed) = (Arc::new(Mutex::new(Vec::new())), Arc::new(watch::channel(()).0));
         let (words, mut to_send) = mpsc::unbounded_channel::<Message>();
+        let deaf = Arc::new(watch::channel(false).0);
+        let mut is_deaf = deaf.subscribe();
         let (kept, told) = (Arc::clone(&frames), Arc::clone(&changed));
         let task = tokio::spawn(async move {
             let (mut sink, mut stream) = socket.split();
             loop {
                 tokio::select! {
+                    _ = is_deaf.wait_for(|deaf| *deaf) => std::future::pending::<()>().await,
                     Some(word) = to_send.recv() => { let _ = sink.send(word).await; }
                     frame = stream.next() => {
                         let frame = match frame {
@@ -74,7 +77,7 @@ impl Citizen {
                 }
             }
         });
-        Tab { frames, changed, words, task }
+        Tab { frames, changed, words, deaf, task }
     }
 
     /// Connects and says hello; the welcome.
@@ -96,10 +99,16 @@ pub struct Tab {
     frames: Arc<Mutex<Vec<Value>>>,
     changed: Arc<watch::Sender<()>>,
     words: mpsc::UnboundedSender<Message>,
+    deaf: Arc<watch::Sender<bool>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Tab {
+    /// Neither reads nor answers from now on, but stays connected.
+    pub fn fall_silent(&self) {
+        self.deaf.send_replace(true);
+    }
+
     /// Sends a frame.
     pub fn say(&self, frame: Value) {
         self.words.send(Message::text(frame.to_string())).unwrap();

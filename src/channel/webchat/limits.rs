@@ -42,8 +42,6 @@ pub const UPLOADS_PER_HOUR: u32 = 30;
 pub const SOCKETS_PER_CHAT_MAX: usize = 8;
 /// How long a browser may take for its first frame.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// Between two pings; two unanswered ones and the socket is lost.
-pub const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a write may take.
 pub const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a request may take; an upload has as long.

@@ -14,7 +14,7 @@ use super::codec::{
 };
 use super::counters::ChatCounters;
 use super::hub::{Counted, Heard};
-use super::limits::{FRAME_BYTES_MAX, FRAME_BYTES_READ_MAX, HELLO_WITHIN, PING_EVERY, PLACE_EVERY, RETRY_SECONDS, WRITE_WITHIN};
+use super::limits::{FRAME_BYTES_MAX, FRAME_BYTES_READ_MAX, HELLO_WITHIN, PLACE_EVERY, RETRY_SECONDS, WRITE_WITHIN};
 use super::talk::Talk;
 use crate::channel::problem::Problem;
 
@@ -195,7 +195,7 @@ async fn talk(chat: &Shared, visitor: &Visitor, wire: &mut Wire, mut stream: Spl
 }
 
 async fn listen(chat: &Shared, talk: &mut Talk, wire: &mut Wire, mut stream: SplitStream<WebSocket>) -> End {
-    let mut ping = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    let mut ping = interval_at(Instant::now() + chat.options.ping_every, chat.options.ping_every);
     let mut place = interval_at(Instant::now() + PLACE_EVERY, PLACE_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     place.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -136,7 +136,7 @@ impl Talk {
         if self.chat.shutdown.is_cancelled() || self.chat.hub.sockets_of(&self.visitor.pool, self.conversation) > 1 {
             return;
         }
-        let at = if lost { now().minus(PING_EVERY * 2) } else { now() };
+        let at = if lost { now().minus(self.chat.options.ping_every * 2) } else { now() };
         let absent = ChatChange::Absent(at);
         if let Err(error) = self.chat.chats.change_chat(&self.session.administration, self.session.id, absent).await {
             tracing::warn!(%error, "a chat's end could not be noted; it is found by its time");

@@ -29,6 +29,7 @@ pub fn options(settings: &Settings, public_url: &Url, holder: &str, node: &str) 
         public_origin: public_url.origin().ascii_serialization(),
         trusted_proxies: settings.public.trusted_proxies.clone(),
         session_life: chat.session_life,
+        ping_every: chat.ping_every,
         sessions_per_minute: chat.sessions_per_minute,
         sockets: Maxima { node: chat.sockets_max, account: chat.sockets_per_account_max, address: chat.sockets_per_address_max },
         attachment_bytes_max: chat.attachment_bytes_max,

@@ -9,11 +9,12 @@ use crate::citizen::Citizen;
 use crate::daemon::{House, Pair, eventually};
 
 async fn story(pair: Pair) {
-    let house = House::with(pair, "[webchat]\nsessions_per_minute = 40\n").await;
+    let house = House::with(pair, "[webchat]\nsessions_per_minute = 40\nping_every = \"1s\"\n").await;
     let good = Citizen::about(&house, "Buona", "altro").await;
     let (witness, _) = good.hello(None).await;
     requests_that_are_refused(&house).await;
     sockets_that_are_closed(&house, &good).await;
+    a_half_open_socket_is_lost(&house).await;
     floods_are_told_to_wait(&house).await;
     // all the while somebody else's chat works
     witness.write("w-1", "Io funziono").await;
@@ -91,6 +92,20 @@ async fn sockets_that_are_closed(house: &House, good: &Citizen) {
         ours.say(frame);
         ours.refused(code).await;
     }
+}
+
+async fn a_half_open_socket_is_lost(house: &House) {
+    let citizen = Citizen::about(house, "Galleria", "altro").await;
+    let (tab, _) = citizen.hello(None).await;
+    tab.write("g-1", "Entro in galleria").await;
+    tab.fall_silent();
+    eventually("it is lost", async || {
+        let figures = reqwest::get(format!("{}/metrics", house.at.metrics)).await.ok()?.text().await.ok()?;
+        figures.contains("sportello_webchat_sockets_cut_total{reason=\"lost\"} 1").then_some(())
+    })
+    .await;
+    let (_tab, welcome) = citizen.hello(None).await;
+    assert_eq!(welcome["messages"][0]["text"], "Entro in galleria", "{welcome}");
 }
 
 async fn floods_are_told_to_wait(house: &House) {

@@ -13,6 +13,11 @@ async fn story(pair: Pair) {
     let (anna, bruno) = (Person::sign_in(&house, "anna").await, Person::sign_in(&house, "bruno").await);
     let (anna_live, live) = (anna.ready().await, bruno.ready().await);
     let citizen = Citizen::about(&house, "Mario <b>Rossi</b>", "tari").await;
+    eventually("the office is open", async || {
+        let config: Value = citizen.request(reqwest::Method::GET, "/config").send().await.ok()?.json().await.ok()?;
+        (config["open"] == true).then_some(())
+    })
+    .await;
     let (tab, welcome) = citizen.hello(None).await;
     assert_eq!((&welcome["state"]["status"], &welcome["state"]["open"]), (&json!("idle"), &json!(true)), "{welcome}");
     let contact = it_reaches_who_can_answer(&tab, &live, &anna_live).await;
