@@ -181,9 +181,9 @@ export class Connection {
     if (code === CLOSE.sessionOver) return this.refuse('session_over');
     if (code === CLOSE.foreignOrigin) return this.refuse('foreign_origin');
     if (!this.wanted) return this.options.onLink('off');
-    this.bad = code === CLOSE.badFrame ? this.bad + 1 : 0;
+    if (code === CLOSE.badFrame) this.bad += 1;
+    else if (stood) this.attempt = this.bad = 0;
     if (this.bad >= BAD_MAX) return this.refuse('broken');
-    if (stood && this.bad === 0) this.attempt = 0;
     const told = code === CLOSE.tooMuch ? secondsOf(reason) * 1000 : 0;
     this.again(Math.max(told, pauseBefore(this.attempt, this.clock.random)));
   }

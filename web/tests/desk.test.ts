@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest';
 import type { ContactView, Room } from '../src/api/types';
 import { replySubject, withSignature } from '../src/composer/reply-text';
-import { countSms } from '../src/composer/sms';
 import { parseAddresses } from '../src/lib/addresses';
 import { actionOf } from '../src/lib/keys';
 import { pieces } from '../src/lib/linkify';
@@ -102,7 +101,6 @@ describe('writing', () => {
     expect(withSignature('ciao', ' ')).toBe('ciao');
   });
   it('reads addresses', () => expect(parseAddresses('a@b.it; <c@d.it>, storto')).toEqual({ addresses: [{ address: 'a@b.it' }, { address: 'c@d.it' }], wrong: ['storto'] }));
-  it.each([['', 0, 160], ['a'.repeat(160), 1, 0], ['a'.repeat(161), 2, 145], ['€'.repeat(80), 1, 0], ['ç'.repeat(70), 1, 0], ['ç'.repeat(71), 2, 63]])('SMS %#', (text, parts, left) => expect(countSms(text)).toMatchObject({ parts, left }));
   it('links only web addresses, without the full stop', () => {
     expect(pieces('vedi https://a.it/x. javascript:alert(1)')).toEqual([{ text: 'vedi ' }, { text: 'https://a.it/x', href: 'https://a.it/x' }, { text: '. javascript:alert(1)' }]);
   });

@@ -8,7 +8,9 @@ class FakeSocket implements SocketLike {
   onclose: ((close: { code: number }) => void) | null = null;
   onerror: (() => void) | null = null;
   closed = false;
+  sent: string[] = [];
   constructor(readonly url: string) {}
+  send(text: string) { this.sent.push(text); }
   close() { this.closed = true; }
   say(frame: unknown) { this.onmessage?.({ data: JSON.stringify(frame) }); }
   break(code = 1006) { this.onclose?.({ code }); }
@@ -23,6 +25,7 @@ function setup(random = 1) {
     url: 'ws://x/live',
     after: () => seq,
     onEvent: (event) => { seq = event.seq; seen.push(`event ${event.seq}`); },
+    onSign: (sign) => seen.push(`${sign.type} ${sign.contact}`),
     onLink: (state) => seen.push(state),
     onGap: () => seen.push('gap'),
     onSessionEnd: () => seen.push('ended'),
@@ -96,5 +99,27 @@ describe('LiveLink', () => {
     sockets[0]!.onmessage?.({ data: new ArrayBuffer(1) });
     sockets[0]!.say({ type: 'news' });
     expect(seen).toEqual(['connecting']);
+  });
+  it('carries signs both ways, on a line that was greeted', () => {
+    const { link, sockets, seen } = setup();
+    link.start();
+    expect(link.say({ type: 'typing', contact: 'ct_1', on: true })).toBe(false);
+    sockets[0]!.say({ type: 'hello', seq: 5, resumed: true });
+    expect(link.say({ type: 'typing', contact: 'ct_1', on: true })).toBe(true);
+    expect(sockets[0]!.sent).toEqual(['{"type":"typing","contact":"ct_1","on":true}']);
+    sockets[0]!.say({ type: 'typing', contact: 'ct_2' });
+    sockets[0]!.say({ type: 'read', contact: 'ct_2', message: 'ms_1' });
+    expect(seen.slice(-2)).toEqual(['typing ct_2', 'read ct_2']);
+    sockets[0]!.break();
+    expect(link.say({ type: 'typing', contact: 'ct_1', on: true })).toBe(false);
+  });
+  it('stops sending signs to a desk that cannot read them', () => {
+    const { link, sockets } = setup();
+    link.start();
+    sockets[0]!.say({ type: 'hello', seq: 5, resumed: true });
+    sockets[0]!.say({ type: 'reply', id: 'cm_1', reply: { outcome: 'applied' } });
+    expect(link.say({ type: 'read', contact: 'ct_1', message: 'ms_1' })).toBe(true);
+    sockets[0]!.say({ type: 'reply', reply: { outcome: 'error', code: 'invalid' } });
+    expect(link.say({ type: 'read', contact: 'ct_1', message: 'ms_2' })).toBe(false);
   });
 });

@@ -8,7 +8,7 @@ import { arrange, h, set, show, write } from './dom';
 import { icon, type Icon } from './icons';
 
 interface Line { key: string; from: From; name: string; text: string; files: readonly ChatFile[]; at: number; progress?: Progress; code?: string; id: string }
-interface Shown { root: HTMLElement; update(line: Line, follows: boolean): void }
+interface Shown { root: HTMLElement; update(line: Line, follows: boolean, quiet: boolean): void }
 
 const ICON_OF: Record<Progress, Icon> = { waiting: 'clock', refused: 'warn', sent: 'check', delivered: 'checks', read: 'checks' };
 /** So near to the end counts as being there, in CSS pixels. */
@@ -23,6 +23,8 @@ export class Log {
   constructor(private readonly chat: Chat, private readonly words: Words, private readonly onSeen: () => void) {
     // The log scrolls, so it can be reached by keyboard.
     this.root = h('div', { class: 'log', role: 'log', 'aria-live': 'polite', 'aria-relevant': 'additions', tabindex: 0, 'aria-label': words.t('log.label'), onscroll: () => this.scrolled() }, this.list);
+    // A sheet or a banner takes of its height: the end stays in sight.
+    new ResizeObserver(() => { if (this.atEnd) this.toEnd(); }).observe(this.root);
   }
 
   /** Whether the newest is on the screen. */
@@ -34,12 +36,13 @@ export class Log {
     const grown = lines.some((line) => !this.shown.has(line.key));
     const mine = lines.at(-1)?.from === 'citizen';
     for (const key of this.shown.keys()) if (!keys.has(key)) this.shown.delete(key);
+    const nextMark = (at: number) => lines.find((line, place) => place > at && line.progress !== undefined)?.progress;
     lines.forEach((line, at) => {
       const before = lines[at - 1];
       const newDay = before !== undefined && dayOf(before.at) !== dayOf(line.at);
       let shown = this.shown.get(line.key);
       if (!shown) this.shown.set(line.key, (shown = this.make(line, newDay)));
-      shown.update(line, !newDay && before?.from === line.from && before.name === line.name);
+      shown.update(line, !newDay && before?.from === line.from && before.name === line.name, line.progress !== undefined && nextMark(at) === line.progress);
     });
     arrange(this.list, lines.map((line) => this.shown.get(line.key)!.root));
     if (grown && (this.atEnd || mine)) this.toEnd();
@@ -69,8 +72,10 @@ export class Log {
     const day = newDay ? h('p', { class: 'day' }, this.words.day(line.at)) : undefined;
     const root = h('div', { class: `line ${mine ? 'mine' : `theirs ${line.from}`}` }, day, who, bubble, progress);
     let last: Progress | undefined;
-    const update = (now: Line, follows: boolean) => {
+    const update = (now: Line, follows: boolean, quiet: boolean) => {
       set(root, 'data-follows', follows);
+      // The same mark on the next one says it for both.
+      set(root, 'data-quiet', quiet && now.progress !== 'refused');
       if (!now.progress) return;
       write(trouble, now.code ? this.words.code('error', now.code) : '');
       show(trouble, now.progress === 'refused');

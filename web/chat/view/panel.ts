@@ -11,7 +11,8 @@ const NARROW = '(max-width: 30em)';
 
 export class Panel {
   private readonly launcher: HTMLButtonElement;
-  private readonly badge = h('span', { class: 'badge', hidden: true });
+  private readonly purpose = h('span', { class: 'hidden' });
+  private readonly badge = h('span', { class: 'badge', hidden: true, 'aria-hidden': 'true' });
   private readonly news = h('p', { class: 'hidden', role: 'status' });
   private readonly dialog: HTMLDialogElement;
   private readonly title = h('h2', { id: 'title', tabindex: -1 });
@@ -26,7 +27,7 @@ export class Panel {
     this.launcher = h('button', { type: 'button', class: 'launcher', 'aria-haspopup': 'dialog', onclick: () => this.open() });
     this.minimise = h('button', { type: 'button', class: 'minimise', onclick: () => this.close() }, icon('down'));
     this.dialog = h('dialog', { class: 'panel', 'aria-labelledby': 'title', onkeydown: (event) => this.key(event), oncancel: (event) => { event.preventDefault(); this.close(); } },
-      h('header', {}, h('span', { class: 'seal' }, icon('chat')), this.title, this.minimise), this.body);
+      h('div', { class: 'head' }, h('span', { class: 'seal' }, icon('chat')), this.title, this.minimise), this.body);
     root.append(this.launcher, this.news, this.dialog);
     chat.onChange(() => this.update());
     document.addEventListener('visibilitychange', this.looked);
@@ -112,7 +113,7 @@ export class Panel {
   private relabel(): void {
     const { t, language } = this.words;
     set(this.root.host, 'lang', language);
-    this.launcher.replaceChildren(icon('chat'), h('span', { class: 'launcher-label' }, t('launcher.label')), this.badge);
+    this.launcher.replaceChildren(this.purpose, icon('chat'), h('span', { class: 'launcher-label', 'aria-hidden': 'true' }, t('launcher.label')), this.badge);
     set(this.minimise, 'aria-label', t('panel.close'));
     set(this.minimise, 'title', t('panel.close'));
   }
@@ -130,7 +131,7 @@ export class Panel {
     show(this.badge, unread > 0 && !open);
     write(this.badge, String(unread));
     write(this.news, unread > 0 && !open ? this.words.t('launcher.unread', { n: unread }) : '');
-    set(this.launcher, 'aria-label', this.words.t('launcher.open') + (unread > 0 ? `. ${this.words.t('launcher.unread', { n: unread })}` : ''));
+    write(this.purpose, this.words.t('launcher.open') + (unread > 0 ? `. ${this.words.t('launcher.unread', { n: unread })}` : ''));
   }
 
   /** Makes the body anew when the screen changes, else brings it up to date. */

@@ -58,7 +58,7 @@ export const en: Record<keyof typeof it, string> = {
   'typing.name': '{name} is typing…',
   'typing.someone': 'The operator is typing…',
   'write.label': 'Your message',
-  'write.placeholder': 'Write a message…',
+  'write.placeholder': 'Message…',
   'write.send': 'Send',
   'write.attach': 'Attach files',
   'write.emoji': 'Emoji',

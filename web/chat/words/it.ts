@@ -56,7 +56,7 @@ export const it = {
   'typing.name': '{name} sta scrivendo…',
   'typing.someone': 'L’operatore sta scrivendo…',
   'write.label': 'Il tuo messaggio',
-  'write.placeholder': 'Scrivi un messaggio…',
+  'write.placeholder': 'Messaggio…',
   'write.send': 'Invia',
   'write.attach': 'Allega file',
   'write.emoji': 'Emoji',

@@ -67,6 +67,8 @@ export class DeskClient {
   reply = (id: string, body: ReplyBody, options: CommandOptions = {}) => this.onContact(id, 'reply', body, options);
   note = (id: string, text: string, options: CommandOptions = {}) => this.onContact(id, 'notes', { text }, options);
   retryMessage = (id: string, message: string) => this.onContact(id, `messages/${segment(message)}/retry`);
+  /** Says how an attempt of unknown end did end. */
+  settleMessage = (id: string, message: string, as: 'sent' | 'failed') => this.onContact(id, `messages/${segment(message)}/settle`, { as });
   setCase = (id: string, reference: CaseReference | null) =>
     this.command('PUT', `/contacts/${segment(id)}/case`, reference);
 

@@ -1,6 +1,6 @@
 // The live socket: resumes after the last sequence number seen, connects again with jittered pauses, says when a
 // snapshot is needed. Knows nothing of the DOM but `WebSocket`, which tests replace.
-import type { DeskEvent, ServerFrame } from './types';
+import type { DeskEvent, OwnSign, ServerFrame, Sign } from './types';
 
 export type LinkState = 'connecting' | 'online' | 'offline';
 
@@ -10,6 +10,7 @@ export interface SocketLike {
   onmessage: ((message: { data: unknown }) => void) | null;
   onclose: ((close: { code: number }) => void) | null;
   onerror: (() => void) | null;
+  send(text: string): void;
   close(code?: number): void;
 }
 
@@ -19,6 +20,8 @@ export interface LiveOptions {
   /** The last sequence number seen. */
   after: () => number;
   onEvent: (event: DeskEvent) => void;
+  /** What passes: somebody types, somebody has read. */
+  onSign?: (sign: Sign) => void;
   onLink: (state: LinkState) => void;
   /** The server cannot resume from `after`: read the state again. */
   onGap: () => void;
@@ -46,6 +49,9 @@ export class LiveLink {
   private timer: number | undefined;
   private attempt = 0;
   private stopped = true;
+  private greeted = false;
+  /** The desk is older than signs: it counts frames that it can't read, and cuts who sends too many. */
+  private signless = false;
 
   constructor(private readonly options: LiveOptions) {}
 
@@ -65,6 +71,13 @@ export class LiveLink {
     if (this.stopped || this.socket) return;
     this.attempt = 0;
     this.connect();
+  }
+
+  /** Sends a sign; false, and lost, without a line or with a desk that does not know signs. */
+  say(sign: OwnSign): boolean {
+    if (!this.socket || !this.greeted || this.signless) return false;
+    this.socket.send(JSON.stringify(sign));
+    return true;
   }
 
   private connect(): void {
@@ -90,16 +103,22 @@ export class LiveLink {
     }
     if (frame.type === 'hello') {
       this.attempt = 0;
+      this.greeted = true;
       this.options.onLink('online');
       if (!frame.resumed) this.options.onGap();
     } else if (frame.type === 'event') {
       this.options.onEvent(frame.event);
+    } else if (frame.type === 'reply') {
+      if (frame.id === undefined) this.signless = true;
+    } else if (frame.type === 'typing' || frame.type === 'read') {
+      this.options.onSign?.(frame);
     }
   }
 
   private closed(socket: SocketLike, code: number): void {
     if (socket !== this.socket) return;
     this.socket = undefined;
+    this.greeted = false;
     if (this.stopped) return;
     this.options.onLink('offline');
     if (code === CLOSE_SESSION_ENDED) {
@@ -115,6 +134,7 @@ export class LiveLink {
   private drop(): void {
     const socket = this.socket;
     this.socket = undefined;
+    this.greeted = false;
     if (!socket) return;
     socket.onmessage = null;
     socket.onclose = null;

@@ -84,7 +84,10 @@ export interface ContactView {
   /** The closed contact it follows. */
   continues?: string;
   outcome?: Outcome;
+  /** What one part of an SMS costs by the account that will send it, if the desk says so. */
+  sms?: SmsPrice;
 }
+export interface SmsPrice { part_cost: number; currency: string }
 
 export interface Offer {
   contact: ContactView;
@@ -154,6 +157,10 @@ export interface MessageEntry {
   automatic?: string;
   delivery?: DeliveryState;
   failure?: string;
+  /** Ours: when the citizen saw it, where the channel can tell. */
+  read_at?: Instant;
+  /** Of unknown end: whether the operator may say how it ended. */
+  can_settle?: boolean;
 }
 export interface NoteEntry {
   kind: 'note';
@@ -170,7 +177,12 @@ export interface Conversation {
   id: string;
   administration: string;
   subject?: string;
-  citizen?: { name?: string; addresses: CitizenAddress[] };
+  citizen?: {
+    name?: string;
+    addresses: CitizenAddress[];
+    /** Their other contacts that are not final, whatever the conversation. */
+    open_contacts?: ContactView[];
+  };
   contacts: ContactView[];
   entries: Entry[];
 }
@@ -314,4 +326,9 @@ export type DeskEvent = { seq: number; at: Instant; about?: About } & EventBody;
 export type ServerFrame =
   | { type: 'hello'; seq: number; resumed: boolean }
   | { type: 'event'; event: DeskEvent }
-  | { type: 'reply'; id: string; reply: { outcome: string; code?: string; seq?: number } };
+  | { type: 'reply'; id?: string; reply: { outcome: string; code?: string; seq?: number } }
+  | Sign;
+/** What passes and is kept by nobody: the citizen types, or has seen our messages up to this one. */
+export type Sign = { type: 'typing'; contact: string } | { type: 'read'; contact: string; message: string };
+/** The same the other way: the operator types, or has seen the citizen's messages up to this one. Never answered. */
+export type OwnSign = { type: 'typing'; contact: string; on: boolean } | { type: 'read'; contact: string; message: string };

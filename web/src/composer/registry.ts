@@ -1,27 +1,29 @@
 // What can be written on which channel. A new channel is a line here and, if its writing is special, a component.
 import type { Component } from 'svelte';
+import type { ContactView } from '../api/types';
+import ChatFields from './ChatFields.svelte';
 import EmailFields from './EmailFields.svelte';
 import SmsFields from './SmsFields.svelte';
 import type { ReplyDraft } from './reply-draft.svelte';
 
-export interface FieldsProperties { draft: ReplyDraft; contact: string }
+export interface FieldsProperties { draft: ReplyDraft; contact: ContactView }
 
 export interface ComposerSpec {
   /** Whether an answer can be written at all; on the phone it is spoken, and only noted. */
   canReply: boolean;
-  /** What stands around the text: subject and files for email, the count of parts for SMS. */
+  /** What stands around the text: subject and files for email, the count of parts for SMS, files for a chat. */
   fields?: Component<FieldsProperties>;
   hasSubject: boolean;
   hasAttachments: boolean;
   hasSignature: boolean;
-  /** Enter sends, as in a chat; else Ctrl+Enter. */
+  /** As in a chat: Enter sends, Shift+Enter makes a line, and the other side sees that one types. Else Ctrl+Enter. */
   sendOnEnter: boolean;
   rows: number;
 }
 
 const LETTER: ComposerSpec = { canReply: true, fields: EmailFields, hasSubject: true, hasAttachments: true, hasSignature: true, sendOnEnter: false, rows: 5 };
 const BRIEF: ComposerSpec = { canReply: true, fields: SmsFields, hasSubject: false, hasAttachments: false, hasSignature: false, sendOnEnter: false, rows: 3 };
-const CHAT: ComposerSpec = { canReply: true, hasSubject: false, hasAttachments: false, hasSignature: false, sendOnEnter: true, rows: 2 };
+const CHAT: ComposerSpec = { canReply: true, fields: ChatFields, hasSubject: false, hasAttachments: true, hasSignature: false, sendOnEnter: true, rows: 2 };
 const SPOKEN: ComposerSpec = { canReply: false, hasSubject: false, hasAttachments: false, hasSignature: false, sendOnEnter: false, rows: 3 };
 
 const COMPOSERS: ReadonlyMap<string, ComposerSpec> = new Map([['email', LETTER], ['sms', BRIEF], ['webchat', CHAT]]);

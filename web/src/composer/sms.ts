@@ -1,23 +1,70 @@
-// How many parts an SMS takes: GSM 03.38 counts septets, anything else UCS-2 code units.
+// What an SMS takes: its alphabet, its parts as they will be cut, what they cost, and how it is said in the short alphabet.
+// The same rules as src/channel/sms/text.rs (3GPP TS 23.038 and TS 23.040, 9.2.3.24.1).
 
 const BASIC = new Set('@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&\'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà');
+/** Behind an escape: two septets each. */
 const EXTENDED = new Set('^{}\\[~]|€\f');
 
-export interface SmsCount { encoding: 'gsm7' | 'ucs2'; units: number; parts: number; left: number }
+export type Alphabet = 'gsm7' | 'ucs2';
+/** Units that fit into a message of one part, and into each of several. */
+const ROOM: Record<Alphabet, { single: number; each: number }> = { gsm7: { single: 160, each: 153 }, ucs2: { single: 70, each: 67 } };
 
-/** Units used, parts needed, and units left in the last part (3GPP TS 23.040: 160/153 septets, 70/67 code units). */
-export function countSms(text: string): SmsCount {
-  let septets = 0;
-  for (const character of text) {
-    if (BASIC.has(character)) septets += 1;
-    else if (EXTENDED.has(character)) septets += 2;
-    else return partsOf('ucs2', text.length, 70, 67);
-  }
-  return partsOf('gsm7', septets, 160, 153);
+export interface SmsCount {
+  alphabet: Alphabet;
+  /** Septets or UTF-16 code units of the whole text. */
+  units: number;
+  /** 0 for no text. */
+  parts: number;
+  /** Units left in the last part. */
+  left: number;
 }
 
-function partsOf(encoding: SmsCount['encoding'], units: number, single: number, each: number): SmsCount {
-  if (units <= single) return { encoding, units, parts: units === 0 ? 0 : 1, left: single - units };
-  const parts = Math.ceil(units / each);
-  return { encoding, units, parts, left: parts * each - units };
+/** What a character takes in GSM 7 bit; none if the alphabet has not got it. */
+function septets(character: string): number | undefined {
+  if (BASIC.has(character)) return 1;
+  return EXTENDED.has(character) ? 2 : undefined;
+}
+
+/** Counts the text as it will be cut: neither an escape nor a surrogate pair is torn, so a part may stay short of a unit. */
+export function countSms(text: string): SmsCount {
+  const characters = [...text];
+  const alphabet: Alphabet = characters.every((character) => septets(character) !== undefined) ? 'gsm7' : 'ucs2';
+  const cost = (character: string) => (alphabet === 'gsm7' ? septets(character)! : character.length);
+  const units = characters.reduce((sum, character) => sum + cost(character), 0);
+  const { single, each } = ROOM[alphabet];
+  if (units <= single) return { alphabet, units, parts: units === 0 ? 0 : 1, left: single - units };
+  let [parts, used] = [1, 0];
+  for (const character of characters) {
+    if (used + cost(character) > each) [parts, used] = [parts + 1, 0];
+    used += cost(character);
+  }
+  return { alphabet, units, parts, left: each - used };
+}
+
+/** The characters that make it a message in UCS-2, each once, in their order. */
+export function specialCharacters(text: string): string[] {
+  return [...new Set([...text].filter((character) => septets(character) === undefined))];
+}
+
+const KNOWN: ReadonlyMap<string, string> = new Map<string, string>([
+  ...pairs('‘’‚‛′`´ʼ', "'"), ...pairs('“”„‟″«»', '"'), ...pairs('‹', '<'), ...pairs('›', '>'), ...pairs('‐‑‒–—―−', '-'), ...pairs('•·', '*'), ...pairs('…', '...'),
+  ...pairs('\t\u00a0\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f', ' '),
+  // Not U+200D, which holds emoji together.
+  ...pairs('\u00ad\u200b\u200c\ufeff', ''),
+  ['À', "A'"], ['È', "E'"], ['Ì', "I'"], ['Ò', "O'"], ['Ù', "U'"], ...pairs('áâ', 'à'), ...pairs('êë', 'è'), ...pairs('íîï', 'ì'), ...pairs('óô', 'ò'), ...pairs('úû', 'ù'),
+  ['Œ', 'OE'], ['œ', 'oe'], ['ẞ', 'ß'], ['đ', 'd'], ['Đ', 'D'], ['ł', 'l'], ['Ł', 'L'],
+]);
+function pairs(from: string, to: string): [string, string][] {
+  return [...from].map((character) => [character, to]);
+}
+
+/** The text in GSM 7 bit as far as it means the same to a reader; what has no such form, an emoji, stays. */
+export function transliterate(text: string): string {
+  return [...text.normalize('NFC')].map((character) => {
+    if (septets(character) !== undefined) return character;
+    const known = KNOWN.get(character);
+    if (known !== undefined) return known;
+    const base = character.normalize('NFKD').replace(/\p{M}/gu, '');
+    return base !== '' && [...base].every((part) => septets(part) !== undefined) ? base : character;
+  }).join('');
 }

@@ -75,6 +75,16 @@ export function bytes(language: UiLanguage, size: number): string {
   return `${number(size / 1_000_000, 1)} MB`;
 }
 
+/** `0,09 €`; fractions of a cent are shown, an SMS has them. */
+export function money(language: UiLanguage, amount: number, currency: string): string {
+  try {
+    return new Intl.NumberFormat(TAGS[language], { style: 'currency', currency, maximumFractionDigits: 4 }).format(amount);
+  } catch {
+    // Not a currency that the browser knows the form of.
+    return `${amount} ${currency}`;
+  }
+}
+
 /** The zone's offset from UTC at an instant, in milliseconds. */
 function offsetAt(instant: number): number {
   const parts = Object.fromEntries(

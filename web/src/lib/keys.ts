@@ -2,14 +2,15 @@
 
 export type Action =
   | 'help' | 'next' | 'previous' | 'reply' | 'note' | 'pend' | 'defer' | 'transfer' | 'close' | 'give_back' | 'wrap_up'
-  | 'case' | 'mute' | 'accept' | 'reject' | 'workspace' | 'room' | 'history';
+  | 'case' | 'mute' | 'accept' | 'reject' | 'workspace' | 'room' | 'history' | 'next_unread' | 'resume' | 'pull' | 'assign' | 'thread';
 
 export const LETTERS: readonly (readonly [string, Action])[] = [
   ['?', 'help'], ['j', 'next'], ['k', 'previous'], ['r', 'reply'], ['n', 'note'], ['p', 'pend'], ['d', 'defer'],
-  ['t', 'transfer'], ['x', 'close'], ['u', 'give_back'], ['w', 'wrap_up'], ['f', 'case'], ['m', 'mute'],
+  ['t', 'transfer'], ['x', 'close'], ['u', 'give_back'], ['w', 'wrap_up'], ['f', 'case'], ['m', 'mute'], ['e', 'resume'], ['g', 'pull'],
+  ['a', 'assign'], ['l', 'thread'],
   ['1', 'workspace'], ['2', 'history'], ['3', 'room'],
 ];
-export const FUNCTION_KEYS: readonly (readonly [string, Action])[] = [['F8', 'accept'], ['F9', 'reject']];
+export const FUNCTION_KEYS: readonly (readonly [string, Action])[] = [['F8', 'accept'], ['F9', 'reject'], ['F2', 'next_unread']];
 
 export interface KeyLike { key: string; ctrlKey: boolean; altKey: boolean; metaKey: boolean; isComposing: boolean }
 

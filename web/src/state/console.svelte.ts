@@ -2,7 +2,7 @@
 import { DeskClient, API, type PresenceChange } from '../api/client';
 import { ApiError } from '../api/errors';
 import { LiveLink, type LinkState } from '../api/live';
-import type { ContactView, DeskEvent, DeskSnapshot, Me } from '../api/types';
+import type { ContactView, DeskEvent, DeskSnapshot, Me, OwnSign, Sign } from '../api/types';
 import { errorText, i18n } from '../i18n/i18n.svelte';
 import { clock } from './clock.svelte';
 import { Drafts } from './drafts';
@@ -35,6 +35,7 @@ class Console {
   private live: LiveLink | undefined;
   private lostLinks = 0;
   private readonly listeners = new Set<(event: DeskEvent) => void>();
+  private readonly signListeners = new Set<(sign: Sign) => void>();
   private readonly gapListeners = new Set<() => void>();
   private readonly renewal = new Renewal<DeskSnapshot>({ read: () => this.client.state(), put: (snapshot, meanwhile) => this.put(snapshot, meanwhile) });
   private readonly conversationListeners = new Set<(conversation: string) => void>();
@@ -83,6 +84,7 @@ class Console {
       url: url.href,
       after: () => this.model.seq,
       onEvent: (event) => this.take(event),
+      onSign: (sign) => { for (const listener of this.signListeners) listener(sign); },
       onLink: (link) => this.linkChanged(link),
       onGap: () => void this.renew(),
       onSessionEnd: () => this.sessionEnded(),
@@ -187,6 +189,17 @@ class Console {
   onEvent(listener: (event: DeskEvent) => void): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  /** Called for what passes: a citizen types, or has read. */
+  onSign(listener: (sign: Sign) => void): () => void {
+    this.signListeners.add(listener);
+    return () => this.signListeners.delete(listener);
+  }
+
+  /** Sends a sign of one's own; false, and lost, if there is no line. */
+  say(sign: OwnSign): boolean {
+    return this.live?.say(sign) ?? false;
   }
 
   /** Called when events were missed and the state has been read anew. */

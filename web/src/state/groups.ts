@@ -21,6 +21,16 @@ export function mine(contacts: Readonly<Record<string, ContactView>>): Record<Mi
   return groups;
 }
 
+/** Where to go next: after the open one, round the list, the first with something unread; else the first other live one. */
+export function nextWaiting(contacts: Readonly<Record<string, ContactView>>, unread: Readonly<Record<string, number>>, open: string | undefined): string | undefined {
+  const groups = mine(contacts);
+  const list = MINE_GROUPS.flatMap((group) => groups[group]);
+  const at = list.findIndex((contact) => contact.id === open);
+  const round = [...list.slice(at + 1), ...list.slice(0, Math.max(at, 0))];
+  const next = round.find((contact) => (unread[contact.id] ?? 0) > 0) ?? round.find((contact) => contact.mode === 'live' && contact.state === 'active');
+  return next?.id;
+}
+
 export interface RoomFilter { administration: string; queue: string; text: string }
 export const NO_FILTER: RoomFilter = { administration: '', queue: '', text: '' };
 
