@@ -16,7 +16,23 @@ need curl bash -c 'command -v curl'
 need python3-aiosmtpd /usr/bin/python3 -c 'import aiosmtpd'
 need python3-pika /usr/bin/python3 -c 'import pika'
 need procps bash -c 'command -v pgrep'
-[ ${#missing[@]} -eq 0 ] && exit 0
+need python3-venv /usr/bin/python3 -c 'import ensurepip'
+
+# Providers' own libraries, and somebody else's SMSC, each in a place of its own
+here=$(cd "$(dirname "$0")" && pwd)
+python_libraries() {
+  cmp -s "$here/requirements.txt" "$here/.venv/installed" && return
+  echo "installing for the tests: $(grep -v '^#' "$here/requirements.txt" | tr '\n' ' ')"
+  /usr/bin/python3 -m venv "$here/.venv"
+  "$here/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$here/requirements.txt"
+  cp "$here/requirements.txt" "$here/.venv/installed"
+}
+smsc() {
+  cmp -s "$here/smsc/package-lock.json" "$here/smsc/node_modules/installed" && return
+  npm --prefix "$here/smsc" ci --no-audit --no-fund --silent
+  cp "$here/smsc/package-lock.json" "$here/smsc/node_modules/installed"
+}
+[ ${#missing[@]} -eq 0 ] && { python_libraries; smsc; exit 0; }
 
 install="apt-get install -y ${missing[*]}"
 if [ "$(id -u)" -eq 0 ]; then as_root=(); elif command -v sudo >/dev/null; then as_root=(sudo); else
@@ -32,3 +48,5 @@ if [ ! -e "$guard" ]; then made=1; printf '#!/bin/sh\nexit 101\n' | "${as_root[@
 trap '[ -z "$made" ] || "${as_root[@]}" rm -f "$guard"' EXIT
 "${as_root[@]}" apt-get update -qq
 DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -y -qq "${missing[@]}" >/dev/null
+python_libraries
+smsc

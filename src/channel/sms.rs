@@ -1,4 +1,4 @@
-//! Text messages: signed webhooks in by way of a spool on this disk, a provider's HTTP interface out.
+//! Text messages: signed webhooks and SMPP in by way of a spool on this disk, a provider's HTTP interface or SMPP out.
 //!
 //! The pure codec (`text`, `signature`, `provider`, `public_address`) stands beside the I/O (`webhook`, `spool`, `courier`,
 //! `media`, `sender`). A provider is told "I have it" only when what it said lies on this disk.
@@ -17,6 +17,7 @@ use url::Url;
 use self::courier::Courier;
 use self::media::{Credentials, Fetcher};
 use self::sender::{Carrier, SmsSender};
+use self::smpp::SmppOptions;
 use self::spool::Spool;
 use self::webhook::{Signer, Webhooks};
 use crate::channel::outbound::{Outbound, OutboundDeps};
@@ -35,6 +36,7 @@ pub mod provider;
 pub mod public_address;
 pub mod sender;
 pub mod signature;
+pub mod smpp;
 pub mod spool;
 pub mod text;
 pub mod webhook;
@@ -57,13 +59,22 @@ pub enum SmsError {
     Tls(String),
 }
 
+/// Who carries an account's messages.
+#[derive(Debug, Clone)]
+pub enum CarrierOptions {
+    /// A file, or somebody who is asked by HTTP.
+    Ready(Carrier),
+    /// An SMSC, with which a session must be kept.
+    Smpp(SmppOptions),
+}
+
 /// One account at its provider.
 #[derive(Debug, Clone)]
 pub struct AccountOptions {
     /// Whose webhooks are believed.
     pub signer: Signer,
     /// Who carries its messages.
-    pub carrier: Carrier,
+    pub carrier: CarrierOptions,
     /// Who signs in for its pictures, if somebody must.
     pub media: Option<Credentials>,
 }
@@ -139,7 +150,15 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
     };
     tracker.spawn(courier.run(entries, shutdown.clone()));
-    let carriers = accounts.iter().map(|(id, account)| (id.clone(), account.carrier.clone())).collect();
+    let carrier_of = |(id, account): (&AccountId, &AccountOptions)| match &account.carrier {
+        CarrierOptions::Ready(carrier) => (id.clone(), carrier.clone()),
+        CarrierOptions::Smpp(options) => {
+            let (smpp, session) = smpp::session(options.clone(), id.clone(), spool.clone(), Arc::clone(&counters));
+            tracker.spawn(session.run(shutdown.clone()));
+            (id.clone(), Carrier::Smpp(smpp))
+        }
+    };
+    let carriers = accounts.iter().map(carrier_of).collect();
     let sender = SmsSender::new(carriers, &outbound, Arc::clone(&counters)).map_err(SmsError::Tls)?;
     tracker.spawn(Outbound::new(outbound, Arc::new(sender)).run(shutdown, tracker.clone()));
     let signers = accounts.into_iter().map(|(id, account)| (id, account.signer)).collect();

@@ -600,6 +600,22 @@ pub trait Store: Send + Sync {
         address: AddressKey,
     ) -> Result<Option<Timestamp>, StoreError>;
 
+    /// Keeps how the provider named what an attempt sent.
+    async fn put_provider_id(
+        &self,
+        administration: &AdministrationId,
+        message: MessageId,
+        attempt: u32,
+        provider_id: &str,
+    ) -> Result<(), StoreError>;
+
+    /// The newest attempt that the provider named in one of these ways.
+    async fn attempt_named(
+        &self,
+        administration: &AdministrationId,
+        provider_ids: &[String; 3],
+    ) -> Result<Option<(MessageId, u32)>, StoreError>;
+
     // ── commands left by the command line ──────────────────────────────────────────────────────────────────────────
 
     /// Leaves a command for the pool's leader: for whoever has the database and no way to the engine, the command line. The

@@ -398,6 +398,12 @@ impl Store for FakeStore {
     async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(Vec::new())
     }
+    async fn put_provider_id(&self, _: &AdministrationId, _: MessageId, _: u32, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn attempt_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<(MessageId, u32)>, StoreError> {
+        Ok(None)
+    }
     async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {
         self.up()?.opt_outs.insert((word.administration.clone(), word.address), word.clone());
         Ok(())

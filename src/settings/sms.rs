@@ -40,6 +40,8 @@ pub enum SmsProvider {
     Vonage,
     /// A gateway that speaks our JSON.
     Generic,
+    /// An SMSC, by SMPP 3.4.
+    Smpp,
 }
 
 /// An account at a provider.
@@ -48,7 +50,7 @@ pub enum SmsProvider {
 pub struct SmsAccountSettings {
     /// Who it is with.
     pub provider: SmsProvider,
-    /// Twilio: `AC…`; Vonage: the API key.
+    /// Twilio: `AC…`; Vonage: the API key; SMPP: the system id.
     pub user: String,
     /// Twilio: the auth token; Vonage: the API secret; generic: what our requests are signed with.
     pub password: Secret,
@@ -64,6 +66,10 @@ pub struct SmsAccountSettings {
     pub webhook_secret_old_file: PathBuf,
     /// Where the provider's interface is; empty: the provider's own address.
     pub url: String,
+    /// SMPP: the system type, mostly empty.
+    pub system_type: String,
+    /// SMPP: orders that may wait for their answers at once.
+    pub window: u32,
 }
 
 impl Default for SmsAccountSettings {
@@ -78,6 +84,8 @@ impl Default for SmsAccountSettings {
             webhook_secret_old: Secret::default(),
             webhook_secret_old_file: PathBuf::new(),
             url: String::new(),
+            system_type: String::new(),
+            window: 10,
         }
     }
 }
@@ -88,7 +96,7 @@ impl SmsAccountSettings {
         let own = match self.provider {
             SmsProvider::Twilio => "https://api.twilio.com",
             SmsProvider::Vonage => "https://api.nexmo.com",
-            SmsProvider::Log | SmsProvider::Generic => "",
+            SmsProvider::Log | SmsProvider::Generic | SmsProvider::Smpp => "",
         };
         let text = if self.url.is_empty() { own } else { &self.url };
         text.parse().ok()
@@ -129,10 +137,22 @@ impl Check for SmsSettings {
 }
 
 impl SmsAccountSettings {
+    fn check_smpp(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
+        if !self.base().is_some_and(|base| base.scheme() == "smpp" && base.has_host()) {
+            problem(&format!("{at}.url"), "name the SMSC: smpp://host:2775. SMPP has no encryption: go by a tunnel of your own".into());
+        }
+        if self.user.len() > 15 || self.password.expose().len() > 8 || self.system_type.len() > 12 {
+            problem(&format!("{at}.user"), "SMPP takes 15 characters of user, 8 of password, 12 of system type".into());
+        }
+        if !(1..=1000).contains(&self.window) {
+            problem(&format!("{at}.window"), "write a number from 1 to 1000".into());
+        }
+    }
+
     fn check(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
-        let needs_user = matches!(self.provider, SmsProvider::Twilio | SmsProvider::Vonage);
+        let needs_user = matches!(self.provider, SmsProvider::Twilio | SmsProvider::Vonage | SmsProvider::Smpp);
         if needs_user && self.user.trim().is_empty() {
-            problem(&format!("{at}.user"), "name the account at the provider: Twilio's AC…, Vonage's API key".into());
+            problem(&format!("{at}.user"), "name the account at the provider: Twilio's AC…, Vonage's API key, SMPP's system id".into());
         }
         if self.provider != SmsProvider::Log && self.password.is_empty() && self.password_file.as_os_str().is_empty() {
             problem(&format!("{at}.password_file"), "the provider's secret is missing: name a file that holds it".into());
@@ -145,6 +165,10 @@ impl SmsAccountSettings {
         }
         if self.provider == SmsProvider::Generic && self.url.is_empty() {
             problem(&format!("{at}.url"), "name the address of the gateway".into());
+        }
+        if self.provider == SmsProvider::Smpp {
+            self.check_smpp(at, problem);
+            return;
         }
         let Some(base) = self.base() else {
             if !self.url.is_empty() {

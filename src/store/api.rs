@@ -222,6 +222,24 @@ impl<E: Engine> Store for SqlStore<E> {
         installation::begin_attempt(&*self.engine, administration, message, attempt).await
     }
 
+    async fn put_provider_id(
+        &self,
+        administration: &AdministrationId,
+        message: MessageId,
+        attempt: u32,
+        provider_id: &str,
+    ) -> Result<(), StoreError> {
+        installation::put_provider_id(&*self.engine, administration, message, attempt, provider_id).await
+    }
+
+    async fn attempt_named(
+        &self,
+        administration: &AdministrationId,
+        provider_ids: &[String; 3],
+    ) -> Result<Option<(MessageId, u32)>, StoreError> {
+        installation::attempt_named(&*self.engine, administration, provider_ids).await
+    }
+
     async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {
         opt_out::put(&*self.engine, word).await
     }

@@ -10,6 +10,9 @@ use super::engine::{Engine, Scope, read, write};
 use super::row::{message_columns, read_message};
 use super::value::{arguments, clean};
 
+const PUT_PROVIDER_ID: &str = "update attempt set provider_id = $4 where administration = $1 and message = $2 and attempt = $3";
+const ATTEMPT_NAMED: &str = "select message, attempt from attempt where administration = $1 and provider_id in ($2, $3, $4) \
+     order by begun_at desc limit 1";
 const PUT_SECRET: &str = "insert into installation (id, secret) values (1, $1) on conflict (id) do nothing";
 const SECRET: &str = "select secret from installation where id = 1";
 const PLAN: &str = "select version, toml from plan order by version desc limit 1";
@@ -92,6 +95,29 @@ pub async fn watermark<E: Engine>(engine: &E, account: &AccountId) -> Result<Opt
 
 pub async fn put_watermark<E: Engine>(engine: &E, account: &AccountId, watermark: Watermark) -> Result<(), StoreError> {
     write(engine, PUT_WATERMARK, arguments![account, watermark.uid_validity, watermark.uid]).await.map(drop)
+}
+
+/// Keeps how the provider named what an attempt sent.
+pub async fn put_provider_id<E: Engine>(
+    engine: &E,
+    administration: &AdministrationId,
+    message: MessageId,
+    attempt: u32,
+    provider_id: &str,
+) -> Result<(), StoreError> {
+    let arguments = arguments![administration, &message, attempt, clean(provider_id)];
+    engine.write(Scope::of([administration]), vec![(PUT_PROVIDER_ID, arguments)]).await.map(drop)
+}
+
+/// The newest attempt that the provider named in one of these ways.
+pub async fn attempt_named<E: Engine>(
+    engine: &E,
+    administration: &AdministrationId,
+    [first, second, third]: &[String; 3],
+) -> Result<Option<(MessageId, u32)>, StoreError> {
+    let arguments = arguments![administration, clean(first), clean(second), clean(third)];
+    let rows = read(engine, Scope::of([administration]), ATTEMPT_NAMED, arguments).await?;
+    rows.first().map(|row| Ok((row.parse(0)?, row.small(1)?))).transpose()
 }
 
 pub async fn begin_attempt<E: Engine>(

@@ -15,11 +15,19 @@ mod citizen;
 mod daemon;
 #[path = "../support/dovecot.rs"]
 mod dovecot;
+#[path = "../support/gateway.rs"]
+mod gateway;
 #[path = "../support/people.rs"]
 mod people;
 #[path = "../support/production.rs"]
 mod production;
+#[path = "../support/sms_peer.rs"]
+mod sms_peer;
+#[path = "../support/smsc.rs"]
+mod smsc;
 #[path = "../support/smtp_server.rs"]
 mod smtp_server;
+#[path = "../support/twilio.rs"]
+mod twilio;
 #[path = "../support/world.rs"]
 mod world;

@@ -7,4 +7,6 @@ mod doors;
 mod end;
 mod kill;
 mod live;
+mod smpp;
+mod sms;
 mod stock_client;

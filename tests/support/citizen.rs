@@ -56,7 +56,7 @@ impl Citizen {
             let (mut sink, mut stream) = socket.split();
             loop {
                 tokio::select! {
-                    _ = is_deaf.wait_for(|deaf| *deaf) => std::future::pending::<()>().await,
+                    _ = is_deaf.changed() => std::future::pending::<()>().await,
                     Some(word) = to_send.recv() => { let _ = sink.send(word).await; }
                     frame = stream.next() => {
                         let frame = match frame {

@@ -62,6 +62,12 @@ impl Person {
         answer(self.request(Method::POST, path).json(&body), path).await
     }
 
+    /// Asks for something that may be refused; status and body.
+    pub async fn try_post(&self, path: &str, body: Value) -> (u16, Value) {
+        let answer = self.request(Method::POST, path).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
     /// The same with PUT.
     pub async fn put(&self, path: &str, body: Value) -> Value {
         answer(self.request(Method::PUT, path).json(&body), path).await

@@ -313,6 +313,12 @@ impl Store for World {
         Ok(self.views.lock().unwrap().get(&conversation).cloned())
     }
 
+    async fn put_provider_id(&self, _: &AdministrationId, _: MessageId, _: u32, _: &str) -> Result<(), StoreError> {
+        absent()
+    }
+    async fn attempt_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<(MessageId, u32)>, StoreError> {
+        absent()
+    }
     async fn put_opt_out(&self, _word: &OptOut) -> Result<(), StoreError> {
         absent()
     }

@@ -16,6 +16,7 @@ pub struct SmsCounters {
 impl SmsCounters {
     /// A webhook: `taken`, `nothing`, `unproven`, `unreadable`, `refused`. An attempt to send: `sent`, `temporary`, `permanent`,
     /// `unknown`. An order: `quarantined`. A citizen's word: `stop`, `start`. A file that could not be had: `media_missing`.
+    /// A session with an SMSC that ended: `smpp_ended`.
     pub fn count(&self, account: &AccountId, outcome: &'static str) {
         self.add(account, outcome, 1);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use phonenumber::country;
@@ -13,6 +14,7 @@ use super::keyword::{Keyword, keyword};
 use super::media::{Credentials, Fetcher, MediaError};
 use super::number;
 use super::provider::{Media, Progress, Received, Said, Status};
+use super::smpp;
 use super::spool::Entry;
 use super::webhook::Taken;
 use crate::channel::outbound::{OutboundDeps, back_off, digest, publish_report, wait};
@@ -33,6 +35,8 @@ use crate::port::trace::TraceParent;
 
 /// Attribute with the number of files that could not be fetched.
 pub const MEDIA_MISSING: &str = "media_missing";
+/// How soon after it was sent a receipt may come, before the id of what was sent is kept.
+const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
 
@@ -86,7 +90,7 @@ impl Courier {
         };
         match taken.said {
             Said::Received(received) => self.received(&taken.account, taken.at, received, content, shutdown).await,
-            Said::Status(status) => self.status(&taken.account, status).await,
+            Said::Status(status) => self.status(&taken.account, taken.at, status).await,
             Said::Nothing => Ok(()),
         }
     }
@@ -205,8 +209,12 @@ impl Courier {
     }
 
     /// What became of a message of ours. One that is not ours, sent by somebody else with the same account, is passed over.
-    async fn status(&self, account: &AccountId, status: Status) -> Handed {
-        let Some((message, attempt)) = status.reference.as_deref().and_then(read_reference) else { return Ok(()) };
+    async fn status(&self, account: &AccountId, at: Timestamp, status: Status) -> Handed {
+        let named = match &status.reference {
+            Some(reference) => read_reference(reference),
+            None => self.attempt_named(account, at, &status.id).await?,
+        };
+        let Some((message, attempt)) = named else { return Ok(()) };
         let result = match status.progress {
             Progress::Sent => AttemptResult::Sent { provider_id: Some(status.id) },
             Progress::Delivered => AttemptResult::Delivered,
@@ -214,6 +222,17 @@ impl Courier {
         };
         let report = DeliveryReport { message, attempt, result };
         publish_report(&self.deps, &Channel::sms(), account, &report, None).await
+    }
+
+    /// The attempt that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
+    async fn attempt_named(&self, account: &AccountId, at: Timestamp, id: &str) -> Result<Option<(MessageId, u32)>, String> {
+        let Some(Destination::Inbound { administration, .. }) = destination(&self.deps.plan, account) else { return Ok(None) };
+        let mut names = smpp::pdu::spellings(id).into_iter().map(|id| provider_name(account, &id));
+        let names = std::array::from_fn(|_| names.next().unwrap_or_default());
+        match self.deps.store.attempt_named(&administration, &names).await.map_err(|error| error.to_string())? {
+            None if now().since(at) < OVERTAKING_MAX => Err("a receipt for a message that is not noted yet".to_owned()),
+            found => Ok(found),
+        }
     }
 
     async fn hold(&self, key: &str, content: &Bytes, reason: String) -> Handed {
@@ -232,6 +251,11 @@ impl Courier {
         tracing::error!(key, reason = item.reason, "a webhook is held in quarantine");
         self.deps.store.quarantine(&item).await.map_err(|error| error.to_string())
     }
+}
+
+/// How an attempt is kept under the provider's id of it: each account counts for itself.
+pub fn provider_name(account: &AccountId, id: &str) -> String {
+    format!("{account}/{id}")
 }
 
 /// Where what an SMS account receives goes.

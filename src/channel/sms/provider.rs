@@ -115,7 +115,7 @@ fn within(name: &'static str, text: Option<&str>, max: usize) -> Result<String, 
 }
 
 /// A failure's code as it may stand in a log and a row: letters, digits, `.`, `-` and `_`, at most 32.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     let code: String = text.chars().filter(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '_')).take(32).collect();
     if code.is_empty() { "unknown".to_owned() } else { code }
 }

@@ -18,11 +18,12 @@ use tokio::sync::watch;
 use url::Url;
 
 use super::SmsCounters;
-use super::courier::reference;
+use super::courier::{provider_name, reference};
 use super::provider::{Answer, generic, twilio, vonage};
 use super::signature;
+use super::smpp::{Smpp, SubmitError, pdu};
 use super::text::{Reference, parts};
-use crate::channel::outbound::{OutboundDeps, Sender, permanent, temporary};
+use crate::channel::outbound::{OutboundDeps, Sender, back_off, permanent, temporary};
 use crate::fault;
 use crate::model::address::Address;
 use crate::model::channel::Channel;
@@ -35,6 +36,8 @@ use crate::port::store::Store;
 
 /// How long a provider may take to answer.
 const WITHIN: Duration = Duration::from_secs(20);
+/// How often a later part of a message is tried while the SMSC does not take it.
+const PART_TRIES_MAX: u32 = 4;
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The longest list of messages that is read, in bytes.
@@ -65,6 +68,8 @@ pub enum Carrier {
         /// Its secret.
         secret: SecretString,
     },
+    /// A session with an SMSC.
+    Smpp(Smpp),
     /// A gateway that takes our JSON, signed as a standard webhook.
     Generic {
         /// Where it takes it.
@@ -103,6 +108,44 @@ impl SmsSender {
         asked.map(|since| since.is_some()).map_err(|_| temporary("store"))
     }
 
+    /// Each part by an order of its own. What was refused before anything was sent may be tried again; a message of which the
+    /// telephone has a part is not begun anew.
+    async fn submit(
+        &self,
+        smpp: &Smpp,
+        account: &AccountId,
+        attempt: u32,
+        message: &Message,
+        from: &str,
+        to: &str,
+    ) -> Result<String, AttemptResult> {
+        let reference = u16::try_from(message.id.0 & 0xffff).expect("16 bits");
+        let orders = pdu::submit(from, to, &message.text, reference).map_err(permanent)?;
+        let mut id = String::new();
+        for (number, order) in orders.into_iter().enumerate() {
+            let is_first = number == 0;
+            let mut failures = 0;
+            id = loop {
+                match smpp.submit(order.clone()).await {
+                    Ok(id) => break id,
+                    Err(SubmitError::Refused(code)) => return Err(permanent(&code)),
+                    Err(SubmitError::NotBound) if is_first => return Err(temporary("not_bound")),
+                    Err(SubmitError::Throttled | SubmitError::NotBound) if failures < PART_TRIES_MAX => {
+                        failures += 1;
+                        tokio::time::sleep(back_off(failures)).await;
+                    }
+                    Err(SubmitError::Throttled) if is_first => return Err(temporary("throttled")),
+                    Err(_) => return Err(AttemptResult::Unknown),
+                }
+            };
+        }
+        let name = provider_name(account, &pdu::spellings(&id)[0]);
+        if let Err(error) = self.store.put_provider_id(&message.administration, message.id, attempt, &name).await {
+            tracing::warn!(message = %message.id, %error, "the SMSC's id is not kept: its receipt will not be known");
+        }
+        Ok(id)
+    }
+
     async fn try_send(&self, account: &AccountId, attempt: u32, message: &Message) -> Result<String, AttemptResult> {
         let carrier = self.carriers.get(account).ok_or_else(|| permanent("no_carrier"))?;
         let own = self.plan.borrow().accounts.get(account).and_then(|account| account.address.clone());
@@ -129,6 +172,7 @@ impl SmsSender {
                 let request = self.client.post(url).basic_auth(account_sid, Some(auth_token.expose_secret())).form(&form);
                 ask(request, twilio::answer).await
             }
+            Carrier::Smpp(smpp) => self.submit(smpp, account, attempt, message, &from, to).await,
             Carrier::Vonage { base, key, secret } => {
                 let mut url = base.clone();
                 url.set_path("/v1/messages");

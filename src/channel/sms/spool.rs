@@ -1,7 +1,7 @@
 //! What stands between a provider's request and the broker: whoever is told "I have it" lies on this disk first.
 //!
 //! One thread appends what has come and syncs it once for all; the answers follow. Handed on, an entry is done; a file whose
-//! entries are all done goes. What was not done comes again after a crash, in its order: so an entry may come twice, and its
+//! entries are all done is cleared. What was not done comes again after a crash, in its order: so an entry may come twice, and its
 //! reader recognises it by an id of its own.
 //!
 //! A file is a row of records: length (4 bytes, little-endian), the first 8 bytes of the SHA-256 of the content, the content.
@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -116,30 +116,52 @@ impl Waiting {
 #[derive(Debug)]
 struct Segment {
     path: PathBuf,
-    open: AtomicU64,
-    is_closed: AtomicBool,
+    /// While it is written.
+    file: Option<File>,
+    state: Mutex<SegmentState>,
+}
+
+#[derive(Debug, Default)]
+struct SegmentState {
+    /// Entries that are not done, and such as are being written.
+    open: u64,
+    len: u64,
+    is_closed: bool,
 }
 
 impl Segment {
+    fn state(&self) -> MutexGuard<'_, SegmentState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn less(&self) {
-        if self.open.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.remove_if_over();
-        }
+        let mut state = self.state();
+        state.open -= 1;
+        self.clear_if_done(&mut state);
     }
 
     fn close(&self) {
-        self.is_closed.store(true, Ordering::SeqCst);
-        self.remove_if_over();
+        let mut state = self.state();
+        state.is_closed = true;
+        self.clear_if_done(&mut state);
     }
 
-    /// Both ways lead here, so whoever comes last removes it; twice does no harm.
-    fn remove_if_over(&self) {
-        if self.is_closed.load(Ordering::SeqCst)
-            && self.open.load(Ordering::SeqCst) == 0
-            && let Err(error) = std::fs::remove_file(&self.path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            tracing::warn!(file = %self.path.display(), %error, "a spool file that is done cannot be removed");
+    /// Nothing that is handed on stays here: what citizens wrote can be erased where it went. A file that is still written is
+    /// made empty, another is removed.
+    fn clear_if_done(&self, state: &mut SegmentState) {
+        if state.open > 0 {
+            return;
+        }
+        let cleared = match &self.file {
+            _ if state.is_closed => std::fs::remove_file(&self.path).or_else(|error| match error.kind() {
+                io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+            Some(file) if state.len > 0 => file.set_len(0).inspect(|()| state.len = 0),
+            _ => Ok(()),
+        };
+        if let Err(error) = cleared {
+            tracing::warn!(file = %self.path.display(), %error, "a spool file that is done cannot be cleared");
         }
     }
 }
@@ -160,7 +182,11 @@ pub fn open(folder: &Path, bytes_max: u64) -> io::Result<(Spool, mpsc::Unbounded
     for path in paths {
         let contents = read(&path)?;
         let written_at = written_at(&path);
-        let segment = Arc::new(Segment { path, open: AtomicU64::new(contents.len() as u64), is_closed: AtomicBool::new(false) });
+        let segment = Arc::new(Segment {
+            path,
+            file: None,
+            state: Mutex::new(SegmentState { open: contents.len() as u64, ..SegmentState::default() }),
+        });
         for content in contents {
             waiting.more(content.len(), written_at);
             // the receiver is in our hand
@@ -197,17 +223,11 @@ impl Spool {
     }
 }
 
-/// The file that is written now.
-struct Current {
-    file: File,
-    segment: Arc<Segment>,
-    len: u64,
-}
-
 struct Writer {
     folder: PathBuf,
     next: u64,
-    current: Option<Current>,
+    /// The file that is written now.
+    current: Option<Arc<Segment>>,
     outflow: mpsc::UnboundedSender<Entry>,
     waiting: Arc<Waiting>,
 }
@@ -236,18 +256,18 @@ impl Writer {
             }
         }
         if let Some(current) = self.current.take() {
-            current.segment.close();
+            current.close();
         }
     }
 
     /// Appends the records and syncs. On an error the file is given up as it was: what it held before is still good.
     fn write(&mut self, entries: &VecDeque<Request>) -> io::Result<Arc<Segment>> {
-        let mut current = match self.current.take() {
-            Some(current) if current.len < FILE_BYTES_MAX => current,
-            Some(full) => {
-                full.segment.close();
+        let current = match self.current.take() {
+            Some(full) if full.state().len >= FILE_BYTES_MAX => {
+                full.close();
                 self.begin()?
             }
+            Some(current) => current,
             None => self.begin()?,
         };
         let mut bytes = Vec::with_capacity(entries.iter().map(|entry| entry.content.len() + HEAD_BYTES).sum());
@@ -257,36 +277,39 @@ impl Writer {
             bytes.extend(&Sha256::digest(&entry.content)[..8]);
             bytes.extend(&entry.content);
         }
-        // counted before they are there, so that the file cannot go in between
-        current.segment.open.fetch_add(entries.len() as u64, Ordering::SeqCst);
-        match current.file.write_all(&bytes).and_then(|()| current.file.sync_data()) {
+        // counted before they are there: from now on nobody clears the file
+        let before = {
+            let mut state = current.state();
+            state.open += entries.len() as u64;
+            state.len
+        };
+        let mut file = current.file.as_ref().expect("a file that is written is open");
+        match file.write_all(&bytes).and_then(|()| file.sync_data()) {
             Ok(()) => {
-                current.len += bytes.len() as u64;
-                let segment = Arc::clone(&current.segment);
-                self.current = Some(current);
-                Ok(segment)
+                current.state().len = before + bytes.len() as u64;
+                self.current = Some(Arc::clone(&current));
+                Ok(current)
             }
             Err(error) => {
                 // half a record would hide whole ones behind it
-                let cut = current.file.set_len(current.len).and_then(|()| current.file.sync_data());
-                tracing::error!(file = %current.segment.path.display(), %error, cut = cut.is_ok(), "the spool cannot be written");
+                let cut = file.set_len(before).and_then(|()| file.sync_data());
+                tracing::error!(file = %current.path.display(), %error, cut = cut.is_ok(), "the spool cannot be written");
                 for _ in entries {
-                    current.segment.less();
+                    current.less();
                 }
-                current.segment.close();
+                current.close();
                 Err(error)
             }
         }
     }
 
-    fn begin(&mut self) -> io::Result<Current> {
+    fn begin(&mut self) -> io::Result<Arc<Segment>> {
         let path = self.folder.join(format!("{:012}.spool", self.next));
         self.next += 1;
         let file = OpenOptions::new().append(true).create(true).open(&path)?;
         // the name, too, must survive a power cut
         File::open(&self.folder)?.sync_all()?;
-        let segment = Arc::new(Segment { path, open: AtomicU64::new(0), is_closed: AtomicBool::new(false) });
-        Ok(Current { file, segment, len: 0 })
+        Ok(Arc::new(Segment { path, file: Some(file), state: Mutex::default() }))
     }
 }
 

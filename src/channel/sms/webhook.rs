@@ -191,3 +191,6 @@ fn with_reference(said: Said, url: &Url) -> Said {
 fn exposed(secrets: &[SecretString]) -> Vec<&str> {
     secrets.iter().map(ExposeSecret::expose_secret).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub struct Chat {
     pub ended_by_citizen: bool,
     /// Whether the citizen can be answered elsewhere.
     pub answerable: bool,
+    /// Whether the citizen was without a connection for too long, and has not been served since.
+    pub was_gone: bool,
     stage: Stage,
     deferrable: bool,
     resolution: Option<Resolution>,
@@ -109,6 +111,7 @@ impl Chat {
             _ if self.ended_by_citizen => Reason::Citizen,
             (_, Some(Resolution::CitizenSilent)) => Reason::Silent,
             (Stage::Abandoned, _) => Reason::Abandoned,
+            _ if self.was_gone => Reason::Abandoned,
             _ => Reason::Operator,
         })
     }
@@ -185,6 +188,7 @@ impl Chat {
             EventBody::ContactQueued { .. } | EventBody::ContactDeferred { .. } => (self.stage, self.operator) = (Stage::Waiting, None),
             EventBody::OfferAccepted { operator, .. } | EventBody::ContactAssigned { operator, .. } => {
                 (self.stage, self.operator) = (Stage::Served, Some(*operator));
+                self.was_gone = false;
                 self.marks.delivered = self.last_from_citizen;
             }
             EventBody::ContactWrapUp { .. } => self.stage = Stage::WrapUp,
@@ -276,6 +280,18 @@ mod tests {
         assert_eq!(chat.status(), Status::Waiting, "the citizen may still leave an address");
         chat.answerable = true;
         assert_eq!(chat.status(), Status::Left);
+    }
+
+    #[test]
+    fn who_was_gone_too_long_is_told_so() {
+        let mut chat = after(vec![received(), assigned(1)]);
+        chat.was_gone = true;
+        chat.take(&event(3, 7, Mode::Live, EventBody::ContactWrapUp { operator: OperatorId(1), until: Timestamp(9) }));
+        assert_eq!(chat.reason(), Some(Reason::Abandoned));
+        assert!(chat.takes_messages(), "and may take it up again");
+        chat.take(&event(4, 7, Mode::Live, assigned(1)));
+        chat.take(&event(5, 7, Mode::Live, closed(Resolution::Resolved)));
+        assert_eq!(chat.reason(), Some(Reason::Operator));
     }
 
     #[test]

@@ -82,6 +82,7 @@ impl Talk {
         state.seq = state.seq.max(seq);
         state.ended_by_citizen = session.ended;
         state.answerable = session.email.is_some();
+        state.was_gone = session.gone;
         state.seen_by_operator(session.operator_read);
         let number = std::num::NonZeroU32::new;
         let quota = Quota::per_second(number(FRAMES_PER_SECOND).unwrap_or(std::num::NonZeroU32::MIN));

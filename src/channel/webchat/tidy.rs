@@ -1,7 +1,7 @@
 //! What time does to chats: a citizen without a connection is gone after the queue's time, transcripts go out, old chats are
 //! forgotten. Each node says which chats it has connections of; one node at a time looks after the rest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
@@ -14,6 +14,7 @@ use super::transcript;
 use crate::model::contact::{Contact, ContactState, Mode};
 use crate::model::id::{AdministrationId, ChatSessionId};
 use crate::model::inbound::Signal;
+use crate::model::time::Timestamp;
 use crate::port::chat::{ChatChange, ChatSession};
 use crate::port::clock::now;
 
@@ -28,6 +29,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Until the channel stops.
 pub async fn run(chat: Shared) {
+    let mut later = Later::new();
     let [mut present, mut look, mut forget] = [PRESENT_EVERY, EVERY, FORGET_EVERY].map(tokio::time::interval);
     for ticks in [&mut present, &mut look, &mut forget] {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -42,7 +44,7 @@ pub async fn run(chat: Shared) {
                 }
                 if may_look(&chat).await {
                 for administration in administrations(&chat) {
-                    look_after(&chat, &administration).await;
+                    look_after(&chat, &administration, &mut later).await;
                 }
                 }
             }
@@ -84,15 +86,25 @@ async fn say_present(chat: &Shared) {
     }
 }
 
-async fn look_after(chat: &Shared, administration: &AdministrationId) {
+/// Chats whose queue gives them more time, with when it is over.
+type Later = HashMap<ChatSessionId, Timestamp>;
+
+async fn look_after(chat: &Shared, administration: &AdministrationId, later: &mut Later) {
     let plan = chat.current_plan();
     let queues = plan.queues.values().filter(|queue| queue.administration == *administration);
     let Some(soonest) = queues.map(|queue| queue.abandon_after).min() else { return };
     match chat.chats.absent_chats(administration, now().minus(soonest), AT_ONCE).await {
         Ok(absent) => {
+            let now = now();
+            later.retain(|_, at| *at > now);
             for session in absent {
-                if let Err(reason) = abandon(chat, &session).await {
-                    tracing::warn!(reason, "a chat whose citizen is gone is looked at again");
+                if later.contains_key(&session.id) {
+                    continue;
+                }
+                match abandon(chat, &session).await {
+                    Ok(Some(at)) => drop(later.insert(session.id, at)),
+                    Ok(None) => {}
+                    Err(reason) => tracing::warn!(reason, "a chat whose citizen is gone is looked at again"),
                 }
             }
         }
@@ -110,16 +122,17 @@ async fn look_after(chat: &Shared, administration: &AdministrationId) {
     }
 }
 
-/// Tells the pool that a citizen is gone, once the time of the contact's queue is over.
-async fn abandon(chat: &Shared, session: &ChatSession) -> Result<(), String> {
+/// Tells the pool that a citizen is gone, once the time of the contact's queue is over; until then, when that is.
+async fn abandon(chat: &Shared, session: &ChatSession) -> Result<Option<Timestamp>, String> {
     let plan = chat.current_plan();
     let conversation = conversation_of(&chat.ids, &session.account, session.id);
     let view = chat.store.conversation(&session.administration, conversation).await.map_err(|error| error.to_string())?;
     let contact = view.and_then(|view| view.contacts.into_iter().next_back()).filter(could_be_left);
     if let (Some(contact), Some(visitor)) = (&contact, Visitor::of_account(&plan, &session.account)) {
         let after = plan.queues.get(&contact.queue).map_or(Duration::ZERO, |queue| queue.abandon_after);
-        if now() < session.present_until.plus(after) {
-            return Ok(());
+        let over = session.present_until.plus(after);
+        if now() < over {
+            return Ok(Some(over));
         }
         let id = session.present_until.0.to_string();
         let gone = signal(&chat.ids, &chat.options.event_prefix, &visitor, session, Signal::Abandoned, id);
@@ -128,7 +141,8 @@ async fn abandon(chat: &Shared, session: &ChatSession) -> Result<(), String> {
     }
     // without a contact there is nothing to be left; one that is opened later brings a connection with it
     let change = ChatChange::Gone(session.present_until);
-    chat.chats.change_chat(&session.administration, session.id, change).await.map_err(|error| error.to_string())
+    chat.chats.change_chat(&session.administration, session.id, change).await.map_err(|error| error.to_string())?;
+    Ok(None)
 }
 
 fn could_be_left(contact: &Contact) -> bool {

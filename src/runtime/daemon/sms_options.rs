@@ -11,13 +11,17 @@ use url::Url;
 use super::DaemonError;
 use crate::channel::sms::media::Credentials;
 use crate::channel::sms::sender::Carrier;
+use crate::channel::sms::smpp::SmppOptions;
 use crate::channel::sms::webhook::Signer;
-use crate::channel::sms::{AccountOptions, SmsOptions};
+use crate::channel::sms::{AccountOptions, CarrierOptions, SmsOptions};
 use crate::model::channel::Channel;
 use crate::model::id::AccountId;
 use crate::plan::Plan;
 use crate::settings::sms::{SmsAccountSettings, SmsProvider};
 use crate::settings::{Secret, Settings};
+
+/// Where an SMSC listens when its address does not say.
+const SMPP_PORT: u16 = 2775;
 
 /// An account for trying out.
 #[derive(Debug, Clone)]
@@ -60,7 +64,7 @@ pub fn options(settings: &Settings, public_url: &Url, trials: &BTreeMap<AccountI
     let mut accounts: BTreeMap<AccountId, AccountOptions> = settings.sms.account.iter().map(account).collect();
     for (id, trial) in trials {
         let signer = Signer::Standard(vec![trial.secret.clone().into()]);
-        accounts.insert(id.clone(), AccountOptions { signer, carrier: Carrier::Log(log.clone()), media: None });
+        accounts.insert(id.clone(), AccountOptions { signer, carrier: CarrierOptions::Ready(Carrier::Log(log.clone())), media: None });
     }
     SmsOptions {
         accounts,
@@ -99,13 +103,24 @@ fn signer(account: &SmsAccountSettings) -> Signer {
     match account.provider {
         SmsProvider::Twilio => Signer::Twilio(secrets),
         SmsProvider::Vonage => Signer::Vonage(secrets),
+        // an SMSC does not call: no secret, so nobody is believed
+        SmsProvider::Smpp => Signer::Standard(Vec::new()),
         SmsProvider::Log | SmsProvider::Generic => Signer::Standard(secrets),
     }
 }
 
-fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: &Path) -> Carrier {
+fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: &Path) -> CarrierOptions {
     let secret = || account.password.expose().to_owned().into();
-    match (account.provider, account.base()) {
+    let ready = match (account.provider, account.base()) {
+        (SmsProvider::Smpp, Some(url)) => {
+            return CarrierOptions::Smpp(SmppOptions {
+                address: format!("{}:{}", url.host_str().unwrap_or_default(), url.port().unwrap_or(SMPP_PORT)),
+                user: account.user.clone(),
+                password: secret(),
+                system_type: account.system_type.clone(),
+                window: account.window as usize,
+            });
+        }
         (SmsProvider::Twilio, Some(base)) => Carrier::Twilio {
             base,
             account_sid: account.user.clone(),
@@ -115,7 +130,8 @@ fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: 
         (SmsProvider::Vonage, Some(base)) => Carrier::Vonage { base, key: account.user.clone(), secret: secret() },
         (SmsProvider::Generic, Some(url)) => Carrier::Generic { url, secret: secret() },
         _ => Carrier::Log(log.to_owned()),
-    }
+    };
+    CarrierOptions::Ready(ready)
 }
 
 /// Twilio's pictures lie behind the account's own password.

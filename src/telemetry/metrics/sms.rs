@@ -15,6 +15,7 @@ pub(super) struct SmsMetrics {
     quarantined: IntCounterVec,
     keywords: IntCounterVec,
     media_missing: IntCounterVec,
+    sessions_ended: IntCounterVec,
     spool_entries: IntGauge,
     spool_bytes: IntGauge,
     spool_oldest: IntGauge,
@@ -62,6 +63,11 @@ impl SmsMetrics {
                 &["account"],
                 "Pictures and files that could not be fetched from the provider.",
             ),
+            sessions_ended: families.counter(
+                "sportello_sms_sessions_ended_total",
+                &["account"],
+                "Sessions with an SMSC that ended, or could not be begun.",
+            ),
             spool_entries: alone(families.gauge("sportello_sms_spool_entries", &[], "Webhooks on this disk that are not published yet.")),
             spool_bytes: alone(families.gauge("sportello_sms_spool_bytes", &[], "Their bytes.")),
             spool_oldest: alone(families.gauge("sportello_sms_spool_oldest_seconds", &[], "How long the oldest of them has waited.")),
@@ -79,6 +85,7 @@ impl Metrics {
             "stop" | "start" => show(&sms.keywords.with_label_values(&[account, name]), total),
             "quarantined" => show(&sms.quarantined.with_label_values(&[account]), total),
             "media_missing" => show(&sms.media_missing.with_label_values(&[account]), total),
+            "smpp_ended" => show(&sms.sessions_ended.with_label_values(&[account]), total),
             "send_ms" => {
                 let seconds = sms.attempt_seconds.with_label_values(&[account]);
                 seconds.inc_by((Duration::from_millis(total).as_secs_f64() - seconds.get()).max(0.0));

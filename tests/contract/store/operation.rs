@@ -19,6 +19,7 @@ on_both!(
     watermarks,
     an_attempt_is_begun_once,
     the_last_word_on_messages_counts,
+    an_attempt_is_found_by_its_providers_name,
     quarantine_holds
 );
 
@@ -105,6 +106,30 @@ async fn an_attempt_is_begun_once(place: Place) {
     let (left, right) = tokio::join!(place.store.begin_attempt(&body, MessageId(1), 3), other.begin_attempt(&body, MessageId(1), 3));
     let begun = [left.expect("asks"), right.expect("asks")].iter().filter(|start| matches!(start, AttemptStart::Begun(_))).count();
     assert_eq!(begun, 1);
+}
+
+/// A receipt knows only the provider's name of a message.
+async fn an_attempt_is_found_by_its_providers_name(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![contact(1)];
+            writes.conversations = vec![conversation(1)];
+            writes.messages = vec![message(1, 1), message(2, 1)];
+            writes.deliveries = vec![delivery(1, 1, DeliveryState::Attempting, 1), delivery(2, 1, DeliveryState::Attempting, 1)];
+        })
+        .await;
+    let store = &place.store;
+    for n in [1, 2] {
+        assert!(matches!(store.begin_attempt(&comune(), MessageId(n), 1).await, Ok(AttemptStart::Begun(_))));
+    }
+    store.put_provider_id(&comune(), MessageId(1), 1, "urp/3039").await.expect("keeps");
+    store.put_provider_id(&comune(), MessageId(2), 1, "urp/303a").await.expect("keeps");
+    let named = async |administration, ids: [&str; 3]| store.attempt_named(&administration, &ids.map(str::to_owned)).await.expect("reads");
+    assert_eq!(named(comune(), ["urp/12345", "urp/3039", "urp/x"]).await, Some((MessageId(1), 1)));
+    assert_eq!(named(comune(), ["urp/303a", "", ""]).await, Some((MessageId(2), 1)));
+    assert_eq!(named(comune(), ["altro/3039", "", ""]).await, None);
+    assert_eq!(named(asl(), ["urp/3039", "", ""]).await, None, "another administration's");
 }
 
 /// Per administration, channel and number; what was said last, not what was kept last.

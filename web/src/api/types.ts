@@ -8,7 +8,7 @@ export type IdentityLevel = 'claimed' | 'verified' | 'spid';
 export type PresenceName = 'offline' | 'ready' | 'away';
 export type ContactState =
   | 'queued' | 'offered' | 'active' | 'pending' | 'wrap_up' | 'deferred' | 'abandoned' | 'closed';
-export type Resolution = 'resolved' | 'handed_over' | 'no_answer' | 'not_a_request' | 'duplicate' | 'not_given';
+export type Resolution = 'resolved' | 'handed_over' | 'no_answer' | 'not_a_request' | 'duplicate' | 'not_given' | 'citizen_silent';
 export type DeliveryState = 'queued' | 'attempting' | 'sent' | 'failed' | 'unknown' | 'delivered' | 'bounced';
 export type Role = 'operator' | 'supervisor' | 'admin';
 /** RFC 3339, UTC. */

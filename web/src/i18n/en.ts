@@ -332,6 +332,7 @@ export const en: Record<Key, string> = {
   'resolution.not_a_request': 'Not a request (thanks, spam, newsletter)',
   'resolution.duplicate': 'Duplicate of another contact',
   'resolution.not_given': 'Not given',
+  'resolution.citizen_silent': 'The citizen fell silent',
 
   'case.title': 'Linked case',
   'case.number': 'Protocol number',

@@ -331,6 +331,7 @@ export const it = {
   'resolution.not_a_request': 'Non è una richiesta (ringraziamento, spam, newsletter)',
   'resolution.duplicate': 'Doppione di un altro contatto',
   'resolution.not_given': 'Non indicato',
+  'resolution.citizen_silent': 'Il cittadino non scrive più',
 
   'case.title': 'Pratica collegata',
   'case.number': 'Numero di protocollo',

@@ -43,6 +43,15 @@ async fn what_was_not_handed_on_comes_again_in_order() {
         entry.done();
     }
     assert_eq!(spool.depth().bytes, 0);
+    assert!(std::fs::read_dir(folder.path()).expect("a folder").all(|file| file.expect("a file").metadata().expect("known").len() == 0));
+    spool.put("cinque".into()).await.expect("kept in the file that was cleared");
+    let again = next(&mut entries).await;
+    assert_eq!(again.content, &b"cinque"[..]);
+    drop((spool, entries, again));
+    let (spool, mut entries) = open(folder.path(), MUCH).expect("opens once more");
+    let last = next(&mut entries).await;
+    assert_eq!(last.content, &b"cinque"[..], "and nothing of what was done");
+    last.done();
     drop((spool, entries));
     wait_for(|| files(folder.path()) == 0).await;
 }

@@ -7,3 +7,7 @@ create table opt_out (
     stopped_at integer,
     primary key (administration, channel, address)
 ) strict;
+
+-- How the provider named what an attempt sent: its receipts know no other name.
+alter table attempt add column provider_id text;
+create index attempt_provider_id on attempt (administration, provider_id) where provider_id is not null;

@@ -13,3 +13,7 @@ alter table opt_out force row level security;
 create policy opt_out_scope on opt_out
     using (strpos((select ',' || current_setting('sportello.administrations', true) || ','), ',' || administration || ',') > 0)
     with check (strpos((select ',' || current_setting('sportello.administrations', true) || ','), ',' || administration || ',') > 0);
+
+-- How the provider named what an attempt sent: its receipts know no other name.
+alter table attempt add column provider_id text;
+create index attempt_provider_id on attempt (administration, provider_id) where provider_id is not null;

@@ -1,0 +1,324 @@
+//! A session with an SMSC by SMPP 3.4: bound as transceiver, bound again whenever it breaks. What comes is acknowledged when it
+//! lies in the spool; what goes out is answered one by one, at most so many at once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::{SinkExt as _, StreamExt as _};
+use rusmpp::pdus::{DeliverSm, DeliverSmResp, SubmitSm};
+use rusmpp::tokio_codec::CommandCodec;
+use rusmpp::types::COctetString;
+use rusmpp::{Command, CommandStatus, Pdu};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, interval, timeout};
+use tokio_util::codec::Framed;
+use tokio_util::sync::CancellationToken;
+
+use super::SmsCounters;
+use super::provider::Said;
+use super::spool::Spool;
+use super::webhook::Taken;
+use crate::channel::outbound::back_off;
+use crate::model::id::AccountId;
+use crate::port::clock::now;
+
+pub mod pdu;
+
+/// The longest PDU that is read, in bytes.
+const PDU_BYTES_MAX: usize = 64 * 1024;
+/// How long the SMSC may take to be connected, to bind, to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// After this silence the SMSC is asked whether it is there.
+const ENQUIRE_AFTER: Duration = Duration::from_secs(30);
+/// Between two looks at what is late.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// The longest rest after the SMSC said that it is too much.
+const THROTTLE_MAX: Duration = Duration::from_secs(30);
+
+/// Where the SMSC is, and as whom it knows us.
+#[derive(Debug, Clone)]
+pub struct SmppOptions {
+    /// `host:port`
+    pub address: String,
+    /// `system_id`
+    pub user: String,
+    /// `password`, at most 8 characters.
+    pub password: SecretString,
+    /// `system_type`, mostly empty.
+    pub system_type: String,
+    /// Orders that may wait for their answers at once.
+    pub window: usize,
+}
+
+/// Why an order was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SubmitError {
+    /// There is no session: it was not sent.
+    NotBound,
+    /// Too much at the moment: it was not taken.
+    Throttled,
+    /// Never: the code.
+    Refused(String),
+    /// It was sent, and no answer came.
+    Unknown,
+}
+
+/// The way to a session. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Smpp {
+    requests: mpsc::Sender<Request>,
+    bound: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct Request {
+    order: SubmitSm,
+    answer: oneshot::Sender<Result<String, SubmitError>>,
+}
+
+impl Smpp {
+    /// Sends one part; the SMSC's id of it.
+    pub async fn submit(&self, order: SubmitSm) -> Result<String, SubmitError> {
+        if !self.bound.load(Ordering::SeqCst) {
+            return Err(SubmitError::NotBound);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(Request { order, answer }).await.map_err(|_| SubmitError::NotBound)?;
+        answered.await.unwrap_or(Err(SubmitError::Unknown))
+    }
+}
+
+/// Keeps the session of an account.
+pub struct Session {
+    options: SmppOptions,
+    account: AccountId,
+    spool: Spool,
+    counters: Arc<SmsCounters>,
+    requests: mpsc::Receiver<Request>,
+    bound: Arc<AtomicBool>,
+    sequence: u32,
+}
+
+/// A way in for orders, and the session's own loop to be run.
+pub fn session(options: SmppOptions, account: AccountId, spool: Spool, counters: Arc<SmsCounters>) -> (Smpp, Session) {
+    let (sender, requests) = mpsc::channel(1);
+    let bound = Arc::new(AtomicBool::new(false));
+    let smpp = Smpp { requests: sender, bound: Arc::clone(&bound) };
+    (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0 })
+}
+
+type Wire = Framed<TcpStream, CommandCodec>;
+
+/// Orders without an answer yet, by sequence number.
+type Pending = HashMap<u32, (Instant, oneshot::Sender<Result<String, SubmitError>>)>;
+
+/// When the SMSC was heard and asked last, and until when it wants to be left alone.
+struct Clocks {
+    heard: Instant,
+    enquired: Option<Instant>,
+    rest_until: Instant,
+    rest: Duration,
+}
+
+impl Session {
+    /// Binds, works, binds again, until `shutdown`.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let mut failures = 0;
+        while !shutdown.is_cancelled() {
+            match timeout(ANSWER_WITHIN, self.bind()).await.unwrap_or_else(|_| Err("no answer in time".into())) {
+                Ok(mut wire) => {
+                    tracing::info!(account = %self.account, "bound to the SMSC");
+                    failures = 0;
+                    self.bound.store(true, Ordering::SeqCst);
+                    let ended = self.work(&mut wire, &shutdown).await;
+                    self.bound.store(false, Ordering::SeqCst);
+                    tracing::warn!(account = %self.account, reason = ended, "the session with the SMSC ended");
+                }
+                Err(reason) => tracing::warn!(account = %self.account, reason, failures, "the SMSC cannot be bound to now"),
+            }
+            self.counters.count(&self.account, "smpp_ended");
+            failures += 1;
+            self.refuse_for(back_off(failures), &shutdown).await;
+        }
+    }
+
+    /// Nobody waits for a session: orders are told at once that there is none.
+    async fn refuse_for(&mut self, time: Duration, shutdown: &CancellationToken) {
+        let over = tokio::time::sleep(time);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = &mut over => return,
+                Some(request) = self.requests.recv() => drop(request.answer.send(Err(SubmitError::NotBound))),
+            }
+        }
+    }
+
+    async fn bind(&mut self) -> Result<Wire, String> {
+        let SmppOptions { address, user, password, system_type, .. } = &self.options;
+        let bind = pdu::bind(user, password.expose_secret(), system_type)?;
+        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let mut wire = Framed::new(stream, CommandCodec::new().with_max_length(PDU_BYTES_MAX));
+        self.sequence = 1;
+        send(&mut wire, Command::new(CommandStatus::EsmeRok, self.sequence, bind)).await?;
+        match wire.next().await {
+            Some(Ok(answer)) if matches!(answer.pdu(), Some(Pdu::BindTransceiverResp(_))) && answer.status() == CommandStatus::EsmeRok => {
+                Ok(wire)
+            }
+            Some(Ok(answer)) => Err(format!("refused: {:?}", answer.status())),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("the SMSC hung up".into()),
+        }
+    }
+
+    /// One session, until it ends; why. What has no answer then is of unknown end.
+    async fn work(&mut self, wire: &mut Wire, shutdown: &CancellationToken) -> String {
+        let mut pending = Pending::new();
+        let mut looks = interval(LOOK_EVERY);
+        let mut clocks = Clocks { heard: Instant::now(), enquired: None, rest_until: Instant::now(), rest: Duration::ZERO };
+        let ended = loop {
+            let may_send = pending.len() < self.options.window && Instant::now() >= clocks.rest_until;
+            let done = tokio::select! {
+                () = shutdown.cancelled() => {
+                    let unbind = Command::new(CommandStatus::EsmeRok, self.next(), Pdu::Unbind);
+                    let _ = timeout(LOOK_EVERY, send(wire, unbind)).await;
+                    break "the process ends".to_owned();
+                }
+                command = wire.next() => match command {
+                    Some(Ok(command)) => {
+                        clocks.heard = Instant::now();
+                        self.hear(wire, command, &mut pending, &mut clocks).await
+                    }
+                    // a peer that lies about lengths is not listened to any more
+                    Some(Err(error)) => Err(error.to_string()),
+                    None => Err("the SMSC hung up".to_owned()),
+                },
+                Some(Request { order, answer }) = self.requests.recv(), if may_send => {
+                    let sequence = self.next();
+                    pending.insert(sequence, (Instant::now(), answer));
+                    send(wire, Command::new(CommandStatus::EsmeRok, sequence, order)).await
+                }
+                _ = looks.tick() => self.look(wire, &mut pending, &mut clocks).await,
+            };
+            if let Err(reason) = done {
+                break reason;
+            }
+        };
+        for (_, answer) in pending.into_values() {
+            let _ = answer.send(Err(SubmitError::Unknown));
+        }
+        ended
+    }
+
+    fn next(&mut self) -> u32 {
+        self.sequence = self.sequence % 0x7fff_ffff + 1;
+        self.sequence
+    }
+
+    /// Asks a silent SMSC whether it is there; gives up on answers that are late.
+    async fn look(&mut self, wire: &mut Wire, pending: &mut Pending, clocks: &mut Clocks) -> Result<(), String> {
+        let late: Vec<u32> = pending.iter().filter(|(_, (at, _))| at.elapsed() > ANSWER_WITHIN).map(|(sequence, _)| *sequence).collect();
+        for (_, answer) in late.iter().filter_map(|sequence| pending.remove(sequence)) {
+            let _ = answer.send(Err(SubmitError::Unknown));
+        }
+        match clocks.enquired {
+            Some(asked) if clocks.heard > asked => clocks.enquired = None,
+            Some(asked) if asked.elapsed() > ANSWER_WITHIN => return Err("the SMSC is silent".to_owned()),
+            None if clocks.heard.elapsed() > ENQUIRE_AFTER => {
+                clocks.enquired = Some(Instant::now());
+                let enquire = Command::new(CommandStatus::EsmeRok, self.next(), Pdu::EnquireLink);
+                return send(wire, enquire).await;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn hear(&mut self, wire: &mut Wire, command: Command, pending: &mut Pending, clocks: &mut Clocks) -> Result<(), String> {
+        let (sequence, status) = (command.sequence_number(), command.status());
+        let answer = match command.pdu() {
+            Some(Pdu::DeliverSm(delivered)) => {
+                let status = self.take(delivered).await;
+                Command::new(status, sequence, DeliverSmResp::new(COctetString::empty(), Vec::new()))
+            }
+            Some(Pdu::EnquireLink) => Command::new(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp),
+            Some(Pdu::Unbind) => {
+                let _ = send(wire, Command::new(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)).await;
+                return Err("the SMSC unbinds".to_owned());
+            }
+            Some(Pdu::SubmitSmResp(_)) | None => {
+                if let Some((_, answer)) = pending.remove(&sequence) {
+                    let id = match command.pdu() {
+                        Some(Pdu::SubmitSmResp(answer)) => answer.message_id().as_str().to_owned(),
+                        _ => String::new(),
+                    };
+                    let _ = answer.send(outcome(status, id, clocks));
+                }
+                return Ok(());
+            }
+            Some(Pdu::GenericNack) => {
+                if let Some((_, answer)) = pending.remove(&sequence) {
+                    let _ = answer.send(outcome(status, String::new(), clocks));
+                }
+                return Ok(());
+            }
+            Some(_) => return Ok(()),
+        };
+        send(wire, answer).await
+    }
+
+    /// Keeps what came; the status to answer with.
+    async fn take(&self, delivered: &DeliverSm) -> CommandStatus {
+        // a `deliver_sm` has no id: ours is made once, before it is kept, so that the spool's repetition is recognised
+        let said = pdu::read(delivered, format!("smpp-{:032x}", rand::random::<u128>()));
+        if said == Said::Nothing {
+            self.counters.count(&self.account, "nothing");
+            return CommandStatus::EsmeRok;
+        }
+        let taken = Taken { account: self.account.clone(), at: now(), said };
+        let content = serde_json::to_vec(&taken).expect("texts and numbers are JSON");
+        match self.spool.put(content.into()).await {
+            Ok(()) => {
+                self.counters.count(&self.account, "taken");
+                CommandStatus::EsmeRok
+            }
+            Err(error) => {
+                self.counters.count(&self.account, "refused");
+                tracing::error!(account = %self.account, %error, "a message cannot be kept now; the SMSC is asked to come again");
+                // temporary: the SMSC keeps it
+                CommandStatus::EsmeRxTAppn
+            }
+        }
+    }
+}
+
+/// Sends one PDU; a peer that does not read is given up.
+async fn send(wire: &mut Wire, command: Command) -> Result<(), String> {
+    match timeout(ANSWER_WITHIN, wire.send(command)).await {
+        Ok(sent) => sent.map_err(|error| error.to_string()),
+        Err(_) => Err("the SMSC does not read".to_owned()),
+    }
+}
+
+/// What an answer to an order means. After too much the session rests, each time twice as long.
+fn outcome(status: CommandStatus, id: String, clocks: &mut Clocks) -> Result<String, SubmitError> {
+    match status {
+        CommandStatus::EsmeRok => {
+            clocks.rest = Duration::ZERO;
+            if id.is_empty() { Err(SubmitError::Unknown) } else { Ok(id) }
+        }
+        // not taken, each of them: too fast, its queue is full, it has trouble of its own
+        CommandStatus::EsmeRthrottled | CommandStatus::EsmeRmsgqful | CommandStatus::EsmeRsyserr | CommandStatus::EsmeRxTAppn => {
+            clocks.rest = (clocks.rest * 2).clamp(Duration::from_millis(500), THROTTLE_MAX);
+            clocks.rest_until = Instant::now() + clocks.rest;
+            Err(SubmitError::Throttled)
+        }
+        other => Err(SubmitError::Refused(format!("smpp-{:02x}", u32::from(other)))),
+    }
+}

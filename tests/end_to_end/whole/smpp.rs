@@ -1,0 +1,72 @@
+//! Text messages by SMPP with an SMSC that is somebody else's: one comes, is answered in several parts, its receipt comes in another
+//! base; too much at once, refusals, lies and broken connections are got over.
+
+use serde_json::{Value, json};
+
+use super::sms::{delivery, own, reply};
+use crate::daemon::{House, Pair, eventually};
+use crate::people::{Person, text};
+use crate::smsc::Smsc;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_with_an_smsc() {
+    let mut smsc = Smsc::start().await;
+    let mut house = House::with(Pair::Embedded, &smsc.settings("urp-sms")).await;
+    let anna = Person::sign_in(&house, "anna").await;
+    let _live = anna.ready().await;
+    assert_eq!(smsc.see("a session", |said| said["bound"].as_u64()).await, 0x34, "SMPP 3.4");
+
+    citizen_writes(&mut smsc, "+393331234567", "Perché è chiuso l'ufficio anagrafe?").await;
+    let contact = own(&anna).await;
+    assert_eq!(anna.entries(&contact).await[0]["from"]["address"], "+393331234567");
+    let message = reply(&anna, &contact, "È chiuso per ferie.").await;
+    let order = submitted(&smsc, "ferie").await;
+    assert_eq!((text(&order["from"]), text(&order["to"])), ("390471000001".into(), "393331234567".into()));
+    delivery(&anna, &contact, &message, "delivered").await;
+
+    let long = "È un testo lungo, con l’apostrofo e un 👋. ".repeat(5);
+    let message = reply(&anna, &contact, long.trim()).await;
+    delivery(&anna, &contact, &message, "delivered").await;
+    let parts = smsc.all(|said| (said["submitted"]["parts"].as_array()?.len() == 1).then(|| text(&said["submitted"]["text"])));
+    assert!(parts.len() > 2, "{parts:?}");
+    assert_eq!(parts.concat(), long.trim(), "nothing torn, nothing lost, in order");
+
+    let message = reply(&anna, &contact, "Con calma [piano]").await;
+    delivery(&anna, &contact, &message, "delivered").await;
+    assert_eq!(smsc.all(|said| said["throttled"].as_str().map(str::to_owned)).len(), 1);
+    let message = reply(&anna, &contact, "Mai [rifiuta]").await;
+    delivery(&anna, &contact, &message, "failed").await;
+
+    for (number, how) in ["drop", "lie"].iter().enumerate() {
+        smsc.tell(json!({ *how: true })).await;
+        let sessions = number + 2;
+        eventually("another session", async || (smsc.all(|said| said["bound"].as_u64()).len() >= sessions).then_some(())).await;
+        let words = format!("Dopo {how}");
+        citizen_writes(&mut smsc, "+393331234567", &words).await;
+        came(&anna, &contact, &words).await;
+    }
+    // acknowledged, so it is there whatever happens to us
+    citizen_writes(&mut smsc, "+393331234567", "Prima del colpo").await;
+    house.kill();
+    house.up().await;
+    came(&anna, &contact, "Prima del colpo").await;
+    let twice = anna.entries(&contact).await.iter().filter(|entry| entry["text"] == "Prima del colpo").count();
+    assert_eq!(twice, 1);
+    house.finish().await;
+}
+
+/// A citizen's message, acknowledged by us.
+async fn citizen_writes(smsc: &mut Smsc, from: &str, words: &str) {
+    smsc.tell(json!({ "deliver": { "from": from.trim_start_matches('+'), "to": "390471000001", "text": words } })).await;
+    let status = smsc.see("it is acknowledged", |said| (said["text"] == words).then(|| said["acknowledged"].as_u64())?).await;
+    assert_eq!(status, 0, "{words}");
+}
+
+async fn submitted(smsc: &Smsc, words: &str) -> Value {
+    let fits = |said: &Value| said["submitted"]["text"].as_str()?.contains(words).then(|| said["submitted"].clone());
+    smsc.see(words, fits).await
+}
+
+async fn came(person: &Person, contact: &Value, words: &str) {
+    eventually(words, async || person.entries(contact).await.iter().any(|entry| entry["text"] == words).then_some(())).await;
+}

@@ -1,0 +1,24 @@
+//! A gateway of one's own that takes our JSON: it remembers what it was sent, with the headers that prove who sent it.
+
+use axum::http::HeaderMap;
+use axum::{Json, Router, routing};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+/// Starts one on a free port: where it takes orders, and what it takes.
+pub async fn start() -> (String, mpsc::UnboundedReceiver<(Value, String)>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/send", listener.local_addr().unwrap());
+    let (orders, taken) = mpsc::unbounded_channel();
+    let take = move |headers: HeaderMap, body: String| {
+        let orders = orders.clone();
+        async move {
+            let headers: Value = headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
+            orders.send((headers, body)).unwrap();
+            Json(json!({ "id": "gw-1" }))
+        }
+    };
+    let routes = Router::new().route("/send", routing::post(take));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    (url, taken)
+}
