@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -139,6 +139,7 @@ struct WebChat {
     hub: Arc<Hub>,
     room: Room,
     measures: Measures,
+    uploads: Semaphore,
     shutdown: CancellationToken,
     tracker: TaskTracker,
 }
@@ -170,6 +171,7 @@ pub fn start(options: WebChatOptions, deps: WebChatDeps, shutdown: CancellationT
     let chat = Arc::new(WebChat {
         room: Room::new(Arc::clone(&store)),
         measures: Measures::new(options.sessions_per_minute, options.sockets),
+        uploads: Semaphore::new(limits::UPLOADS_AT_ONCE),
         store,
         chats,
         leases,

@@ -70,7 +70,7 @@ impl TestDesk {
             store: store.clone(),
             blobs: blobs.clone(),
             commands: router_fake.clone(),
-            chats: Arc::new(FakeChats::default()),
+            chats: Arc::new(FakeChats),
             asides: Arc::new(FakeAsides::default()),
             publisher: publisher.clone(),
             plan: plan_receiver,

@@ -490,7 +490,6 @@ impl Publisher for FakePublisher {
 }
 
 /// Nobody chats.
-#[derive(Default)]
 pub struct FakeChats;
 
 #[async_trait]

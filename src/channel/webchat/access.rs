@@ -5,10 +5,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Shared;
@@ -18,6 +21,9 @@ use crate::model::channel::Channel;
 use crate::model::id::{AccountId, AdministrationId, ChatSessionId, PoolId};
 use crate::plan::Plan;
 use crate::port::peer::peer_address;
+
+/// As much of a body is read for nothing, beyond twice what is taken, before the connection is cut.
+const DROPPED_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// A request to an account.
 #[derive(Debug, Clone)]
@@ -88,6 +94,26 @@ pub async fn guard(State(chat): State<Shared>, Path(path): Path<HashMap<String, 
     }
     headers.entry(HeaderName::from_static("cross-origin-resource-policy")).or_insert(HeaderValue::from_static("cross-origin"));
     response
+}
+
+/// The whole body of a request; none if it is longer than `bytes_max` or breaks off. What is too much is read and dropped, up to
+/// as much again and a little: a browser that is cut while it sends never sees why.
+pub async fn whole_body(body: Body, bytes_max: usize) -> Option<Bytes> {
+    let mut stream = body.into_data_stream();
+    let (mut kept, mut dropped) = (BytesMut::new(), 0);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.ok()?;
+        if dropped == 0 && kept.len() + chunk.len() <= bytes_max {
+            kept.extend_from_slice(&chunk);
+            continue;
+        }
+        dropped += kept.len() + chunk.len();
+        kept = BytesMut::new();
+        if dropped > 2 * bytes_max + DROPPED_BYTES_MAX {
+            return None;
+        }
+    }
+    (dropped == 0).then(|| kept.freeze())
 }
 
 /// Whether the page's origin is ours or one of the account's. What has none is no page of another site: browsers send it with

@@ -2,7 +2,7 @@
 //! its message.
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::Shared;
-use super::access::Visitor;
+use super::access::{Visitor, whole_body};
 use super::codec::File;
 use super::publish::conversation_of;
 use super::session;
@@ -71,7 +71,7 @@ pub async fn upload(
     State(chat): State<Shared>,
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<(StatusCode, Json<File>), Problem> {
     let session = session::of_request(&chat, &visitor, &headers).await?;
     if session.ended {
@@ -81,14 +81,18 @@ pub async fn upload(
         chat.counters.refuse("uploads");
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many files; wait a while"));
     }
-    if body.is_empty() {
-        return Err(Problem::invalid("the file is empty"));
-    }
     let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let media_type = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if !chat.options.attachment_types.contains(&media_type) {
         chat.counters.refuse("file_type");
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_type", "files of this type are not taken"));
+    }
+    let Ok(_turn) = chat.uploads.acquire().await else { return Err(Problem::not_found()) };
+    let bytes_max = chat.options.attachment_bytes_max;
+    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("a file has at most {bytes_max} bytes"));
+    let body = whole_body(body, bytes_max).await.ok_or_else(too_large)?;
+    if body.is_empty() {
+        return Err(Problem::invalid("the file is empty"));
     }
     let name = headers.get("x-file-name").and_then(|value| value.to_str().ok()).unwrap_or_default();
     let name = safe_name(&decoded(name));

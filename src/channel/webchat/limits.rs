@@ -38,6 +38,8 @@ pub const FRAMES_PER_SECOND: u32 = 5;
 pub const REFUSED_MAX: u32 = 50;
 /// Files of one chat at once, and as many again per hour.
 pub const UPLOADS_PER_HOUR: u32 = 30;
+/// Files held in memory at once, of all chats; more wait.
+pub const UPLOADS_AT_ONCE: usize = 8;
 /// Sockets of one chat at once: tabs.
 pub const SOCKETS_PER_CHAT_MAX: usize = 8;
 /// How long a browser may take for its first frame.

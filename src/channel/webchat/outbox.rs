@@ -17,6 +17,13 @@ struct Item {
     outgoing: Outgoing,
 }
 
+/// The one that is on its way.
+struct Current {
+    client_id: Option<String>,
+    message: Option<MessageId>,
+    publishing: JoinHandle<Result<(), PublishError>>,
+}
+
 /// What became of one.
 pub struct Published {
     /// The browser's id; none: nothing is answered.
@@ -31,7 +38,7 @@ pub struct Published {
 pub struct Outbox {
     publisher: Arc<dyn Publisher>,
     waiting: VecDeque<Item>,
-    current: Option<(Option<String>, Option<MessageId>, JoinHandle<Result<(), PublishError>>)>,
+    current: Option<Current>,
 }
 
 impl Outbox {
@@ -55,11 +62,11 @@ impl Outbox {
             let Some(Item { client_id, message, outgoing }) = self.waiting.pop_front() else { return std::future::pending().await };
             let publisher = Arc::clone(&self.publisher);
             let publishing = tokio::spawn(async move { publisher.publish(vec![outgoing]).await });
-            self.current = Some((client_id, message, publishing));
+            self.current = Some(Current { client_id, message, publishing });
         }
-        let Some((_, _, publishing)) = &mut self.current else { return std::future::pending().await };
+        let Some(Current { publishing, .. }) = &mut self.current else { return std::future::pending().await };
         let outcome = publishing.await.unwrap_or_else(|_| Err(PublishError::Unavailable("the publish was dropped".to_owned())));
-        let (client_id, message, _) = self.current.take().expect("it was just awaited");
+        let Current { client_id, message, .. } = self.current.take().expect("it was just awaited");
         Published { client_id, message, outcome }
     }
 

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use axum::Json;
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Extension, Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::from_fn_with_state;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::access::{Visitor, guard};
+use super::access::{Visitor, guard, whole_body};
 use super::counters::ChatCounters;
 use super::limits::{BODY_BYTES_MAX, FILES_MAX, MESSAGE_CHARACTERS_MAX, NAME_CHARACTERS_MAX, REQUEST_WITHIN};
 use super::session::NewSession;
@@ -26,12 +26,13 @@ use crate::model::id::TopicId;
 /// The routes under `/chat`.
 pub fn router(chat: Shared) -> Router {
     let header = |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
-    let uploads = DefaultBodyLimit::max(chat.options.attachment_bytes_max);
     let account = Router::new()
         .route("/config", get(config).options(preflight))
-        .route("/sessions", post(open).options(preflight).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)))
-        .route("/files", post(files::upload).options(preflight).layer(uploads))
+        .route("/sessions", post(open).options(preflight))
+        .route("/files", post(files::upload).options(preflight))
         .route("/files/{id}", get(files::fetch).options(preflight))
+        // each handler counts for itself
+        .layer(DefaultBodyLimit::disable())
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_WITHIN))
         .route("/socket", any(socket::socket))
         .route_layer(from_fn_with_state(chat.clone(), guard));
@@ -137,7 +138,7 @@ struct Opened {
 async fn open(
     State(chat): State<Shared>,
     Extension(visitor): Extension<Visitor>,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
+    body: Body,
 ) -> Result<(StatusCode, Json<Opened>), Problem> {
     let refuse = |reason: &'static str, problem: Problem| {
         chat.counters.refuse(reason);
@@ -148,7 +149,7 @@ async fn open(
         return Err(refuse("sessions", problem));
     }
     let too_large = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too long");
-    let body = body.map_err(|_| refuse("too_large", too_large))?;
+    let body = whole_body(body, BODY_BYTES_MAX).await.ok_or_else(|| refuse("too_large", too_large))?;
     let new: NewSession = serde_json::from_slice(&body)
         .map_err(|_| refuse("unreadable", Problem::invalid("send JSON: name, email, topic, language, privacy_accepted")))?;
     let session = session::open(&chat, &visitor, new).await?;
