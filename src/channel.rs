@@ -4,3 +4,4 @@ pub mod email;
 pub mod outbound;
 pub mod problem;
 pub mod sms;
+pub mod webchat;

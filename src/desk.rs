@@ -29,8 +29,10 @@ use self::problem::Problem;
 use self::session::{Caller, Sessions};
 use crate::model::id::IdMaker;
 use crate::plan::Plan;
+use crate::port::aside::Asides;
 use crate::port::blobs::Blobs;
 use crate::port::broker::Publisher;
+use crate::port::chat::Chats;
 use crate::port::commands::Commands;
 use crate::port::feed::FeedBatch;
 use crate::port::store::Store;
@@ -82,6 +84,10 @@ pub struct DeskDeps {
     pub blobs: Arc<dyn Blobs>,
     /// The way to the engine.
     pub commands: Arc<dyn Commands>,
+    /// Citizens' chats: where who has left one can be answered.
+    pub chats: Arc<dyn Chats>,
+    /// What is said beside chats.
+    pub asides: Arc<dyn Asides>,
     /// The way back from quarantine.
     pub publisher: Arc<dyn Publisher>,
     /// The plan in force.
@@ -101,6 +107,8 @@ struct Desk {
     store: Arc<dyn Store>,
     blobs: Arc<dyn Blobs>,
     commands: Arc<dyn Commands>,
+    chats: Arc<dyn Chats>,
+    asides: Arc<dyn Asides>,
     publisher: Arc<dyn Publisher>,
     plan: watch::Receiver<Arc<Plan>>,
     ids: IdMaker,
@@ -140,7 +148,7 @@ impl Desk {
 ///
 /// Fails only if no password can be hashed.
 pub fn router(deps: DeskDeps, shutdown: CancellationToken, tracker: TaskTracker) -> Result<Router, accounts::AccountError> {
-    let DeskDeps { store, blobs, commands, publisher, plan, ids, feed, counters, options } = deps;
+    let DeskDeps { store, blobs, commands, chats, asides, publisher, plan, ids, feed, counters, options } = deps;
     let desk = Arc::new(Desk {
         sessions: Sessions::new(Arc::clone(&store), options.session_idle),
         passwords: accounts::Passwords::new()?,
@@ -152,6 +160,8 @@ pub fn router(deps: DeskDeps, shutdown: CancellationToken, tracker: TaskTracker)
         store,
         blobs,
         commands,
+        chats,
+        asides,
         publisher,
         plan,
         ids,

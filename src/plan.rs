@@ -95,6 +95,19 @@ pub struct Queue {
     pub returns_max: u32,
     /// The most contacts that may wait; beyond it live ones are not admitted.
     pub waiting_max: u32,
+    /// When a silent citizen of a live contact is asked and when it closes; none: never.
+    pub silence: Option<SilenceLimits>,
+    /// How long a chat may be without a connection before its citizen counts as gone.
+    pub abandon_after: Duration,
+}
+
+/// How long a citizen who owes an answer may be silent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SilenceLimits {
+    /// Then they are asked whether they are still there.
+    pub warn: Duration,
+    /// Then the contact closes.
+    pub close: Duration,
 }
 
 /// How an operator is chosen among those who could take a contact.
@@ -134,6 +147,14 @@ impl Plan {
     pub fn pool_of(&self, account: &AccountId) -> Option<&PoolId> {
         let account = self.accounts.get(account)?;
         self.administrations.get(&account.administration).map(|administration| &administration.pool)
+    }
+
+    /// The email account that answers for an administration: the one of the same queue, else the first.
+    pub fn mail_account(&self, administration: &AdministrationId, queue: Option<&QueueId>) -> Option<AccountId> {
+        let is_its = |account: &Account| account.administration == *administration && account.channel.as_str() == Channel::EMAIL;
+        let mut accounts = self.accounts.iter().filter(|(_, account)| is_its(account)).peekable();
+        let first = accounts.peek().map(|(id, _)| (*id).clone())?;
+        Some(accounts.find(|(_, account)| Some(&account.queue) == queue).map_or(first, |(id, _)| id.clone()))
     }
 
     /// An office, by its administration.

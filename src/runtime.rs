@@ -1,6 +1,7 @@
 //! What makes the pure engine a daemon: leadership, intake, the driver that commits before anything acts, the relay, and
 //! `daemon`, the one place that names concrete backends.
 
+pub mod aside;
 pub mod clock;
 pub mod commands;
 pub mod consumer;

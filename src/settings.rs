@@ -24,6 +24,7 @@ pub mod store;
 #[cfg(test)]
 mod tests;
 mod value;
+pub mod webchat;
 
 pub use load::Sources;
 pub use roles::{ProcessRole, Roles};
@@ -55,6 +56,8 @@ pub struct Settings {
     pub email: email::EmailSettings,
     /// Text messages in and out.
     pub sms: sms::SmsSettings,
+    /// Chats on web pages.
+    pub webchat: webchat::WebChatSettings,
     /// The engine's driver.
     pub router: router::RouterSettings,
     /// Metrics and health.

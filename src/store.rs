@@ -5,6 +5,7 @@
 
 mod account;
 mod api;
+mod chat;
 mod commit;
 mod desk;
 mod engine;

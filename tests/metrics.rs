@@ -12,7 +12,7 @@ use sportello::model::operator::PresenceState;
 use sportello::model::time::Timestamp;
 use sportello::port::store::ContactCount;
 use sportello::telemetry::Metrics;
-use sportello::telemetry::metrics::{DeskFigures, EmailFigures, SmtpFigures, SpoolFigures};
+use sportello::telemetry::metrics::{ChatFigures, DeskFigures, EmailFigures, SmtpFigures, SpoolFigures};
 
 /// Everything that can be counted happens once.
 fn busy() -> Metrics {
@@ -66,6 +66,7 @@ fn busy() -> Metrics {
         metrics.sms("urp-sms", name, 1);
     }
     metrics.sms_spool(&SpoolFigures { entries: 1, bytes: 200, oldest: Duration::from_secs(3) });
+    metrics.webchat(&ChatFigures { sockets: 1, refused: [("binary", 1)].into(), ..ChatFigures::default() });
     metrics.smtp(&SmtpFigures { connections: 2, ended: 1, refused: 0 });
     metrics.desk(&DeskFigures { sockets: 1, ..DeskFigures::default() });
     metrics.http_request("/api/contacts/{id}", "GET", 200, Duration::from_millis(4));

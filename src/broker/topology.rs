@@ -11,6 +11,8 @@ pub const INBOUND: &str = "sportello.inbound";
 pub const COMMAND: &str = "sportello.command";
 /// Direct exchange: orders to send a message.
 pub const OUTBOUND: &str = "sportello.outbound";
+/// Fan-out exchange: what is said beside chats.
+pub const ASIDE: &str = "sportello.aside";
 /// Topic exchange: CloudEvents for whoever binds.
 pub const EVENTS: &str = "sportello.events";
 /// Fan-out exchange and queue of what could not be processed.
@@ -21,6 +23,8 @@ pub const DEAD: &str = "sportello.dead";
 pub const DELIVERY_LIMIT: u32 = 50;
 /// How long a command may wait, in milliseconds. A later one would act on a room that has changed.
 pub const COMMAND_TTL_MS: u32 = 10_000;
+/// How long an aside may wait, in milliseconds. That somebody typed a while ago is no news.
+pub const ASIDE_TTL_MS: u32 = 5_000;
 /// The most messages a queue of one process (feed, replies) holds; beyond it the oldest are dropped.
 pub const PROCESS_QUEUE_LEN_MAX: u32 = 4_096;
 /// The most bytes a queue of one process (feed, replies) holds; beyond it the oldest are dropped.
@@ -72,6 +76,7 @@ pub fn route(destination: &Destination) -> Route {
         Destination::Inbound { pool, administration, channel } => (INBOUND.to_owned(), format!("{pool}.{administration}.{channel}"), true),
         Destination::Command { pool } => (COMMAND.to_owned(), pool.to_string(), true),
         Destination::Feed { pool } => (feed_exchange(pool), String::new(), false),
+        Destination::Aside => (ASIDE.to_owned(), String::new(), false),
         Destination::Outbound { account } => (OUTBOUND.to_owned(), account.to_string(), true),
         Destination::Events { pool, administration, name } => {
             // `_` is no administration: names begin with a letter.
@@ -90,7 +95,7 @@ pub fn durable_queue(source: &Source) -> Option<String> {
         Source::Commands(pool) => Some(command_queue(pool)),
         Source::Outbound(account) => Some(outbound_queue(account)),
         Source::Dead => Some(DEAD.to_owned()),
-        Source::Feed(_) | Source::Replies => None,
+        Source::Feed(_) | Source::Aside | Source::Replies => None,
     }
 }
 

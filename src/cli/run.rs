@@ -161,6 +161,10 @@ fn banner(daemon: &Daemon, data: &std::path::Path) -> String {
         lines.push("Try a citizen's text message, signed as its gateway would sign it:".into());
         lines.push(text_message_to_try(url, trial));
     }
+    if let (Some(url), true) = (&addresses.public, addresses.has_chat) {
+        lines.push("Try a citizen's chat, in another browser window than the console:".into());
+        lines.push(format!("  {url}/chat"));
+    }
     lines.join("\n")
 }
 

@@ -15,9 +15,9 @@ use super::{Shared, accounts};
 use crate::model::address::Address;
 use crate::model::channel::Channel;
 use crate::model::command::{Actor, Authority, Command, CommandBody, Refusal, Reply, TransferTarget};
-use crate::model::contact::{Contact, Direction, Outcome};
+use crate::model::contact::{Contact, Direction, Mode, Outcome};
 use crate::model::conversation::{Message, Party};
-use crate::model::id::{AdministrationId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId};
+use crate::model::id::{AccountId, AdministrationId, ChatSessionId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId};
 use crate::model::operator::Role;
 use crate::port::clock::now;
 use crate::port::commands::{CommandEnvelope, CommandText};
@@ -245,7 +245,11 @@ async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: Cont
     let attachments: Result<Vec<_>, _> =
         answer.attachments.iter().map(|given| handle::verify(&desk.ids, given, contact, &row.administration, now())).collect();
     let attachments = attachments.map_err(|error| Problem::conflict("bad_attachment", error.to_string()))?;
-    let to = addressee(desk, &row).await?;
+    let letter = after_the_chat(desk, &row).await?;
+    let (account, to) = match letter {
+        Some((account, to)) => (Some(account), Some(to)),
+        None => (None, addressee(desk, &row).await?),
+    };
     if to.is_none() && row.channel.has_sender() {
         return Err(Refusal::NoReplyChannel.into());
     }
@@ -255,11 +259,25 @@ async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: Cont
         may_text(desk, &row, to, answer).await?;
     }
     let message = MessageId(desk.ids.make("message-by-command", &[&id.0.to_be_bytes(), &caller.operator().0.to_be_bytes()]));
-    let subject = answer.subject.clone().or_else(|| subject.filter(|_| row.channel.as_str() == Channel::EMAIL).map(answered));
+    let subject =
+        answer.subject.clone().or_else(|| subject.filter(|_| row.channel.as_str() == Channel::EMAIL || account.is_some()).map(answered));
     let text = CommandText::Reply { text: answer.text.clone(), subject, to, cc: answer.cc.clone(), attachments };
-    let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message });
+    let mut order = Order::new(pool, authority, CommandBody::Reply { contact, message, account });
     (order.text, order.message) = (Some(text), Some(message));
     Ok(order)
+}
+
+/// A citizen who left words in a chat and has gone is answered by mail, at the address they gave: by which account, and whom.
+async fn after_the_chat(desk: &Shared, contact: &Contact) -> Result<Option<(AccountId, Party)>, Problem> {
+    if !contact.channel.is_session() || contact.mode == Mode::Live {
+        return Ok(None);
+    }
+    let messages = desk.store.messages_of_contact(&contact.administration, contact.id).await?;
+    let session = messages.iter().rev().find_map(|message| message.from.as_ref()?.address.parse::<ChatSessionId>().ok());
+    let Some(session) = session else { return Ok(None) };
+    let chat = desk.chats.chat(&contact.administration, session, now()).await?;
+    let account = desk.current_plan().mail_account(&contact.administration, Some(&contact.queue));
+    Ok(chat.and_then(|chat| Some((account?, Party { address: chat.email?, name: Some(chat.name) }))))
 }
 
 /// Whom a written answer goes to: who wrote last in the contact, else in the conversation. Nobody where an answer is not

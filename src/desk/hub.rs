@@ -18,6 +18,7 @@ use super::session::Credential;
 use crate::model::event::{Event, EventBody};
 use crate::model::id::{ContactId, OperatorId, PoolId};
 use crate::plan::Plan;
+use crate::port::aside::{Aside, AsideBody};
 use crate::port::feed::{FeedBatch, FeedEvent};
 use crate::port::store::{ContactFilter, EventRecord, Page, Store, StoreError};
 
@@ -151,6 +152,20 @@ impl Hub {
         self.pool(pool).consoles(operator).len()
     }
 
+    /// What a citizen does beside the chat, to the consoles of who has it.
+    fn whisper(&self, aside: &Aside) {
+        let frame = match &aside.body {
+            AsideBody::CitizenTypes => serde_json::json!({ "type": "typing", "contact": aside.contact }),
+            AsideBody::CitizenRead { message } => serde_json::json!({ "type": "read", "contact": aside.contact, "message": message }),
+            AsideBody::OperatorTypes { .. } | AsideBody::OperatorRead { .. } => return,
+        };
+        let feed = self.pool(&aside.pool);
+        if let Some(holder) = feed.holder(aside.contact) {
+            let frame = Utf8Bytes::from(frame.to_string());
+            feed.consoles(holder).iter().for_each(|console| console.whisper(frame.clone()));
+        }
+    }
+
     /// An operator's consoles that fulfil a condition are told to look whether their session still stands.
     pub fn recheck(&self, operator: OperatorId) {
         for feed in self.feeds() {
@@ -266,6 +281,8 @@ pub async fn run(desk: Shared, mut feed: broadcast::Receiver<Arc<FeedBatch>>) {
     compare.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut seen = HashMap::new();
     let mut open = true;
+    let mut asides = desk.asides.listen();
+    let mut told = true;
     loop {
         let noted = tokio::select! {
             biased;
@@ -282,6 +299,14 @@ pub async fn run(desk: Shared, mut feed: broadcast::Receiver<Arc<FeedBatch>>) {
                     Vec::new()
                 }
             },
+            aside = asides.recv(), if told => {
+                match aside {
+                    Ok(aside) => desk.hub.whisper(&aside),
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => told = false,
+                }
+                Vec::new()
+            }
             _ = compare.tick() => desk.hub.compare(&mut seen).await.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the journal's end could not be read");
                 Vec::new()

@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Shared;
+use crate::port::peer::peer_address;
 
 /// Two limits on sign-in attempts.
 pub struct SignInLimits {
@@ -43,42 +43,13 @@ impl FromRequestParts<Shared> for Peer {
 
     async fn from_request_parts(parts: &mut Parts, desk: &Shared) -> Result<Self, Self::Rejection> {
         let direct = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip());
-        Ok(Self(peer_address(direct.to_canonical(), &parts.headers, &desk.options.trusted_proxies)))
+        Ok(Self(peer_address(direct, &parts.headers, &desk.options.trusted_proxies)))
     }
-}
-
-/// `X-Forwarded-For` is believed from trusted proxies only, from the right up to the first address that is not one.
-fn peer_address(direct: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
-    let mut peer = direct;
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).collect();
-    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
-    while trusted.contains(&peer) {
-        match hops.next().map(|hop| hop.trim().parse::<IpAddr>()) {
-            Some(Ok(hop)) => peer = hop.to_canonical(),
-            _ => break,
-        }
-    }
-    peer
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn forwarded_addresses_count_only_from_trusted_proxies() {
-        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
-        let mut headers = HeaderMap::new();
-        headers.insert("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2".parse().unwrap());
-        for (direct, trusted, expected) in [
-            ("9.9.9.9", vec![], "9.9.9.9"),
-            ("10.0.0.1", vec![], "10.0.0.1"),
-            ("10.0.0.1", vec![ip("10.0.0.1")], "10.0.0.2"),
-            ("10.0.0.1", vec![ip("10.0.0.1"), ip("10.0.0.2")], "1.2.3.4"),
-        ] {
-            assert_eq!(peer_address(ip(direct), &headers, &trusted), ip(expected));
-        }
-    }
 
     #[test]
     fn a_thousand_attempts_are_limited() {

@@ -19,7 +19,8 @@ use super::hub::connection::{CLOSE_SESSION_ENDED, CLOSE_STOPPING, CLOSE_TOO_SLOW
 use super::problem::Problem;
 use super::session::{Caller, SignedIn};
 use super::{Shared, origin};
-use crate::model::id::CommandId;
+use crate::model::id::{CommandId, ContactId, ConversationId, MessageId};
+use crate::port::aside::{Aside, AsideBody};
 
 /// The longest frame from a console, in bytes.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -29,6 +30,8 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const COMMANDS_MAX: usize = 32;
 /// Frames that could not be read before a console is cut.
 const BAD_FRAMES_MAX: u32 = 20;
+/// Between two things that a console says beside chats.
+const BESIDE_EVERY: Duration = Duration::from_millis(100);
 /// How long a close frame or a write may take.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a console may stay while the store cannot say whether its session stands.
@@ -85,7 +88,16 @@ async fn serve(desk: Shared, caller: Arc<Caller>, socket: WebSocket, after: Opti
         desk.presence.opened(&desk, caller.operator(), &caller.login.pool);
     }
     let (sink, stream) = socket.split();
-    let code = Console { desk: Arc::clone(&desk), connection: Arc::clone(&connection), sink, waiting: Vec::new() }.run(stream, place).await;
+    let code = Console {
+        desk: Arc::clone(&desk),
+        connection: Arc::clone(&connection),
+        sink,
+        waiting: Vec::new(),
+        said_beside: None,
+        last_chat: None,
+    }
+    .run(stream, place)
+    .await;
     desk.hub.leave(&connection);
     if caller.is_operator() {
         desk.presence.closed(&desk, caller.operator());
@@ -103,6 +115,20 @@ struct Console {
     connection: Arc<Connection>,
     sink: SplitSink<WebSocket, Message>,
     waiting: Vec<Utf8Bytes>,
+    /// When something was last said beside a chat.
+    said_beside: Option<Instant>,
+    /// The chat that was last spoken beside.
+    last_chat: Option<(ContactId, ConversationId)>,
+}
+
+/// What is said beside a chat: it has no id and gets no answer.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Beside {
+    /// The operator types.
+    Typing { contact: ContactId, on: bool },
+    /// The newest message of the citizen that was on a visible screen.
+    Read { contact: ContactId, message: MessageId },
 }
 
 /// Why a console's task ends.
@@ -162,6 +188,7 @@ impl Console {
                     Some(Ok(Message::Text(text))) => {
                         unanswered = 0;
                         match read_frame(&text) {
+                            _ if self.beside(&text).await => {}
                             Ok(asked) => commands.push(answer(Arc::clone(&self.desk), self.connection.caller(), asked)),
                             Err(reply) => {
                                 bad_frames += 1;
@@ -205,6 +232,42 @@ impl Console {
                 return end;
             }
         }
+    }
+
+    /// Takes what is said beside a chat: nobody answers it, and it may be lost. False: it is a command.
+    async fn beside(&mut self, text: &str) -> bool {
+        let Ok(beside) = serde_json::from_str::<Beside>(text) else { return false };
+        let (Beside::Typing { contact, .. } | Beside::Read { contact, .. }) = beside;
+        let caller = self.connection.caller();
+        let (operator, pool) = (caller.operator(), caller.login.pool.clone());
+        let is_early = self.said_beside.is_some_and(|at| at.elapsed() < BESIDE_EVERY);
+        if is_early || self.desk.hub.holder(&pool, contact) != Some(operator) {
+            return true;
+        }
+        self.said_beside = Some(Instant::now());
+        let Some(conversation) = self.conversation_of(contact).await else { return true };
+        let body = match beside {
+            Beside::Typing { on: false, .. } => return true,
+            Beside::Typing { .. } => AsideBody::OperatorTypes { operator },
+            Beside::Read { message, .. } => AsideBody::OperatorRead { message },
+        };
+        self.desk.asides.say(Aside { pool, contact, conversation, body });
+        true
+    }
+
+    async fn conversation_of(&mut self, contact: ContactId) -> Option<ConversationId> {
+        if let Some((known, conversation)) = self.last_chat
+            && known == contact
+        {
+            return Some(conversation);
+        }
+        let administrations: Vec<_> = {
+            let plan = self.desk.current_plan();
+            plan.administrations_of(&self.connection.caller().login.pool).cloned().collect()
+        };
+        let summary = self.desk.store.contact(&administrations, contact).await.ok().flatten()?;
+        self.last_chat = Some((contact, summary.contact.conversation));
+        Some(summary.contact.conversation)
     }
 
     /// Whether the session still stands, and with which rights.

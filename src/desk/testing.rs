@@ -26,7 +26,8 @@ use crate::port::clock::now;
 use crate::port::feed::{FeedBatch, FeedEvent};
 use crate::port::store::{ApiToken, EventRecord, Login};
 pub use crate::port::testing::{
-    FakeBlobs, FakePublisher, FakeRouter, FakeStore, administration, contact, grant, login, message, operator, plan, pool, pool_scope,
+    FakeAsides, FakeBlobs, FakeChats, FakePublisher, FakeRouter, FakeStore, administration, contact, grant, login, message, operator, plan,
+    pool, pool_scope,
 };
 
 /// A desk with what stands behind it. People: 1 `anna` operator of comune, 2 `bruno` operator of asl, 3 `carla` supervisor of
@@ -69,6 +70,8 @@ impl TestDesk {
             store: store.clone(),
             blobs: blobs.clone(),
             commands: router_fake.clone(),
+            chats: Arc::new(FakeChats),
+            asides: Arc::new(FakeAsides::default()),
             publisher: publisher.clone(),
             plan: plan_receiver,
             ids: IdMaker::new([7; 32]),

@@ -34,6 +34,11 @@ impl Channel {
         Self(Self::EMAIL.into())
     }
 
+    /// Chat on a web page.
+    pub fn webchat() -> Self {
+        Self(Self::WEBCHAT.into())
+    }
+
     /// Text messages.
     pub fn sms() -> Self {
         Self(Self::SMS.into())
@@ -49,10 +54,15 @@ impl Channel {
         !matches!(self.as_str(), Self::EMAIL | Self::SMS)
     }
 
+    /// Whether the citizen's address is good only for one conversation: nothing can be sent there once they have gone.
+    pub fn is_session(&self) -> bool {
+        self.as_str() == Self::WEBCHAT
+    }
+
     /// Whether what comes from an address belongs to the contact that is open with it: a text message has no reference, and who
-    /// writes two means them together. Mail joins by signed reference only.
+    /// writes two means them together; a chat's address is its session. Mail joins by signed reference only.
     pub fn joins_by_address(&self) -> bool {
-        self.as_str() == Self::SMS
+        matches!(self.as_str(), Self::SMS | Self::WEBCHAT)
     }
 
     /// Whether an adapter of ours carries the office's answer. On other channels it is spoken, or read by the program that

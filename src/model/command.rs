@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::contact::{CaseReference, Outcome, PendingOn};
-use super::id::{CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, QueueId};
+use super::id::{AccountId, AdministrationId, CommandId, ContactId, ConversationId, MessageId, NoteId, OfferId, OperatorId, QueueId};
 use super::operator::OperatorProfile;
 use super::time::Timestamp;
 
@@ -101,6 +101,24 @@ pub enum CommandBody {
     Reply {
         /// In which contact.
         contact: ContactId,
+        /// The message's id; its text travels beside the command.
+        message: MessageId,
+        /// Another account of the administration that sends it, when the citizen has left the contact's own channel.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account: Option<AccountId>,
+    },
+    /// The machinery sends the citizen a copy that they asked for, by another account. The contact may be closed and gone.
+    Copy {
+        /// Whose citizen it is.
+        administration: AdministrationId,
+        /// In which contact.
+        contact: ContactId,
+        /// In which conversation.
+        conversation: ConversationId,
+        /// The contact's queue.
+        queue: QueueId,
+        /// The account that sends it.
+        account: AccountId,
         /// The message's id; its text travels beside the command.
         message: MessageId,
     },

@@ -223,6 +223,8 @@ pub enum Resolution {
     Duplicate,
     /// Nobody said.
     NotGiven,
+    /// The citizen was asked whether they are still there and said nothing: closed by itself.
+    CitizenSilent,
 }
 
 /// The administration's own file. A reference; its life is elsewhere.
@@ -244,6 +246,15 @@ pub struct Exclusion {
     pub until: Timestamp,
     /// Until when if nobody else could take the contact: the one-person office.
     pub alone_until: Timestamp,
+}
+
+/// A live contact in which the citizen owes an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Since when: the operator wrote last.
+    pub since: Timestamp,
+    /// Whether the citizen was asked if they are still there.
+    pub warned: bool,
 }
 
 /// A contact as the engine keeps it and as its row holds it: ids, codes and times, never text, names or addresses.
@@ -334,6 +345,12 @@ pub struct Contact {
     /// Whether the citizen left words: with an address they outlive an abandoned chat.
     #[serde(default)]
     pub has_text: bool,
+    /// Whether the citizen left an address at which they can be answered after a chat.
+    #[serde(default)]
+    pub answerable: bool,
+    /// The citizen owes an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Silence>,
     /// Grows by one with each change.
     pub version: u32,
 }

@@ -81,6 +81,9 @@ pub struct Message {
     pub author: Option<OperatorId>,
     /// When it was recorded.
     pub at: Timestamp,
+    /// The pool's sequence number of the event that recorded it: messages of a conversation rise by it.
+    #[serde(default)]
+    pub seq: i64,
     /// Inbound: when it reached the administration. Never moves.
     pub filed_at: Timestamp,
     /// Sender (inbound) or the office's own address (outbound).

@@ -93,6 +93,9 @@ pub struct Origin {
     /// The language to answer in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
+    /// Nobody has to work on it if it fails: a copy that the citizen asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_copy: bool,
 }
 
 /// How one attempt ended, or what became of the message later.

@@ -209,6 +209,14 @@ pub enum EventBody {
         /// Within the first ten seconds.
         short: bool,
     },
+    /// The citizen has not answered: they are asked whether they are still there.
+    #[serde(rename = "contact.silent")]
+    ContactSilent {
+        /// The owner.
+        operator: OperatorId,
+        /// When it closes by itself.
+        closes_at: Timestamp,
+    },
     /// A live contact became a deferrable one: the citizen left text and an address, or the queue is closed.
     #[serde(rename = "contact.deferrable")]
     ContactDeferrable,
@@ -423,6 +431,7 @@ impl EventBody {
             Self::ContactWrapUp { .. } => "contact.wrap_up",
             Self::ContactClosed { .. } => "contact.closed",
             Self::ContactAbandoned { .. } => "contact.abandoned",
+            Self::ContactSilent { .. } => "contact.silent",
             Self::ContactDeferrable => "contact.deferrable",
             Self::ContactCase => "contact.case",
             Self::MessageReceived { .. } => "message.received",
@@ -456,6 +465,7 @@ impl EventBody {
             | Self::ContactReleased { operator, .. }
             | Self::ContactPending { operator, .. }
             | Self::ContactWrapUp { operator, .. }
+            | Self::ContactSilent { operator, .. }
             | Self::NoteAdded { operator, .. }
             | Self::OperatorPresence { operator, .. }
             | Self::OperatorChanged { operator } => Some(*operator),

@@ -177,6 +177,8 @@ hashed_id! {
     InputId = "in";
     /// A citizen's address inside one administration, as a keyed hash: what the engine may know of it.
     AddressKey = "ad";
+    /// A citizen's chat on a web page, from its opening until it is forgotten: the citizen's address on that channel.
+    ChatSessionId = "cs";
     /// A command, made by its sender: the key by which a second sending is recognised.
     CommandId = "cm";
 }

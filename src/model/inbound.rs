@@ -71,6 +71,10 @@ pub struct InboundMessage {
     /// How sure that is.
     #[serde(default)]
     pub identity: IdentityLevel,
+    /// Where the citizen says that they can be answered once they have left the channel: an email address typed into a chat.
+    /// Never a key: it joins nobody's history.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_to: Option<Party>,
     /// To whom it was addressed.
     #[serde(default)]
     pub to: Vec<Party>,
@@ -121,6 +125,10 @@ pub struct InboundSignal {
     pub thread: InputId,
     /// What happened.
     pub signal: Signal,
+    /// Tells apart what happens more than once to one contact; without it each signal counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 255))]
+    pub id: Option<String>,
 }
 
 /// What can happen on a channel.

@@ -109,6 +109,9 @@ pub struct InboundFacts {
     pub bounced: Option<MessageId>,
     /// Whether it has words: an abandoned contact with text and an address becomes deferrable work.
     pub has_text: bool,
+    /// Whether it says where the citizen can be answered after a chat.
+    #[serde(default)]
+    pub answerable: bool,
     /// What the rules made of it; filled when it is applied, kept in the log in place of the text.
     pub classification: Option<Classification>,
     /// What the rules look at. Never logged.
@@ -166,6 +169,9 @@ pub struct SignalFacts {
     pub administration: AdministrationId,
     /// The contacts that the signal's `thread` may name.
     pub thread: Vec<ContactId>,
+    /// The conversation of a chat: the newest contact in it is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conversation: Option<ConversationId>,
     /// What happened.
     pub signal: Signal,
 }

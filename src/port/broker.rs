@@ -29,6 +29,8 @@ pub enum Destination {
         /// The pool.
         pool: PoolId,
     },
+    /// `sportello.aside`: what is said beside chats, to every node that holds an end of one. Not durable; gone after seconds.
+    Aside,
     /// `sportello.outbound`, key `<account>`: an order to send one message, once.
     Outbound {
         /// The account whose adapter sends it.
@@ -108,6 +110,8 @@ pub enum Source {
     Commands(PoolId),
     /// An exclusive queue of this process bound to `sportello.feed.<pool>`; bounded, drops the oldest.
     Feed(PoolId),
+    /// An exclusive queue of this process bound to `sportello.aside`; bounded, drops the oldest.
+    Aside,
     /// `sportello.outbound.<account>`.
     Outbound(AccountId),
     /// An exclusive queue of this process for answers to commands. Its name is the consumer's [`Consumer::queue`].

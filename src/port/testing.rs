@@ -2,12 +2,13 @@
 //! rows that go with it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::sync::broadcast;
 
 use crate::model::channel::{Channel, IdentityLevel, Language};
 use crate::model::command::{CommandBody, Reply};
@@ -19,8 +20,10 @@ use crate::model::operator::{Grant, Operator, OperatorProfile, Presence, Role, S
 use crate::model::requirement::Requirement;
 use crate::model::time::Timestamp;
 use crate::plan::{Account, Administration, Office, Plan, Policy, Queue};
+use crate::port::aside::{Aside, Asides};
 use crate::port::blobs::{BlobError, Blobs};
 use crate::port::broker::{Outgoing, PublishError, Publisher};
+use crate::port::chat::{ChatChange, ChatSession, Chats};
 use crate::port::commands::{CommandEnvelope, CommandError, Commands};
 use crate::port::store::*;
 
@@ -70,6 +73,8 @@ pub fn plan() -> Plan {
         cool_off: Duration::from_secs(60),
         returns_max: 3,
         waiting_max: 1000,
+        silence: None,
+        abandon_after: Duration::from_secs(120),
     };
     let account = |body: &str, queue: &str| Account {
         administration: administration(body),
@@ -161,6 +166,7 @@ pub fn message(id: u128, contact: &Contact) -> Message {
         automatic: None,
         provider_id: None,
         header_id: None,
+        seq: 0,
         delivery: None,
         failure: None,
     }
@@ -480,5 +486,51 @@ impl Publisher for FakePublisher {
     async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
         self.0.lock().unwrap().extend(batch);
         Ok(())
+    }
+}
+
+/// Nobody chats.
+pub struct FakeChats;
+
+#[async_trait]
+impl Chats for FakeChats {
+    async fn open_chat(&self, _: &ChatSession) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn chat(&self, _: &AdministrationId, _: ChatSessionId, _: Timestamp) -> Result<Option<ChatSession>, StoreError> {
+        Ok(None)
+    }
+    async fn change_chat(&self, _: &AdministrationId, _: ChatSessionId, _: ChatChange) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn chats_present(&self, _: &AdministrationId, _: &[ChatSessionId], _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn absent_chats(&self, _: &AdministrationId, _: Timestamp, _: u32) -> Result<Vec<ChatSession>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn wanted_transcripts(&self, _: &AdministrationId, _: u32) -> Result<Vec<ChatSession>, StoreError> {
+        Ok(Vec::new())
+    }
+    async fn forget_chats(&self, _: &AdministrationId, _: Timestamp) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+}
+
+/// Asides within the test.
+pub struct FakeAsides(pub broadcast::Sender<Arc<Aside>>);
+
+impl Default for FakeAsides {
+    fn default() -> Self {
+        Self(broadcast::channel(64).0)
+    }
+}
+
+impl Asides for FakeAsides {
+    fn say(&self, aside: Aside) {
+        let _nobody = self.0.send(Arc::new(aside));
+    }
+    fn listen(&self) -> broadcast::Receiver<Arc<Aside>> {
+        self.0.subscribe()
     }
 }

@@ -53,16 +53,21 @@ impl Engine {
             CommandBody::Reject { offer, reason } => self.reject(command, *offer, *reason, effects),
             CommandBody::Touch { contact } => self.touch(command, *contact, effects),
             CommandBody::Pull { contact } => self.pull(command, *contact, effects),
-            CommandBody::Reply { contact, message } => {
-                self.check_owner(command, *contact, &[StateName::Active, StateName::Pending, StateName::WrapUp])?;
+            CommandBody::Reply { contact, message, account } => {
+                let known = self.check_owner(command, *contact, &[StateName::Active, StateName::Pending, StateName::WrapUp])?;
+                if let Some(account) = account {
+                    self.sending_account(account, &known.administration)?;
+                }
                 let now = self.now;
                 self.change(*contact, effects, |contact| {
                     contact.first_response_at = contact.first_response_at.or(Some(now));
                     clear_untouched(contact);
                 });
-                self.send(*contact, *message, effects);
+                self.send(*contact, *message, account.as_ref(), effects)?;
+                self.await_citizen(*contact, effects);
                 Ok(Applied::placed(self.contact(*contact)?, false))
             }
+            CommandBody::Copy { .. } => self.send_copy(command, effects),
             CommandBody::Note { contact, note } => {
                 let known = self.check_owner(command, *contact, &StateName::ALL)?;
                 let operator = command.actor.operator.or(known.state.owner()).ok_or(Refusal::Invalid)?;

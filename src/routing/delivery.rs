@@ -2,11 +2,11 @@
 //! for each order; only a channel on which repeating is harmless is tried again after an unknown outcome.
 
 use crate::model::channel::Channel;
-use crate::model::command::Refusal;
+use crate::model::command::{Authority, Command, CommandBody, Refusal};
 use crate::model::contact::{Contact, ContactState, Direction};
 use crate::model::delivery::{AttemptResult, Delivery, DeliveryReport, DeliveryState, Origin};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason};
-use crate::model::id::{ContactId, MessageId};
+use crate::model::id::{AccountId, AdministrationId, ContactId, MessageId};
 use crate::model::input::DeliveryFacts;
 
 use super::effects::{Applied, Effects};
@@ -43,21 +43,34 @@ pub(super) fn origin_of(contact: &Contact) -> Origin {
         address: contact.address,
         citizen: contact.citizen,
         language: contact.language,
+        is_copy: false,
     }
 }
 
 impl Engine {
     /// An operator answered: the message goes out, or is delivered by being written where nothing carries it.
-    pub(super) fn send(&mut self, id: ContactId, message: MessageId, effects: &mut Effects) {
+    ///
+    /// `via`: another account of the administration, for a citizen who has left the contact's own channel.
+    pub(super) fn send(
+        &mut self,
+        id: ContactId,
+        message: MessageId,
+        via: Option<&AccountId>,
+        effects: &mut Effects,
+    ) -> Result<(), Refusal> {
         let contact = &self.contacts[&id].contact;
+        let (account, channel) = match via {
+            Some(via) => (via.clone(), self.sending_account(via, &contact.administration)?),
+            None => (contact.account.clone(), contact.channel.clone()),
+        };
         let operator = contact.state.owner();
         let mut delivery = Delivery {
             message,
             administration: contact.administration.clone(),
             contact: id,
             conversation: contact.conversation,
-            account: contact.account.clone(),
-            channel: contact.channel.clone(),
+            account,
+            channel,
             state: DeliveryState::Queued,
             attempts: 0,
             due: self.now,
@@ -72,6 +85,45 @@ impl Engine {
             self.tell(id, effects, EventBody::MessageSent { message, operator });
             effects.deliveries.insert(message, delivery);
         }
+        Ok(())
+    }
+
+    /// The channel of an account of the administration that can carry a message.
+    pub(super) fn sending_account(&self, account: &AccountId, administration: &AdministrationId) -> Result<Channel, Refusal> {
+        let account = self.plan.accounts.get(account).ok_or(Refusal::NotFound)?;
+        if account.administration != *administration {
+            return Err(Refusal::OtherAdministration);
+        }
+        account.channel.has_sender().then(|| account.channel.clone()).ok_or(Refusal::NoReplyChannel)
+    }
+
+    /// Sends a copy that the citizen asked for. It belongs to a contact that may be closed and gone, so the command names all.
+    pub(super) fn send_copy(&mut self, command: &Command, effects: &mut Effects) -> Result<Applied, Refusal> {
+        let CommandBody::Copy { administration, contact, conversation, queue, account, message } = &command.body else {
+            return Err(Refusal::Invalid);
+        };
+        let is_machinery = command.actor.operator.is_none() && command.actor.authority == Authority::Any;
+        if !is_machinery || self.deliveries.contains_key(message) {
+            return Err(Refusal::Invalid);
+        }
+        let channel = self.sending_account(account, administration)?;
+        self.plan.queues.get(queue).filter(|queue| queue.administration == *administration).ok_or(Refusal::NotFound)?;
+        let delivery = Delivery {
+            message: *message,
+            administration: administration.clone(),
+            contact: *contact,
+            conversation: *conversation,
+            account: account.clone(),
+            channel,
+            state: DeliveryState::Queued,
+            attempts: 0,
+            due: self.now,
+            failure: None,
+            origin: Origin { queue: queue.clone(), owner: None, address: None, citizen: None, language: None, is_copy: true },
+        };
+        self.tell_delivery(&delivery, effects, EventBody::MessageQueued { message: *message, operator: None });
+        self.order_attempt(delivery, effects);
+        Ok(Applied::landed(*contact))
     }
 
     fn order_attempt(&mut self, mut delivery: Delivery, effects: &mut Effects) {
@@ -185,6 +237,7 @@ impl Engine {
                 self.bring_back(delivery.contact, AssignedReason::Resumed, QueuedReason::DeliveryFailed, effects)
             }
             Some(state) if !state.is_final() => {}
+            _ if delivery.origin.is_copy => {}
             _ => self.follow_failed(&delivery, effects),
         }
     }
@@ -231,6 +284,8 @@ impl Engine {
             outcome: None,
             last_owner: delivery.origin.owner,
             has_text: true,
+            answerable: false,
+            silence: None,
             version: 1,
         };
         self.open_contact(contact, None, effects);

@@ -225,6 +225,9 @@ impl Engine {
         self.release_reservation(id, effects);
         let entry = self.contacts.get_mut(&id).expect("only known contacts are changed");
         change(&mut entry.contact);
+        if !matches!(entry.contact.state, ContactState::Active { .. }) {
+            entry.contact.silence = None;
+        }
         entry.contact.version += 1;
         self.reclass(id);
         self.enter_state(id);
@@ -413,6 +416,16 @@ impl Engine {
                     Offer { id: OfferId { contact: id, ordinal }, operator, state: OfferState::Live, made_at, deadline, ended_at: None };
                 effects.offers.insert(offer.id, offer);
             }
+        }
+        // the answer of a citizen may be waiting with the broker: their clock begins again
+        let silent: Vec<ContactId> = self.contacts.iter().filter(|(_, entry)| entry.contact.silence.is_some()).map(|(id, _)| *id).collect();
+        for id in silent {
+            let now = self.now;
+            self.change(id, effects, |contact| {
+                if let Some(silence) = &mut contact.silence {
+                    silence.since = now;
+                }
+            });
         }
         let lost: Vec<OperatorId> = self
             .operators

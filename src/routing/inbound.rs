@@ -83,8 +83,16 @@ impl Engine {
 
     /// Adds a message to a contact; who has the contact is told.
     fn append(&mut self, id: ContactId, facts: &InboundFacts, effects: &mut Effects) -> Applied {
-        if facts.has_text && !self.contacts[&id].contact.has_text {
-            self.change(id, effects, |contact| contact.has_text = true);
+        let contact = &self.contacts[&id].contact;
+        let answered = contact.silence.is_some() && facts.automatic.is_none();
+        if (facts.has_text && !contact.has_text) || (facts.answerable && !contact.answerable) || answered {
+            self.change(id, effects, |contact| {
+                contact.has_text |= facts.has_text;
+                contact.answerable |= facts.answerable;
+                if answered {
+                    contact.silence = None;
+                }
+            });
         }
         let operator = self.contacts[&id].contact.state.holder().or(self.contacts[&id].contact.state.owner());
         self.tell(id, effects, EventBody::MessageReceived { message: facts.message, operator, automatic: facts.automatic });
@@ -100,6 +108,10 @@ impl Engine {
         }
         let is_live = contact.mode == Mode::Live;
         let applied = self.append(id, facts, effects);
+        if is_live && facts.mode == Mode::Deferrable {
+            self.leave(id, state, effects);
+            return applied;
+        }
         match (rule, state) {
             (Landing::WakeOwner, _) => self.bring_back(id, AssignedReason::CitizenWrote, QueuedReason::CitizenWrote, effects),
             (Landing::Reactivate, ContactState::WrapUp { operator, .. }) => {
@@ -115,6 +127,19 @@ impl Engine {
             _ => {}
         }
         applied
+    }
+
+    /// Words left for later in a live contact: who is not served yet need not be stood there for.
+    fn leave(&mut self, id: ContactId, state: ContactState, effects: &mut Effects) {
+        match state {
+            ContactState::Queued | ContactState::Offered { .. } | ContactState::Deferred { .. } => self.abandon(id, effects),
+            ContactState::Abandoned { .. } => {
+                self.change(id, effects, |contact| contact.mode = Mode::Deferrable);
+                self.tell(id, effects, EventBody::ContactDeferrable);
+                self.queue_again(id, QueuedReason::CameBack, effects);
+            }
+            _ => {}
+        }
     }
 
     /// Opens a contact: in the conversation that the message belongs to, or in a new one. What no person wrote is recorded
@@ -197,6 +222,8 @@ impl Engine {
             outcome: None,
             last_owner: None,
             has_text: facts.has_text,
+            answerable: facts.answerable,
+            silence: None,
             version: 1,
         })
     }
@@ -253,9 +280,13 @@ impl Engine {
 
     /// The citizen left: before being served it is abandoned, after it the operator wraps up.
     pub(super) fn apply_signal(&mut self, facts: &SignalFacts, effects: &mut Effects) -> Applied {
-        let found =
-            facts.thread.iter().filter_map(|id| self.contacts.get(id)).find(|entry| entry.contact.administration == facts.administration);
-        let Some(id) = found.map(|entry| entry.contact.id) else { return Applied::refused(Refusal::NotFound) };
+        let ours = |contact: &&Contact| contact.administration == facts.administration;
+        let named = facts.thread.iter().filter_map(|id| self.contacts.get(id)).map(|entry| &entry.contact).find(ours);
+        let in_chat = || {
+            let open = self.in_conversation(facts.conversation?).filter(ours);
+            open.max_by_key(|contact| (contact.opened_at, contact.id))
+        };
+        let Some(id) = named.or_else(in_chat).map(|contact| contact.id) else { return Applied::refused(Refusal::NotFound) };
         let contact = &self.contacts[&id].contact;
         if contact.mode == Mode::Deferrable {
             return Applied::refused(Refusal::WrongState);

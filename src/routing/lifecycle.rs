@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::model::command::RejectReason;
-use crate::model::contact::{Contact, ContactState, Exclusion, Mode, Offer, OfferState, OrderKey, Outcome, Resolution};
+use crate::model::contact::{Contact, ContactState, Exclusion, Mode, Offer, OfferState, OrderKey, Outcome, Resolution, Silence};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason, ReleasedReason};
 use crate::model::id::{ContactId, OfferId, OperatorId, QueueId};
 use crate::model::time::Timestamp;
@@ -24,6 +24,12 @@ const RETURNS_MAX_DEFAULT: u32 = 5;
 /// Microseconds a contact has waited since it was last queued.
 pub(super) fn waited(contact: &Contact, now: Timestamp) -> i64 {
     i64::try_from(now.since(contact.queued_at).as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Whether somebody can still answer a citizen who has left: they said something, and where to answer. The address of a chat is
+/// its session, which ends with it.
+pub(super) fn is_work_without_the_citizen(contact: &Contact) -> bool {
+    contact.has_text && (contact.answerable || (contact.address.is_some() && !contact.channel.is_session()))
 }
 
 impl Engine {
@@ -238,7 +244,7 @@ impl Engine {
         let now = self.now;
         let contact = &self.contacts[&id].contact;
         let short = now.since(contact.opened_at) < super::parameters::SHORT_ABANDON;
-        if contact.has_text && contact.address.is_some() {
+        if is_work_without_the_citizen(contact) {
             self.change(id, effects, |contact| {
                 contact.mode = Mode::Deferrable;
                 contact.state = ContactState::Queued;
@@ -248,6 +254,28 @@ impl Engine {
         } else {
             self.change(id, effects, |contact| contact.state = ContactState::Abandoned { at: now });
             self.tell(id, effects, EventBody::ContactAbandoned { short });
+        }
+    }
+
+    /// The citizen owes an answer from now on.
+    pub(super) fn await_citizen(&mut self, id: ContactId, effects: &mut Effects) {
+        let contact = &self.contacts[&id].contact;
+        if matches!(contact.state, ContactState::Active { .. }) && super::timer::silence_limits(&self.plan, contact).is_some() {
+            let since = self.now;
+            self.change(id, effects, |contact| contact.silence = Some(Silence { since, warned: false }));
+        }
+    }
+
+    /// A silent citizen is asked once, then the contact closes.
+    fn silence_due(&mut self, id: ContactId, operator: OperatorId, effects: &mut Effects) {
+        let contact = &self.contacts[&id].contact;
+        let Some((limits, silence)) = super::timer::silence_limits(&self.plan, contact).zip(contact.silence) else { return };
+        let closes_at = silence.since.plus(limits.close);
+        if self.now >= closes_at {
+            self.close(id, Outcome { topic: None, resolution: Resolution::CitizenSilent }, effects);
+        } else {
+            self.change(id, effects, |contact| contact.silence = Some(Silence { warned: true, ..silence }));
+            self.tell(id, effects, EventBody::ContactSilent { operator, closes_at });
         }
     }
 
@@ -261,6 +289,9 @@ impl Engine {
                 self.to_place.push_back(id);
             }
             ContactState::Offered { ordinal, operator, .. } => self.expire_offer(id, ordinal, operator, effects),
+            ContactState::Active { untouched_until, operator } if untouched_until.is_none_or(|until| until > self.now) => {
+                self.silence_due(id, operator, effects);
+            }
             ContactState::Active { .. } => self.release(id, ReleasedReason::Untouched, QueuedReason::Untouched, effects),
             ContactState::Pending { .. } => self.bring_back(id, AssignedReason::Resumed, QueuedReason::Due, effects),
             ContactState::WrapUp { .. } => self.close(id, Outcome { topic: None, resolution: Resolution::NotGiven }, effects),

@@ -3,5 +3,6 @@
 mod inbound;
 mod offers;
 mod people;
+mod silence;
 mod simulation;
 mod world;

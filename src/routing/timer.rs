@@ -8,7 +8,7 @@ use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::id::{ContactId, MessageId, OperatorId};
 use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
-use crate::plan::Plan;
+use crate::plan::{Plan, SilenceLimits};
 
 use super::parameters::{ABANDONED_GRACE, DEFERRABLE_OWNER_GONE, LIVE_OWNER_GONE, PROMOTION_DIVISOR};
 
@@ -79,12 +79,21 @@ pub(super) fn contact_deadline(plan: &Plan, contact: &Contact, now: Timestamp) -
             exclusions.chain(promotion).filter(|at| *at > now && *at < Timestamp::MAX).min()
         }
         ContactState::Offered { deadline, .. } => Some(*deadline),
-        ContactState::Active { untouched_until, .. } => *untouched_until,
+        ContactState::Active { untouched_until, .. } => {
+            let silent = silence_limits(plan, contact).zip(contact.silence);
+            let silent = silent.map(|(limits, silence)| silence.since.plus(if silence.warned { limits.close } else { limits.warn }));
+            [*untouched_until, silent].into_iter().flatten().min()
+        }
         ContactState::Pending { back_after, .. } => *back_after,
         ContactState::WrapUp { until, .. } | ContactState::Deferred { until } => Some(*until),
         ContactState::Abandoned { at } => Some(at.plus(ABANDONED_GRACE)),
         ContactState::Closed { .. } => None,
     }
+}
+
+/// How long the citizen of a live contact may be silent.
+pub(super) fn silence_limits(plan: &Plan, contact: &Contact) -> Option<SilenceLimits> {
+    plan.queues.get(&contact.queue).filter(|_| contact.mode == Mode::Live).and_then(|queue| queue.silence)
 }
 
 /// When a deferrable contact goes to operators who are busy with live ones too.

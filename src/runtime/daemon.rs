@@ -20,12 +20,16 @@ use crate::channel::api::{self, ChannelApiDeps};
 use crate::channel::email::{self, EmailCounters, EmailDeps};
 use crate::channel::sms::spool::Spool;
 use crate::channel::sms::{self, SmsCounters, SmsDeps};
+use crate::channel::webchat::{self, ChatCounters, WebChatDeps};
 use crate::desk::counters::Counters as DeskCounters;
 use crate::desk::{self, DeskDeps, DeskOptions};
 use crate::model::id::{AccountId, IdMaker, PoolId};
 use crate::plan::Plan;
+use crate::port::aside::Asides;
 use crate::port::blobs::Blobs;
 use crate::port::broker::{Broker, Publisher};
+use crate::port::chat::Chats;
+use crate::port::commands::Commands;
 use crate::port::store::{Leases, Store};
 use crate::settings::broker::BrokerKind;
 use crate::settings::store::StoreKind;
@@ -40,12 +44,14 @@ use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 use self::measured::MeasuredBroker;
 use self::public::Public;
 pub use self::sms_options::TrialSms;
+use super::aside::Whispers;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
 use super::leader::{self, LeaderDeps};
 use super::quarantine;
 use super::relay::RelayDeps;
 
+mod chat_options;
 mod email_options;
 mod first_start;
 mod measured;
@@ -55,6 +61,8 @@ mod sms_options;
 
 /// What telemetry shows of text messages.
 type SmsFigures = (Arc<SmsCounters>, Spool);
+/// What the channels behind the public listener count.
+type PublicFigures = (Option<SmsFigures>, Option<Arc<ChatCounters>>);
 
 /// How long the parts have for ending in order before they are dropped.
 const GRACE: Duration = Duration::from_secs(10);
@@ -94,6 +102,8 @@ pub struct Backends {
     pub store: Arc<dyn Store>,
     /// Its leases.
     pub leases: Arc<dyn Leases>,
+    /// Its chats.
+    pub chats: Arc<dyn Chats>,
     /// Blobs.
     pub blobs: Arc<dyn Blobs>,
 }
@@ -101,23 +111,23 @@ pub struct Backends {
 /// Opens database and blobs, and makes the data folder if it is not there.
 pub async fn open_backends(settings: &Settings) -> Result<Backends, DaemonError> {
     make_folder(&settings.data.folder)?;
-    let (store, leases): (Arc<dyn Store>, Arc<dyn Leases>) = match settings.store.kind {
+    let (store, leases, chats): (Arc<dyn Store>, Arc<dyn Leases>, Arc<dyn Chats>) = match settings.store.kind {
         StoreKind::Sqlite => {
             let options = SqliteOptions { file: settings.data.store_file(), readers_max: settings.store.connections_max.min(8) };
             let store = SqliteStore::open(options).await.map_err(|error| part("store")(error.to_string()))?;
-            (Arc::clone(&store) as Arc<dyn Store>, store)
+            (Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&store) as Arc<dyn Leases>, store)
         }
         StoreKind::Postgres => {
             let url = SecretString::from(settings.store.url.expose().to_owned());
             let options = PostgresOptions { url, connections_max: settings.store.connections_max };
             let store = PostgresStore::connect(options).await.map_err(|error| part("store")(error.to_string()))?;
-            (Arc::clone(&store) as Arc<dyn Store>, store)
+            (Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&store) as Arc<dyn Leases>, store)
         }
     };
     let folder = settings.data.blobs_folder();
     make_folder(&folder)?;
     let blobs = FolderBlobs::open(&folder).map_err(|error| part("blobs")(error.to_string()))?;
-    Ok(Backends { store, leases, blobs: Arc::new(blobs) })
+    Ok(Backends { store, leases, chats, blobs: Arc::new(blobs) })
 }
 
 fn make_folder(folder: &std::path::Path) -> Result<(), DaemonError> {
@@ -172,6 +182,8 @@ pub struct Addresses {
     pub public: Option<String>,
     /// Channel API, if this process has it.
     pub channel_api: Option<String>,
+    /// Whether there is a chat page to try.
+    pub has_chat: bool,
     /// An account of text messages that is for trying out.
     pub trial_sms: Option<TrialSms>,
     /// SMTP listener.
@@ -204,6 +216,8 @@ struct Parts {
     ids: IdMaker,
     plans: watch::Sender<Arc<Plan>>,
     local: LocalCommands,
+    commands: Arc<DeskCommands>,
+    asides: Arc<Whispers>,
     feed: Feed,
     metrics: Arc<Metrics>,
     node: String,
@@ -230,19 +244,26 @@ impl Daemon {
         let metrics = Arc::new(Metrics::new());
         let broker = MeasuredBroker::wrap(open.port(), Arc::clone(&metrics));
         let publisher = broker.publisher().await.map_err(|error| part("broker")(error.to_string()))?;
+        let (local, leaders) = (LocalCommands::default(), CancellationToken::new());
+        // who has consoles or chats asks the engine and hears what happens, wherever it is led
+        let has_people = settings.roles.has(ProcessRole::Desk) || settings.roles.has(ProcessRole::Webchat);
+        let reaches_over = has_people && settings.broker.kind == BrokerKind::Amqp;
+        let remote = reaches_over.then(|| RemoteCommands::start(Arc::clone(&broker), Arc::clone(&publisher), leaders.clone()));
         let parts = Parts {
             settings: Arc::clone(&settings),
             backends,
             publisher,
             ids,
             plans: watch::Sender::new(Arc::new(plan)),
-            local: LocalCommands::default(),
+            commands: Arc::new(DeskCommands { local: local.clone(), remote }),
+            asides: if reaches_over { Whispers::shared(Arc::clone(&broker), &node, leaders.clone()) } else { Whispers::local() },
+            local,
             feed: Feed::default(),
             metrics,
             holder: format!("{node}/{:016x}", rand::random::<u64>()),
             node,
             edges: CancellationToken::new(),
-            leaders: CancellationToken::new(),
+            leaders,
             edge_tasks: TaskTracker::new(),
             leader_tasks: TaskTracker::new(),
             watchdog: Watchdog::new(settings.metrics.watchdog),
@@ -259,14 +280,17 @@ impl Daemon {
         if settings.roles.has(ProcessRole::Router) {
             parts.lead();
         }
+        if reaches_over {
+            parts.follow_feeds();
+        }
         if settings.roles.has(ProcessRole::Email) {
             let handle = parts.start_email().await?;
             addresses.smtp = handle.smtp_address;
             email_counters = Some(handle.counters);
         }
-        let sms = parts.serve_public(&mut addresses).await?;
+        let public = parts.serve_public(&mut addresses).await?;
         parts.serve_http(&desk_counters, &mut addresses).await?;
-        parts.watch(latches, email_counters, sms, desk_counters);
+        parts.watch(latches, email_counters, public, desk_counters);
         let samples = match is_new && settings.roles.has(ProcessRole::Router) {
             true => Some(first_start::make_samples(&*parts.backends.store, &parts.local).await?),
             false => None,
@@ -407,22 +431,54 @@ impl Parts {
     }
 
     /// What citizens and providers reach: each channel brings its routes.
-    async fn serve_public(&self, addresses: &mut Addresses) -> Result<Option<SmsFigures>, DaemonError> {
+    async fn serve_public(&self, addresses: &mut Addresses) -> Result<PublicFigures, DaemonError> {
         let roles = &self.settings.roles;
-        if !roles.has(ProcessRole::Sms) {
-            return Ok(None);
+        if !roles.has(ProcessRole::Sms) && !roles.has(ProcessRole::Webchat) {
+            return Ok((None, None));
         }
         let mut public = Public::bind(&self.settings.public).await?;
-        let mut sms_figures = None;
+        let (mut sms_figures, mut chat_figures) = (None, None);
         if roles.has(ProcessRole::Sms) {
             let handle = self.start_sms(&public.url, addresses)?;
             public.merge(handle.router);
             sms_figures = Some((handle.counters, handle.spool));
         }
+        if roles.has(ProcessRole::Webchat) {
+            let handle = self.start_webchat(&public.url);
+            public.merge(handle.router);
+            chat_figures = Some(handle.counters);
+            addresses.has_chat = self.plan().accounts.values().any(|account| account.channel.is_session());
+        }
         addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
         let (listener, router) = public.into_parts();
         self.serve(listener, router);
-        Ok(sms_figures)
+        Ok((sms_figures, chat_figures))
+    }
+
+    /// Chats on web pages; what time does to them runs beside.
+    fn start_webchat(&self, public_url: &Url) -> webchat::WebChatHandle {
+        let options = chat_options::options(&self.settings, public_url, &self.holder, &self.node);
+        let deps = WebChatDeps {
+            store: Arc::clone(&self.backends.store),
+            chats: Arc::clone(&self.backends.chats),
+            leases: Arc::clone(&self.backends.leases),
+            blobs: Arc::clone(&self.backends.blobs),
+            broker: Arc::clone(&self.broker),
+            publisher: Arc::clone(&self.publisher),
+            commands: Arc::clone(&self.commands) as Arc<dyn Commands>,
+            asides: Arc::clone(&self.asides) as Arc<dyn Asides>,
+            feed: self.feed.subscribe(),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+        };
+        webchat::start(options, deps, self.edges.clone(), self.edge_tasks.clone())
+    }
+
+    /// Hears what happens in pools that other processes lead.
+    fn follow_feeds(&self) {
+        for pool in self.pools() {
+            tokio::spawn(feed::follow(self.feed.clone(), Arc::clone(&self.broker), pool, self.local.clone(), self.leaders.clone()));
+        }
     }
 
     /// The webhooks of providers; courier and senders run beside.
@@ -489,17 +545,12 @@ impl Parts {
             queue_frames_max: settings.socket_queue_len_max as usize,
             ..DeskOptions::new(public_url, self.node.clone())
         };
-        let amqp = self.settings.broker.kind == BrokerKind::Amqp;
-        let remote = amqp.then(|| RemoteCommands::start(Arc::clone(&self.broker), Arc::clone(&self.publisher), self.leaders.clone()));
-        if amqp {
-            for pool in self.pools() {
-                tokio::spawn(feed::follow(self.feed.clone(), Arc::clone(&self.broker), pool, self.local.clone(), self.leaders.clone()));
-            }
-        }
         let deps = DeskDeps {
             store: Arc::clone(&self.backends.store),
             blobs: Arc::clone(&self.backends.blobs),
-            commands: Arc::new(DeskCommands { local: self.local.clone(), remote }),
+            chats: Arc::clone(&self.backends.chats),
+            commands: Arc::clone(&self.commands) as Arc<dyn Commands>,
+            asides: Arc::clone(&self.asides) as Arc<dyn Asides>,
             publisher: Arc::clone(&self.publisher),
             plan: self.plans.subscribe(),
             ids: self.ids.clone(),
@@ -523,7 +574,7 @@ impl Parts {
     }
 
     /// Samples figures and readiness now and then.
-    fn watch(&self, latches: Latches, email: Option<Arc<EmailCounters>>, sms: Option<SmsFigures>, desk: Arc<DeskCounters>) {
+    fn watch(&self, latches: Latches, email: Option<Arc<EmailCounters>>, (sms, chat): PublicFigures, desk: Arc<DeskCounters>) {
         let sampler = sampler::Sampler {
             store: Arc::clone(&self.backends.store),
             broker: Arc::clone(&self.broker),
@@ -533,6 +584,7 @@ impl Parts {
             latches,
             email,
             sms,
+            chat,
             desk,
             watchdog: self.watchdog.clone(),
         };

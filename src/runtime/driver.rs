@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::fault;
 use crate::model::command::{Command, CommandBody, Refusal, Reply};
 use crate::model::event::{EventBody, QueuedReason};
+use crate::model::id::MessageId;
 use crate::model::input::Input;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
@@ -285,7 +286,8 @@ impl Driver {
                 let reason = "the plan has no account or queue for it any more".to_owned();
                 open.writes.quarantine.push(Quarantined { reason, ..prepared.raw.clone() });
             }
-            rows::add_inbound(facts, (**text).clone(), &applied, open.at, &mut open.writes);
+            let numbered = (open.number_of(facts.message), open.at);
+            rows::add_inbound(facts, (**text).clone(), &applied, numbered, &mut open.writes);
         }
         Ok(())
     }
@@ -300,8 +302,13 @@ impl Driver {
         {
             let contact = self.engine.known_contact(placement.contact, &open.effects).cloned();
             if let Some(contact) = contact {
-                rows::add_written(self.engine.plan(), &contact, &pending.envelope, open.at, &mut open.writes);
+                let numbered = (open.number_of_written(&command.body), open.at);
+                rows::add_written(self.engine.plan(), &contact, &pending.envelope, numbered, &mut open.writes);
             }
+        }
+        if applied.result.is_ok() && matches!(command.body, CommandBody::Copy { .. }) {
+            let numbered = (open.number_of_written(&command.body), open.at);
+            rows::add_copy(self.engine.plan(), &pending.envelope, numbered, &mut open.writes);
         }
         if let (CommandBody::CloseQueue { queue }, Some(crate::port::commands::CommandText::Text(notice))) =
             (&command.body, &pending.envelope.text)
@@ -598,6 +605,24 @@ struct Open {
 impl Open {
     fn new(at: Timestamp, seq: i64) -> Self {
         Self { at, seq, input_seq: seq, effects: Effects::default(), writes: WriteSet::default(), feed: Vec::new(), answers: Vec::new() }
+    }
+}
+
+impl Open {
+    /// The number of the event that recorded a message in this batch.
+    fn number_of(&self, message: MessageId) -> i64 {
+        let is_it = |event: &&FeedEvent| match event.event.body {
+            EventBody::MessageReceived { message: it, .. } | EventBody::MessageQueued { message: it, .. } => it == message,
+            _ => false,
+        };
+        self.feed.iter().rev().find(is_it).map_or(self.seq, |event| event.event.seq)
+    }
+
+    fn number_of_written(&self, body: &CommandBody) -> i64 {
+        match body {
+            CommandBody::Reply { message, .. } | CommandBody::Copy { message, .. } => self.number_of(*message),
+            _ => self.seq,
+        }
     }
 }
 

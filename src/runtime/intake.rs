@@ -164,7 +164,10 @@ impl Intake {
                         signal.account, incoming.routing_key
                     ));
                 }
-                let what = format!("{}/{:?}", signal.thread, signal.signal);
+                let what = match &signal.id {
+                    Some(id) => format!("{}/{:?}/{id}", signal.thread, signal.signal),
+                    None => format!("{}/{:?}", signal.thread, signal.signal),
+                };
                 let query = FactQuery {
                     input: self.ids.input(&signal.account, what.as_bytes()),
                     administration,
@@ -216,11 +219,13 @@ impl Intake {
             .copied()
             .filter(|_| is_bounce && message.attributes.get("bounce_outcome").is_some_and(|outcome| outcome == "failed"));
         let reference = row.reference.as_deref().map(reference_to);
+        let is_session = query.channel.is_session();
         let facts = InboundFacts {
             input: query.input,
             message: self.ids.message(query.input),
             new_contact: self.ids.contact(query.input),
-            new_conversation: self.ids.conversation(query.input),
+            // a chat's messages name what its conversation is called by: each is one conversation whichever of them comes first
+            new_conversation: self.ids.conversation(message.thread.filter(|_| is_session).unwrap_or(query.input)),
             administration: query.administration.clone(),
             account: message.account.clone(),
             channel: query.channel.clone(),
@@ -239,6 +244,7 @@ impl Intake {
             last_helper: row.last_helper,
             automatic: message.automatic,
             bounced,
+            answerable: message.answer_to.is_some(),
             has_text: !message.text.trim().is_empty() || !message.attachments.is_empty(),
             classification: None,
             text: Some(Box::new(rule_text(&query.channel, message))),
@@ -293,6 +299,7 @@ impl Intake {
             input: query.input,
             administration: query.administration.clone(),
             thread: row.thread_contact.into_iter().chain([self.ids.contact(signal.thread)]).collect(),
+            conversation: query.channel.is_session().then(|| self.ids.conversation(signal.thread)),
             signal: signal.signal,
         };
         Item::Input(Box::new(Prepared {
@@ -390,12 +397,13 @@ fn trace_of(decoded: Option<String>, incoming: &Incoming) -> Option<Arc<str>> {
     decoded.or_else(in_header).map(Arc::from)
 }
 
-/// Whether a message goes on with the newest contact of its address: with the same account, and not ended long before.
+/// Whether a message goes on with the newest contact of its address: with the same account, and not ended long before. A chat is
+/// one conversation however long it lasts.
 fn is_continued(newest: &Contact, message: &InboundMessage, query: &FactQuery) -> bool {
     let is_fresh = match newest.state {
         ContactState::Closed { at } | ContactState::Abandoned { at } => message.received_at <= at.plus(CONVERSATION_GOES_ON),
         _ => true,
-    };
+    } || query.channel.is_session();
     query.channel.joins_by_address() && newest.account == message.account && is_fresh
 }
 
@@ -410,6 +418,7 @@ fn reference_to(contact: &Contact) -> Reference {
             address: contact.address,
             citizen: contact.citizen,
             language: contact.language,
+            is_copy: false,
         },
     }
 }

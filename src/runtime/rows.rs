@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::model::channel::Channel;
 use crate::model::command::CommandBody;
 use crate::model::contact::{Contact, Direction};
 use crate::model::conversation::{Message, Note, Party};
 use crate::model::delivery::DeliveryState;
 use crate::model::event::Event;
-use crate::model::id::MessageId;
+use crate::model::id::{AccountId, AdministrationId, ContactId, ConversationId, MessageId};
 use crate::model::input::{InboundFacts, Input};
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
@@ -77,7 +78,7 @@ pub fn input_record(seq: i64, at: Timestamp, input: &Input, source: Option<Strin
 }
 
 /// The rows of a citizen's message: the message, its conversation if it opens one, and the address it came from.
-pub fn add_inbound(facts: &InboundFacts, text: InboundText, applied: &Applied, at: Timestamp, writes: &mut WriteSet) {
+pub fn add_inbound(facts: &InboundFacts, text: InboundText, applied: &Applied, (seq, at): (i64, Timestamp), writes: &mut WriteSet) {
     let Some(placement) = &applied.placement else { return };
     let InboundText { message, address, citizen } = text;
     if placement.is_new_conversation {
@@ -110,6 +111,7 @@ pub fn add_inbound(facts: &InboundFacts, text: InboundText, applied: &Applied, a
         raw: message.raw,
         automatic: message.automatic,
         header_id: message.header_id,
+        seq,
         provider_id: Some(message.provider_id),
         delivery: None,
         failure: None,
@@ -117,15 +119,15 @@ pub fn add_inbound(facts: &InboundFacts, text: InboundText, applied: &Applied, a
 }
 
 /// The rows of what an operator wrote.
-pub fn add_written(plan: &Plan, contact: &Contact, envelope: &CommandEnvelope, at: Timestamp, writes: &mut WriteSet) {
+///
+/// `seq`: the number of the event that records it.
+pub fn add_written(plan: &Plan, contact: &Contact, envelope: &CommandEnvelope, (seq, at): (i64, Timestamp), writes: &mut WriteSet) {
     match (&envelope.command.body, &envelope.text) {
-        (CommandBody::Reply { message, .. }, Some(CommandText::Reply { text, subject, to, cc, attachments })) => {
-            let mut row = outbound(plan, contact, *message, at);
+        (CommandBody::Reply { message, account, .. }, Some(text @ CommandText::Reply { .. })) => {
+            let account = account.as_ref().unwrap_or(&contact.account);
+            let mut row = outbound(plan, (&contact.administration, contact.conversation, contact.id), account, *message, (seq, at));
             row.author = envelope.command.actor.operator;
-            row.to = to.iter().chain(cc).cloned().collect();
-            row.subject = subject.clone();
-            row.text = text.clone();
-            row.attachments = attachments.clone();
+            write_down(&mut row, text);
             writes.messages.push(row);
         }
         (CommandBody::Note { note, .. }, Some(CommandText::Text(text))) => {
@@ -144,18 +146,46 @@ pub fn add_written(plan: &Plan, contact: &Contact, envelope: &CommandEnvelope, a
     }
 }
 
-/// An outbound message of a contact without its words.
-fn outbound(plan: &Plan, contact: &Contact, message: MessageId, at: Timestamp) -> Message {
-    let account = plan.accounts.get(&contact.account);
+/// The row of a copy that the citizen asked for.
+pub fn add_copy(plan: &Plan, envelope: &CommandEnvelope, (seq, at): (i64, Timestamp), writes: &mut WriteSet) {
+    if let (CommandBody::Copy { administration, contact, conversation, account, message, .. }, Some(text)) =
+        (&envelope.command.body, &envelope.text)
+    {
+        let mut row = outbound(plan, (administration, *conversation, *contact), account, *message, (seq, at));
+        write_down(&mut row, text);
+        writes.messages.push(row);
+    }
+}
+
+fn write_down(row: &mut Message, written: &CommandText) {
+    if let CommandText::Reply { text, subject, to, cc, attachments } = written {
+        row.to = to.iter().chain(cc).cloned().collect();
+        row.subject = subject.clone();
+        row.text = text.clone();
+        row.attachments = attachments.clone();
+    }
+}
+
+/// An outbound message without its words.
+fn outbound(
+    plan: &Plan,
+    (administration, conversation, contact): (&AdministrationId, ConversationId, ContactId),
+    id: &AccountId,
+    message: MessageId,
+    (seq, at): (i64, Timestamp),
+) -> Message {
+    let account = plan.accounts.get(id);
     let from = account.and_then(|account| Some(Party { address: account.address.clone()?, name: account.display_name.clone() }));
+    // an operator can answer only while the plan has the account
+    let channel = account.map_or_else(Channel::email, |account| account.channel.clone());
     Message {
         id: message,
-        administration: contact.administration.clone(),
-        conversation: contact.conversation,
-        contact: contact.id,
+        administration: administration.clone(),
+        conversation,
+        contact,
         direction: Direction::Outbound,
-        channel: contact.channel.clone(),
-        account: contact.account.clone(),
+        channel,
+        account: id.clone(),
         author: None,
         at,
         filed_at: at,
@@ -168,6 +198,7 @@ fn outbound(plan: &Plan, contact: &Contact, message: MessageId, at: Timestamp) -
         raw: None,
         automatic: None,
         header_id: None,
+        seq,
         provider_id: None,
         delivery: Some(DeliveryState::Queued),
         failure: None,

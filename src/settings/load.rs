@@ -55,8 +55,22 @@ pub(super) fn within(key: &str, value: Duration, least: u64, most: u64, problem:
     }
 }
 
-const SECTIONS: [&str; 13] =
-    ["roles", "installation", "data", "broker", "store", "desk", "public", "channel_api", "email", "sms", "router", "metrics", "log"];
+const SECTIONS: [&str; 14] = [
+    "roles",
+    "installation",
+    "data",
+    "broker",
+    "store",
+    "desk",
+    "public",
+    "channel_api",
+    "email",
+    "sms",
+    "webchat",
+    "router",
+    "metrics",
+    "log",
+];
 
 pub(super) fn load(sources: &Sources) -> Result<Settings, Vec<SettingsProblem>> {
     let text = read_file(sources).map_err(|problem| vec![problem])?;
@@ -158,6 +172,7 @@ impl Loader<'_> {
         let (roles, installation, data) = (self.section("roles"), self.section("installation"), self.section("data"));
         let (broker, store, desk) = (self.section("broker"), self.section("store"), self.section("desk"));
         let (channel_api, email, sms) = (self.section("channel_api"), self.section("email"), self.section("sms"));
+        let webchat = self.section("webchat");
         let (public, router) = (self.section("public"), self.section("router"));
         let (metrics, log) = (self.section("metrics"), self.section("log"));
         Some(Settings {
@@ -171,6 +186,7 @@ impl Loader<'_> {
             channel_api: channel_api?,
             email: email?,
             sms: sms?,
+            webchat: webchat?,
             router: router?,
             metrics: metrics?,
             log: log?,

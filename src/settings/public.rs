@@ -1,12 +1,12 @@
 //! `[public]`: what citizens and providers reach. Not the operators' desk: it has an address of its own.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::load::Check;
-use super::value::socket_address;
+use super::value::{self, socket_address};
 
 /// The listener for the public.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct PublicSettings {
     pub listen: SocketAddr,
     /// How the world reaches it; empty: `http://` and the address.
     pub url: String,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    #[serde(deserialize_with = "value::list")]
+    pub trusted_proxies: Vec<IpAddr>,
 }
 
 impl PublicSettings {

@@ -19,13 +19,15 @@ pub enum ProcessRole {
     Email,
     /// Text messages in and out.
     Sms,
+    /// Chats on web pages.
+    Webchat,
     /// The channel API.
     Api,
 }
 
 impl ProcessRole {
     /// Every role.
-    pub const ALL: [Self; 5] = [Self::Router, Self::Desk, Self::Email, Self::Sms, Self::Api];
+    pub const ALL: [Self; 6] = [Self::Router, Self::Desk, Self::Email, Self::Sms, Self::Webchat, Self::Api];
 
     /// The name as written.
     pub fn as_str(self) -> &'static str {
@@ -34,6 +36,7 @@ impl ProcessRole {
             Self::Desk => "desk",
             Self::Email => "email",
             Self::Sms => "sms",
+            Self::Webchat => "webchat",
             Self::Api => "api",
         }
     }
@@ -49,7 +52,7 @@ impl FromStr for ProcessRole {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| "this is not a role: write all, or some of router, desk, email, sms, api".to_owned())
+        found.ok_or_else(|| "this is not a role: write all, or some of router, desk, email, sms, webchat, api".to_owned())
     }
 }
 
@@ -94,7 +97,7 @@ impl FromStr for Roles {
 impl Roles {
     fn from_items(items: &[String]) -> Result<Self, String> {
         match items {
-            [] => Err("no role is named: write all, or some of router, desk, email, sms, api".to_owned()),
+            [] => Err("no role is named: write all, or some of router, desk, email, sms, webchat, api".to_owned()),
             [all] if all == "all" => Ok(Self::all()),
             items => {
                 items.iter().map(|item| item.parse().map_err(|error| format!("`{item}`: {error}"))).collect::<Result<_, _>>().map(Self)

@@ -130,8 +130,8 @@ fn steps(dialect: Dialect, pool: &PoolId, writes: &WriteSet) -> Result<Vec<Step>
     let deliveries = latest(&writes.deliveries, |delivery| (&delivery.administration, delivery.message));
     let mut later: BTreeMap<(&AdministrationId, MessageId), &Delivery> =
         deliveries.iter().map(|delivery| ((&delivery.administration, delivery.message), *delivery)).collect();
-    let messages = writes.messages.iter().enumerate();
-    let messages = messages.map(|(place, it)| row::message(pool, place, it, later.remove(&(&it.administration, it.id))));
+    let messages = writes.messages.iter();
+    let messages = messages.map(|it| row::message(pool, it, later.remove(&(&it.administration, it.id))));
     add(&table::MESSAGE, messages.collect::<Result<_, _>>()?);
     add(&table::NOTE, writes.notes.iter().map(row::note).collect());
     add(&table::DELIVERY, later.values().map(|delivery| row::delivery(delivery)).collect::<Result<_, _>>()?);

@@ -99,8 +99,9 @@ pub fn conversation(conversation: &Conversation) -> Vec<Cell> {
     ]
 }
 
-/// A message, with its delivery if that begins in the same batch. `place`: which of its batch's messages it is.
-pub fn message(pool: &PoolId, place: usize, message: &Message, delivery: Option<&Delivery>) -> Cells {
+/// A message, with its delivery if that begins in the same batch. Its number is the column `place`: what is recorded at one time
+/// is in that order.
+pub fn message(pool: &PoolId, message: &Message, delivery: Option<&Delivery>) -> Cells {
     let state = delivery.map(|delivery| delivery.state).or(message.delivery);
     let failure = delivery.and_then(|delivery| delivery.failure.clone()).or_else(|| message.failure.clone());
     Ok(cells![
@@ -114,7 +115,7 @@ pub fn message(pool: &PoolId, place: usize, message: &Message, delivery: Option<
         message.account.as_str(),
         shown(message.author),
         message.at.0,
-        i64::try_from(place).unwrap_or(i64::MAX),
+        message.seq,
         message.filed_at.0,
         message.from.as_ref().map(json).transpose()?,
         json(&message.to)?,
@@ -138,7 +139,8 @@ pub fn message(pool: &PoolId, place: usize, message: &Message, delivery: Option<
 macro_rules! message_columns {
     () => {
         "m.id, m.administration, m.conversation, m.contact, m.direction, m.channel, m.account, m.author, m.at, m.filed_at, m.sender, \
-         m.recipients, m.subject, m.text, m.html, m.attachments, m.raw, m.automatic, m.provider_id, m.header_id, m.delivery, m.failure"
+         m.recipients, m.subject, m.text, m.html, m.attachments, m.raw, m.automatic, m.provider_id, m.header_id, m.delivery, m.failure, \
+         m.place"
     };
 }
 pub(crate) use message_columns;
@@ -166,6 +168,7 @@ pub fn read_message(row: &Row) -> Result<Message, StoreError> {
         automatic: row.word_option(17)?,
         provider_id: row.text_option(18)?,
         header_id: row.text_option(19)?,
+        seq: row.int(22)?,
         delivery: row.word_option(20)?,
         failure: row.text_option(21)?,
     })

@@ -5,8 +5,8 @@ use std::fmt;
 use sqlx::{Row as _, postgres::PgRow, sqlite::SqliteRow};
 
 use crate::model::id::{
-    AccountId, AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, InputId, MessageId, NoteId, OfficeId, OperatorId,
-    PoolId, QueueId,
+    AccountId, AddressKey, AdministrationId, ChatSessionId, CitizenId, ContactId, ConversationId, InputId, MessageId, NoteId, OfficeId,
+    OperatorId, PoolId, QueueId, TopicId,
 };
 use crate::model::time::Timestamp;
 use crate::port::store::StoreError;
@@ -47,6 +47,7 @@ shown_as_text!(
     AccountId,
     AddressKey,
     AdministrationId,
+    ChatSessionId,
     CitizenId,
     ContactId,
     ConversationId,
@@ -57,6 +58,7 @@ shown_as_text!(
     OperatorId,
     PoolId,
     QueueId,
+    TopicId,
 );
 
 impl From<&str> for Value {

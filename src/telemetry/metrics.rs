@@ -11,15 +11,18 @@ mod family;
 mod sms;
 #[cfg(test)]
 mod tests;
+mod webchat;
 
 pub use edges::{DeskFigures, EmailFigures, SmtpFigures};
 pub use sms::SpoolFigures;
+pub use webchat::ChatFigures;
 
 use contacts::ContactMetrics;
 use edges::EdgeMetrics;
 use engine::EngineMetrics;
 use family::Families;
 use sms::SmsMetrics;
+use webchat::ChatMetrics;
 
 /// A family as `docs/metrics.md` lists it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,7 @@ pub struct Metrics {
     engine: EngineMetrics,
     edges: EdgeMetrics,
     sms: SmsMetrics,
+    webchat: ChatMetrics,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -64,8 +68,9 @@ impl Metrics {
         let engine = EngineMetrics::new(&mut families);
         let edges = EdgeMetrics::new(&mut families);
         let sms = SmsMetrics::new(&mut families);
+        let webchat = ChatMetrics::new(&mut families);
         let (registry, descriptions) = families.finish();
-        Self { registry, descriptions, contacts, engine, edges, sms }
+        Self { registry, descriptions, contacts, engine, edges, sms, webchat }
     }
 
     /// Every family, in the order of registration; the process's own figures (`process_…`) are not among them.

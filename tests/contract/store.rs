@@ -1,6 +1,7 @@
 //! The contract of `port::store`: the same functions on SQLite and on PostgreSQL.
 
 mod account;
+mod chat;
 mod commit;
 mod desk;
 mod fact;

@@ -295,6 +295,7 @@ fn message(id: u128, direction: Direction, to: &str) -> Message {
         automatic: None,
         provider_id: None,
         header_id: (direction == Direction::Inbound).then(|| "domanda@example.it".to_owned()),
+        seq: 0,
         delivery: None,
         failure: None,
     }

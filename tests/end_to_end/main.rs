@@ -1,10 +1,16 @@
 //! End to end with the real servers, each started privately and stopped by its process id.
 #![expect(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+#[macro_use]
+mod stories;
+
+mod chat;
 mod email;
 mod email_smtp;
 mod whole;
 
+#[path = "../support/citizen.rs"]
+mod citizen;
 #[path = "../support/daemon.rs"]
 mod daemon;
 #[path = "../support/dovecot.rs"]

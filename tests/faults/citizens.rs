@@ -149,6 +149,7 @@ fn message(account: &AccountId, subject: &str, at: Timestamp) -> InboundMessage 
         account: account.clone(),
         provider_id: subject.to_owned(),
         header_id: None,
+        answer_to: None,
         received_at: at,
         mode: None,
         from: Some(Party { address: telephone(subject), name: None }),

@@ -200,6 +200,16 @@ impl Live {
         self.frame("a reply", |frame| frame["type"] == "reply" && frame["id"] == id).await["reply"].clone()
     }
 
+    /// Says something that has no answer.
+    pub fn say(&self, frame: Value) {
+        self.orders.send(frame).unwrap();
+    }
+
+    /// Whether anything rang so far.
+    pub fn has_offer(&self) -> bool {
+        self.frames.lock().unwrap().iter().any(|frame| frame["event"]["event"] == "offer.made")
+    }
+
     /// The highest sequence number seen.
     pub fn last_seq(&self) -> i64 {
         let frames = self.frames.lock().unwrap();

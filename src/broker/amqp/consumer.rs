@@ -20,7 +20,7 @@ use crate::broker::amqp::convert::incoming;
 use crate::broker::amqp::declare::{bind, process_queue};
 use crate::broker::amqp::dial::within;
 use crate::broker::amqp::link::{Incarnation, Link};
-use crate::broker::topology::{durable_queue, feed_exchange};
+use crate::broker::topology::{ASIDE, durable_queue, feed_exchange};
 use crate::port::broker::{ConsumeError, Consumer, Incoming, Source};
 
 /// How long closing a channel may take before it is just dropped.
@@ -108,6 +108,9 @@ async fn open(incarnation: &Incarnation, source: &Source, prefetch: u16) -> lapi
     };
     if let Source::Feed(pool) = source {
         bind(&channel, &queue, &feed_exchange(pool), "").await?;
+    }
+    if *source == Source::Aside {
+        bind(&channel, &queue, ASIDE, "").await?;
     }
     channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
     let stream = channel.basic_consume(queue.as_str().into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;

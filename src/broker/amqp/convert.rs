@@ -5,20 +5,27 @@ use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 
+use crate::broker::topology::ASIDE_TTL_MS;
 use crate::model::inbound::CONTENT_TYPE;
-use crate::port::broker::{Incoming, Outgoing};
+use crate::port::broker::{Destination, Incoming, Outgoing};
 
 /// RabbitMQ's number for a message that survives its restart.
 const PERSISTENT: u8 = 2;
+/// And for one that does not.
+const TRANSIENT: u8 = 1;
 /// The header of the W3C trace context.
 const TRACEPARENT: &str = "traceparent";
 
 /// The properties of a message whose texts `topology::check` has found short enough.
 pub(super) fn properties(message: &Outgoing) -> BasicProperties {
+    let is_aside = message.destination == Destination::Aside;
     let mut properties = BasicProperties::default()
-        .with_delivery_mode(PERSISTENT)
+        .with_delivery_mode(if is_aside { TRANSIENT } else { PERSISTENT })
         .with_content_type(CONTENT_TYPE.into())
         .with_message_id(message.id.as_str().into());
+    if is_aside {
+        properties = properties.with_expiration(ASIDE_TTL_MS.to_string().into());
+    }
     if let Some(reply_to) = &message.reply_to {
         properties = properties.with_reply_to(reply_to.as_str().into());
     }

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 
 use crate::broker::amqp::dial::{Dialer, within};
 use crate::broker::topology::{
-    COMMAND, COMMAND_TTL_MS, DEAD, DELIVERY_LIMIT, EVENTS, INBOUND, OUTBOUND, PROCESS_QUEUE_BYTES_MAX, PROCESS_QUEUE_LEN_MAX,
+    ASIDE, COMMAND, COMMAND_TTL_MS, DEAD, DELIVERY_LIMIT, EVENTS, INBOUND, OUTBOUND, PROCESS_QUEUE_BYTES_MAX, PROCESS_QUEUE_LEN_MAX,
     command_queue, feed_exchange, inbound_binding, outbound_queue, router_queue,
 };
 use crate::model::id::{AccountId, PoolId};
@@ -90,6 +90,7 @@ async fn declare_all(channel: &Channel, wanted: &Declared) -> lapin::Result<()> 
         (INBOUND, ExchangeKind::Topic),
         (COMMAND, ExchangeKind::Direct),
         (OUTBOUND, ExchangeKind::Direct),
+        (ASIDE, ExchangeKind::Fanout),
         (EVENTS, ExchangeKind::Topic),
         (DEAD, ExchangeKind::Fanout),
     ] {

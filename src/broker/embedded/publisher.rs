@@ -25,7 +25,7 @@ fn queue_of(destination: &Destination) -> Option<String> {
         Destination::Command { pool } => Some(command_queue(pool)),
         Destination::Outbound { account } => Some(outbound_queue(account)),
         Destination::Direct { queue } => Some(queue.clone()),
-        Destination::Feed { .. } | Destination::Events { .. } => None,
+        Destination::Feed { .. } | Destination::Aside | Destination::Events { .. } => None,
     }
 }
 
@@ -60,6 +60,7 @@ impl Publisher for EmbeddedPublisher {
             match (mailbox, &message.destination) {
                 (Some(mailbox), _) => mailbox.push_dropping_oldest(incoming),
                 (None, Destination::Feed { pool }) => self.switchboard.feed(pool, &incoming),
+                (None, Destination::Aside) => self.switchboard.aside(&incoming),
                 (None, _) => {}
             }
         }

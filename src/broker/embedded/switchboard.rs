@@ -21,6 +21,7 @@ struct Tables {
     durable: BTreeSet<String>,
     replies: BTreeMap<String, Weak<Mailbox>>,
     feeds: BTreeMap<PoolId, Vec<Weak<Mailbox>>>,
+    asides: Vec<Weak<Mailbox>>,
     opened: u64,
 }
 
@@ -55,6 +56,10 @@ impl Switchboard {
                 mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
                 mailboxes.push(weak);
                 format!("sportello.feed.{pool}.{}", tables.opened)
+            } else if *source == Source::Aside {
+                tables.asides.retain(|mailbox| mailbox.strong_count() > 0);
+                tables.asides.push(weak);
+                format!("sportello.aside.{}", tables.opened)
             } else {
                 // Random, as RabbitMQ's own names are: an answer must not reach who opened the same number after a restart.
                 let name = format!("sportello.reply.{:032x}", rand::random::<u128>());
@@ -80,10 +85,19 @@ impl Switchboard {
         }
     }
 
+    /// Gives a message to every reader of asides.
+    pub(super) fn aside(&self, message: &Incoming) {
+        let readers: Vec<Arc<Mailbox>> = self.read(|tables| tables.asides.iter().filter_map(Weak::upgrade).collect());
+        for reader in readers {
+            reader.push_dropping_oldest(message.clone());
+        }
+    }
+
     /// Ends every queue of this process.
     pub(super) fn end(&self, why: &ConsumeError) {
         let tables = self.write(std::mem::take);
-        for mailbox in tables.replies.into_values().chain(tables.feeds.into_values().flatten()).filter_map(|mailbox| mailbox.upgrade()) {
+        let of_feeds = tables.feeds.into_values().flatten();
+        for mailbox in tables.replies.into_values().chain(of_feeds).chain(tables.asides).filter_map(|mailbox| mailbox.upgrade()) {
             mailbox.end(why.clone());
         }
     }

@@ -19,6 +19,7 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
         account: program.account.clone(),
         provider_id: new.external_id,
         header_id: None,
+        answer_to: None,
         received_at: at,
         mode: new.mode,
         from: new.from,
@@ -46,7 +47,7 @@ pub async fn signal(api: &ChannelApi, program: &Program, thread: InputId, signal
         Signal::Ended => b"ended",
     };
     let input = InputId(api.ids.make("signal", &[program.account.as_str().as_bytes(), &thread.0.to_be_bytes(), name]));
-    let data = InboundSignal { account: program.account.clone(), thread, signal };
+    let data = InboundSignal { account: program.account.clone(), thread, signal, id: None };
     publish(api, program, input, now(), InboundEvent::Signal(data)).await
 }
 

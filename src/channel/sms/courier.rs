@@ -132,6 +132,7 @@ impl Courier {
             account: account.clone(),
             provider_id: received.id,
             header_id: None,
+            answer_to: None,
             received_at: at,
             mode: None,
             from: Some(party(from.to_string())),

@@ -96,6 +96,18 @@ impl Connection {
         true
     }
 
+    /// Puts a frame into the queue that may be lost.
+    pub fn whisper(&self, frame: Utf8Bytes) {
+        let mut queue = self.queue();
+        if self.closing().is_some() || queue.frames.len() >= self.frames_max / 2 {
+            return;
+        }
+        queue.bytes += frame.len();
+        queue.frames.push_back(frame);
+        drop(queue);
+        self.wake.notify_one();
+    }
+
     /// Puts a frame that is no event first: the console must take a snapshot.
     pub(super) fn restart(&self, seq: i64, frame: Utf8Bytes) {
         self.begin_after(seq);

@@ -68,7 +68,7 @@ pub(super) fn is_traceparent(text: &str) -> bool {
 pub(super) fn check(event: &InboundEvent) -> Result<(), WireError> {
     match event {
         InboundEvent::Message(message) => check_message(message),
-        InboundEvent::Signal(_) => Ok(()),
+        InboundEvent::Signal(signal) => at_most("data.id", signal.id.as_deref().unwrap_or_default(), NAME_CHARS_MAX),
         InboundEvent::Delivery(report) => check_report(report),
     }
 }
@@ -87,6 +87,9 @@ fn check_message(message: &InboundMessage) -> Result<(), WireError> {
     at_most("data.subject", message.subject.as_deref().unwrap_or_default(), LINE_CHARS_MAX)?;
     if let Some(from) = &message.from {
         check_party("data.from", from)?;
+    }
+    if let Some(party) = &message.answer_to {
+        check_party("data.answer_to", party)?;
     }
     not_more("data.to", message.to.len(), RECIPIENTS_MAX)?;
     for (index, party) in message.to.iter().enumerate() {

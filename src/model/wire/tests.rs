@@ -162,6 +162,7 @@ fn any_message() -> impl Strategy<Value = InboundMessage> {
             attachments,
             raw,
             header_id: None,
+            answer_to: None,
             language: None,
             references,
             thread: Some(InputId(9)),
@@ -178,6 +179,7 @@ fn any_event() -> impl Strategy<Value = InboundEvent> {
             account: AccountId::new("urp").expect("name"),
             thread: InputId(thread),
             signal: Signal::Ended,
+            id: (thread % 2 == 0).then(|| thread.to_string()),
         })),
         (any::<u128>(), any::<u32>(), "[a-z0-9.]{0,10}").prop_map(|(message, attempt, code)| InboundEvent::Delivery(DeliveryReport {
             message: MessageId(message),

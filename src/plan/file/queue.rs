@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::reader::{Node, Table};
-use super::super::{Policy, Queue};
+use super::super::{Policy, Queue, SilenceLimits};
 use super::{Names, office, requirement};
 use crate::model::id::AdministrationId;
 use crate::model::requirement::Requirement;
@@ -23,6 +23,8 @@ pub(super) const WRAP_UP: Duration = Duration::from_secs(120);
 pub(super) const COOL_OFF: Duration = Duration::from_secs(120);
 pub(super) const RETURNS_MAX: u32 = 5;
 pub(super) const WAITING_MAX: u32 = 100_000;
+/// Telephones cut sockets within seconds; two minutes are a lift and a tunnel.
+pub(super) const ABANDON_AFTER: Duration = Duration::from_secs(120);
 
 pub(super) fn read(id: &AdministrationId, table: &Table<'_>, names: &Names) -> Option<Queue> {
     let office = table.need("office", "the office that owns the queue").and_then(|node| office(&node, id, names));
@@ -40,6 +42,8 @@ pub(super) fn read(id: &AdministrationId, table: &Table<'_>, names: &Names) -> O
     let cool_off = duration("cool_off", Duration::ZERO, DAY, COOL_OFF);
     let returns_max = table.get("returns_max").map_or(Some(RETURNS_MAX), |node| node.number(1..=1_000));
     let waiting_max = table.get("waiting_max").map_or(Some(WAITING_MAX), |node| node.number(1..=1_000_000));
+    let abandon_after = duration("abandon_after", 5 * SECOND, HOUR, ABANDON_AFTER);
+    let silence = silence(table);
     table.finish();
     Some(Queue {
         administration: id.clone(),
@@ -56,7 +60,31 @@ pub(super) fn read(id: &AdministrationId, table: &Table<'_>, names: &Names) -> O
         cool_off: cool_off?,
         returns_max: returns_max?,
         waiting_max: waiting_max?,
+        silence: silence?,
+        abandon_after: abandon_after?,
     })
+}
+
+/// Both or none: who is not warned is not sent away.
+fn silence(table: &Table<'_>) -> Option<Option<SilenceLimits>> {
+    let (warn, close) = (table.get("silence_warn"), table.get("silence_close"));
+    let limit = |node: &Node<'_>| node.duration(10 * SECOND..=DAY);
+    match (warn, close) {
+        (None, None) => Some(None),
+        (Some(warn), Some(close)) => {
+            let (warn, limits) = (limit(&warn)?, (limit(&close)?, close));
+            let (close, node) = limits;
+            if close <= warn {
+                node.problem("silence_close must be longer than silence_warn: the citizen needs time to answer");
+                return None;
+            }
+            Some(Some(SilenceLimits { warn, close }))
+        }
+        (Some(node), None) | (None, Some(node)) => {
+            node.problem("write both silence_warn and silence_close, or neither");
+            None
+        }
+    }
 }
 
 const POLICIES: &str = "\"best_fit\", \"longest_idle\", \"least_loaded\", \"most_skilled\" or { most_skilled = { tolerance = 1 } }";

@@ -260,6 +260,7 @@ fn facts(account: &str, channel: &str, text: RuleText, language: Option<&str>) -
         automatic: None,
         bounced: None,
         has_text: true,
+        answerable: false,
         classification: None,
         text: Some(Box::new(text)),
     }

@@ -92,7 +92,12 @@ fn row_by_row() {
 #[test]
 fn an_abandoned_chat_with_text_and_address_becomes_work_that_can_wait() {
     let mut world = World::new();
-    let chat = world.arrive(10, "chat");
+    let nobody = world.arrive(9, "chat");
+    world.signal(19, nobody, Signal::Abandoned).expect("left");
+    assert_eq!(world.state(nobody).name(), StateName::Abandoned, "a chat's own address ends with it");
+    let mut facts = world.facts(10, "chat");
+    facts.answerable = true;
+    let chat = world.receive(facts);
     world.signal(20, chat, Signal::Abandoned).expect("left");
     assert_eq!((world.state(chat).name(), world.rows[&chat].mode), (StateName::Queued, Mode::Deferrable));
     let anna = world.hire(1, |_| {});
@@ -149,7 +154,7 @@ fn a_bounce_brings_the_contact_back_to_its_owner() {
         let mut world = World::new();
         let anna = world.hire(1, |_| {});
         let letter = world.arrive(10, "posta");
-        world.by(anna, CommandBody::Reply { contact: letter, message: crate::model::id::MessageId(500) }).expect("answered");
+        world.by(anna, CommandBody::Reply { contact: letter, message: crate::model::id::MessageId(500), account: None }).expect("answered");
         let body = if close {
             CommandBody::Close { contact: letter, outcome: Outcome { topic: None, resolution: Resolution::Resolved } }
         } else {

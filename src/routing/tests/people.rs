@@ -81,7 +81,7 @@ fn a_failed_send_is_tried_again_and_then_shown() {
     let mut world = World::new();
     let anna = world.hire(1, |_| {});
     let letter = world.arrive(10, "posta");
-    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
     assert!(world.has("message.attempting"));
     world.by(anna, CommandBody::Close { contact: letter, outcome: closed() }).expect("closed");
     for attempt in 1..=8 {
@@ -101,7 +101,7 @@ fn an_attempt_nobody_reports_on_is_repeated_by_email_only() {
     let mut world = World::new();
     let anna = world.hire(1, |_| {});
     let letter = world.arrive(10, "posta");
-    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
     world.pass(300 + 30);
     let attempts = world.events.iter().filter(|body| body.name() == "message.attempting").count();
     assert_eq!(attempts, 2);
@@ -116,7 +116,7 @@ fn what_becomes_of_a_sent_message_is_told_however_late() {
     let mut world = World::new();
     let anna = world.hire(1, |_| {});
     let letter = world.arrive(10, "posta");
-    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
     world.by(anna, CommandBody::Close { contact: letter, outcome: closed() }).expect("closed");
     report(&mut world, 1, AttemptResult::Sent { provider_id: None });
     report(&mut world, 1, AttemptResult::Permanent { code: "550".into() });
@@ -139,7 +139,7 @@ fn another_administrations_adapter_has_no_say() {
     let mut world = World::new();
     let anna = world.hire(1, |_| {});
     let letter = world.arrive(10, "posta");
-    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500) }).expect("answered");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
     let report = DeliveryReport { message: MessageId(500), attempt: 1, result: AttemptResult::Permanent { code: "550".into() } };
     let stored = world.deliveries.get(&MessageId(500)).cloned().map(Box::new);
     let administration = AdministrationId::new("altra").expect("a name");

@@ -73,7 +73,7 @@ fn step(world: &mut World, random: &mut Random, number: u128) {
             }
         }
         12 => drop(world.by(owner, CommandBody::Touch { contact })),
-        13 => drop(world.by(owner, CommandBody::Reply { contact, message: MessageId(number) })),
+        13 => drop(world.by(owner, CommandBody::Reply { contact, message: MessageId(number), account: None })),
         14 => {
             let back_after = (random.below(2) == 0).then(|| world.now.plus(Duration::from_secs(1 + random.below(5000))));
             let on = if random.below(2) == 0 { PendingOn::Citizen } else { PendingOn::Office };

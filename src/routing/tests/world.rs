@@ -64,6 +64,8 @@ pub(super) fn plan() -> Plan {
                 cool_off: Duration::from_secs(120),
                 returns_max: 3,
                 waiting_max: 1000,
+                silence: None,
+                abandon_after: Duration::from_secs(120),
             },
         );
     }
@@ -98,7 +100,14 @@ pub(super) fn operator(number: u128) -> OperatorId {
 
 impl World {
     pub(super) fn new() -> Self {
-        let engine = Engine::rebuild(name("main"), Arc::new(plan()), Timestamp(0), Rows::default());
+        Self::with(|_| {})
+    }
+
+    /// Under a plan that differs from the usual one.
+    pub(super) fn with(change: impl FnOnce(&mut Plan)) -> Self {
+        let mut plan = plan();
+        change(&mut plan);
+        let engine = Engine::rebuild(name("main"), Arc::new(plan), Timestamp(0), Rows::default());
         Self { engine, now: Timestamp(0), seq: 0, events: Vec::new(), rows: Default::default(), deliveries: Default::default() }
     }
 
@@ -128,6 +137,11 @@ impl World {
             self.input(Input::Timers);
         }
         self.now = until;
+    }
+
+    /// Another process leads from now on.
+    pub(super) fn take_over(&mut self) {
+        self.input(Input::LeaderStarted { epoch: 2, engine_version: crate::routing::ENGINE_VERSION, digest: self.engine.digest() });
     }
 
     pub(super) fn command(&mut self, actor: Actor, body: CommandBody) -> Result<(), Refusal> {
@@ -178,6 +192,7 @@ impl World {
             automatic: None,
             bounced: None,
             has_text: true,
+            answerable: false,
             classification: None,
             text: None,
         }
@@ -203,7 +218,8 @@ impl World {
     }
 
     pub(super) fn signal(&mut self, number: u128, contact: ContactId, signal: Signal) -> Result<(), Refusal> {
-        let facts = SignalFacts { input: InputId(number), administration: name("comune"), thread: vec![contact], signal };
+        let facts =
+            SignalFacts { input: InputId(number), administration: name("comune"), thread: vec![contact], conversation: None, signal };
         self.input(Input::Signal(Box::new(facts))).result
     }
 

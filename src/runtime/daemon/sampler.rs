@@ -11,12 +11,13 @@ use crate::channel::email::EmailCounters;
 use crate::channel::email::counters::Counter;
 use crate::channel::sms::SmsCounters;
 use crate::channel::sms::spool::Spool;
+use crate::channel::webchat::ChatCounters;
 use crate::desk::counters::Counters as DeskCounters;
 use crate::plan::Plan;
 use crate::port::broker::Broker;
 use crate::port::clock;
 use crate::port::store::Store;
-use crate::telemetry::metrics::{DeskFigures, EmailFigures, Metrics, SmtpFigures, SpoolFigures};
+use crate::telemetry::metrics::{ChatFigures, DeskFigures, EmailFigures, Metrics, SmtpFigures, SpoolFigures};
 use crate::telemetry::readiness::Watchdog;
 
 use super::super::commands::LocalCommands;
@@ -43,6 +44,8 @@ pub struct Sampler {
     pub email: Option<Arc<EmailCounters>>,
     /// The SMS channel's own figures, and what it has not published yet.
     pub sms: Option<(Arc<SmsCounters>, Spool)>,
+    /// The web chat's own figures.
+    pub chat: Option<Arc<ChatCounters>>,
     /// The desk's own figures.
     pub desk: Arc<DeskCounters>,
     /// A process without a router has no loop of its own to show: this one is it.
@@ -86,6 +89,9 @@ impl Sampler {
         }
         if let Some((counters, spool)) = &self.sms {
             self.show_sms(counters, spool);
+        }
+        if let Some(chat) = &self.chat {
+            self.metrics.webchat(&chat_figures(chat));
         }
         self.metrics.desk(&desk_figures(&self.desk));
         let pools: Vec<_> = self.plans.borrow().pools.iter().cloned().collect();
@@ -132,6 +138,18 @@ impl Sampler {
             connections: email.smtp_connections.get(),
             refused: email.smtp_refused.get(),
         });
+    }
+}
+
+fn chat_figures(chat: &ChatCounters) -> ChatFigures {
+    let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    ChatFigures {
+        sockets: chat.sockets.load(Ordering::Relaxed),
+        cut: [get(&chat.cut), get(&chat.lost)],
+        sessions: get(&chat.sessions),
+        messages: [get(&chat.received), get(&chat.shown)],
+        refused: chat.refused(),
+        feed_gaps: get(&chat.feed_gaps),
     }
 }
 

@@ -64,7 +64,7 @@ struct Handles {
     routed: IntCounter,
     escalated: IntCounter,
     transferred: IntCounter,
-    closed: [IntCounter; 6],
+    closed: [IntCounter; 7],
     abandoned: [IntCounter; 2],
     returned: [IntCounter; 11],
     offers: [IntCounter; 6],
@@ -314,7 +314,7 @@ impl Metrics {
     }
 }
 
-const RESOLUTIONS: [&str; 6] = ["resolved", "handed_over", "no_answer", "not_a_request", "duplicate", "not_given"];
+const RESOLUTIONS: [&str; 7] = ["resolved", "handed_over", "no_answer", "not_a_request", "duplicate", "not_given", "citizen_silent"];
 
 fn resolution_index(resolution: Resolution) -> usize {
     match resolution {
@@ -324,6 +324,7 @@ fn resolution_index(resolution: Resolution) -> usize {
         Resolution::NotARequest => 3,
         Resolution::Duplicate => 4,
         Resolution::NotGiven => 5,
+        Resolution::CitizenSilent => 6,
     }
 }
 

@@ -48,7 +48,7 @@ fn errors(message: &str, body: &Value) -> Vec<String> {
 #[test]
 fn what_is_written_is_valid() {
     let account = AccountId::new("urp").expect("a name");
-    let signal = InboundSignal { account: account.clone(), thread: InputId(1), signal: Signal::Ended };
+    let signal = InboundSignal { account: account.clone(), thread: InputId(1), signal: Signal::Ended, id: None };
     let event = inbound_event(PREFIX, InputId(2), &account, Timestamp::from_secs(1), None, InboundEvent::Signal(signal));
     let body: Value = serde_json::from_slice(&encode_inbound(&event).expect("small")).expect("JSON");
     assert_eq!(errors("inboundSignal", &body), Vec::<String>::new());

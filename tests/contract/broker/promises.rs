@@ -21,6 +21,7 @@ on_both!(
     refuses_beyond_the_length_limit,
     an_ack_after_a_loss_is_lost,
     a_feed_reaches_everybody_and_drops_the_oldest,
+    asides_reach_who_listens_and_nobody_later,
     a_late_command_is_gone,
     answers_find_their_way,
     what_fails_too_often_is_a_dead_letter,
@@ -204,6 +205,19 @@ async fn a_feed_reaches_everybody_and_drops_the_oldest(kind: Kind) {
     assert!(arrived.is_sorted(), "in order, with a gap");
     assert!(arrived.len() < total, "{} of {total}: bounded", arrived.len());
     assert!(arrived.len() >= PROCESS_QUEUE_LEN_MAX as usize / 2, "{} of {total}: not more than needed is dropped", arrived.len());
+}
+
+async fn asides_reach_who_listens_and_nobody_later(kind: Kind) {
+    let place = Place::new(kind).await;
+    place.declare().await;
+    let publisher = place.publisher().await;
+    publish(&publisher, numbered(&Destination::Aside, 0, 1)).await;
+    let mut one = place.consumer(Source::Aside, 100).await;
+    let mut other = place.consumer(Source::Aside, 100).await;
+    publish(&publisher, numbered(&Destination::Aside, 1, 2)).await;
+    for listener in [&mut one, &mut other] {
+        assert_eq!(ids(&take(listener, 2).await), [1, 2]);
+    }
 }
 
 async fn a_late_command_is_gone(kind: Kind) {

@@ -2,7 +2,7 @@
 
 use sportello::model::channel::IdentityLevel;
 use sportello::model::contact::{Contact, ContactState, OrderKey, StateName};
-use sportello::model::conversation::Note;
+use sportello::model::conversation::{Message, Note};
 use sportello::model::id::{AddressKey, CitizenId, ContactId, ConversationId, InputId, NoteId, OperatorId};
 use sportello::port::store::{ContactFilter, Page, QueueState};
 
@@ -75,7 +75,7 @@ async fn a_conversation_is_whole(place: Place) {
         text: format!("Nota {n}"),
     };
     // All at one instant, and their ids in another order than they came in.
-    let messages: Vec<_> = [3, 1, 2].into_iter().map(|n| message(n, 1)).collect();
+    let messages: Vec<_> = (1..).zip([3, 1, 2]).map(|(seq, n)| Message { seq, ..message(n, 1) }).collect();
     let addresses = vec![address(10, 1, IdentityLevel::Spid), address(11, 2, IdentityLevel::Claimed)];
     leader
         .commit(|writes| {

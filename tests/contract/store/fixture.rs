@@ -77,6 +77,8 @@ pub fn contact(n: u128) -> Contact {
         outcome: None,
         last_owner: None,
         has_text: true,
+        answerable: false,
+        silence: None,
         version: 1,
     }
 }
@@ -121,6 +123,7 @@ pub fn message(n: u128, of: u128) -> Message {
         automatic: None,
         provider_id: None,
         header_id: None,
+        seq: 0,
         delivery: None,
         failure: None,
     }
@@ -138,7 +141,7 @@ pub fn delivery(n: u128, of: u128, state: DeliveryState, attempts: u32) -> Deliv
         attempts,
         due: seconds(60),
         failure: None,
-        origin: Origin { queue: queue("generale"), owner: None, address: None, citizen: None, language: None },
+        origin: Origin { queue: queue("generale"), owner: None, address: None, citizen: None, language: None, is_copy: false },
     }
 }
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use sportello::port::chat::Chats;
 use sportello::port::store::{Leases, Store, StoreError};
 use sportello::store::postgres::{PostgresOptions, PostgresStore};
 use sportello::store::sqlite::{SqliteOptions, SqliteStore};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
-/// Both ports of a store.
-pub trait Database: Store + Leases {}
-impl<T: Store + Leases> Database for T {}
+/// All ports of a store.
+pub trait Database: Store + Leases + Chats {}
+impl<T: Store + Leases + Chats> Database for T {}
 
 /// A database that one test has for itself.
 pub struct Place {

@@ -54,6 +54,7 @@ pub fn compose(draft: Draft<'_>, mail: ParsedMail, ids: &IdMaker) -> InboundMess
         account: draft.account.clone(),
         provider_id: draft.provider_id,
         header_id: mail.header_id,
+        answer_to: None,
         received_at: draft.received_at,
         mode: None,
         from: mail.from,

@@ -1,0 +1,292 @@
+//! Who may speak to a chat account: pages of the origins it allows, in the measure that their address is given.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+
+use super::Shared;
+use super::limits::{MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, UPLOADS_PER_HOUR};
+use crate::channel::problem::Problem;
+use crate::model::channel::Channel;
+use crate::model::id::{AccountId, AdministrationId, ChatSessionId, PoolId};
+use crate::plan::Plan;
+use crate::port::peer::peer_address;
+
+/// As much of a body is read for nothing, beyond twice what is taken, before the connection is cut.
+const DROPPED_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// A request to an account.
+#[derive(Debug, Clone)]
+pub struct Visitor {
+    /// The account.
+    pub account: AccountId,
+    /// Whose it is.
+    pub administration: AdministrationId,
+    /// The pool that serves it.
+    pub pool: PoolId,
+    /// Where the request came from; an IPv6 customer has a whole /64.
+    pub peer: IpAddr,
+    /// The page is of an origin that the account does not allow.
+    pub is_foreign: bool,
+}
+
+impl Visitor {
+    /// The account's own work, without a request.
+    pub fn of_account(plan: &Plan, account: &AccountId) -> Option<Self> {
+        let known = plan.accounts.get(account).filter(|known| known.channel.as_str() == Channel::WEBCHAT)?;
+        Some(Self {
+            account: account.clone(),
+            administration: known.administration.clone(),
+            pool: plan.pool_of(account)?.clone(),
+            peer: IpAddr::from([0, 0, 0, 0]),
+            is_foreign: false,
+        })
+    }
+}
+
+/// Finds the account, checks the origin, and says in the answer which page may read it.
+pub async fn guard(State(chat): State<Shared>, Path(path): Path<HashMap<String, String>>, mut request: Request, next: Next) -> Response {
+    let named = path.get("account").and_then(|account| account.parse::<AccountId>().ok());
+    let plan = chat.current_plan();
+    let Some(mut visitor) = named.and_then(|account| Visitor::of_account(&plan, &account)) else {
+        return Problem::not_found().into_response();
+    };
+    let direct = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(visitor.peer, |info| info.0.ip());
+    visitor.peer = network(peer_address(direct, request.headers(), &chat.options.trusted_proxies));
+    let origins = chat.options.accounts.get(&visitor.account).map(|account| account.origins.as_slice()).unwrap_or_default();
+    visitor.is_foreign = !is_allowed(request.headers(), &chat.options.public_origin, origins);
+    let is_socket = request.headers().contains_key(header::UPGRADE);
+    if visitor.is_foreign && !is_socket {
+        chat.counters.refuse("origin");
+        return Problem::new(StatusCode::FORBIDDEN, "foreign_origin", "the page's origin is not allowed for this account").into_response();
+    }
+    let origin = request.headers().get(header::ORIGIN).cloned();
+    let is_preflight = request.method() == Method::OPTIONS;
+    let mut response = if is_preflight {
+        StatusCode::NO_CONTENT.into_response()
+    } else {
+        request.extensions_mut().insert(visitor);
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    }
+    if is_preflight {
+        for (name, value) in [
+            (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+            (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, X-File-Name"),
+            (header::ACCESS_CONTROL_MAX_AGE, "600"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    headers.entry(HeaderName::from_static("cross-origin-resource-policy")).or_insert(HeaderValue::from_static("cross-origin"));
+    response
+}
+
+/// The whole body of a request; none if it is longer than `bytes_max` or breaks off. What is too much is read and dropped, up to
+/// as much again and a little: a browser that is cut while it sends never sees why.
+pub async fn whole_body(body: Body, bytes_max: usize) -> Option<Bytes> {
+    let mut stream = body.into_data_stream();
+    let (mut kept, mut dropped) = (BytesMut::new(), 0);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.ok()?;
+        if dropped == 0 && kept.len() + chunk.len() <= bytes_max {
+            kept.extend_from_slice(&chunk);
+            continue;
+        }
+        dropped += kept.len() + chunk.len();
+        kept = BytesMut::new();
+        if dropped > 2 * bytes_max + DROPPED_BYTES_MAX {
+            return None;
+        }
+    }
+    (dropped == 0).then(|| kept.freeze())
+}
+
+/// Whether the page's origin is ours or one of the account's. What has none is no page of another site: browsers send it with
+/// every request that reaches over and with every WebSocket.
+fn is_allowed(headers: &HeaderMap, ours: &str, origins: &[String]) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    let asked = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    // behind TLS only the TLS origin counts: a page of the same host without TLS may be anybody's
+    let is_own_host = asked.is_some() && asked == host && (!ours.starts_with("https://") || origin.starts_with("https://"));
+    origin == ours || is_own_host || origins.iter().any(|allowed| allowed == origin)
+}
+
+/// The network that counts as one caller.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(six) => {
+            let [a, b, c, d, ..] = six.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// What an address or a chat may do in a time, and how many sockets there may be.
+pub struct Measures {
+    sessions: DefaultKeyedRateLimiter<IpAddr>,
+    messages: DefaultKeyedRateLimiter<ChatSessionId>,
+    uploads: DefaultKeyedRateLimiter<ChatSessionId>,
+    sockets: Arc<Mutex<Sockets>>,
+    maxima: Maxima,
+}
+
+/// The most sockets.
+#[derive(Debug, Clone, Copy)]
+pub struct Maxima {
+    /// Of this process.
+    pub node: usize,
+    /// Of one account here.
+    pub account: usize,
+    /// From one address here.
+    pub address: usize,
+}
+
+#[derive(Debug, Default)]
+struct Sockets {
+    all: usize,
+    accounts: HashMap<AccountId, usize>,
+    addresses: HashMap<IpAddr, usize>,
+}
+
+/// A socket's place; dropping it makes room.
+pub struct Place {
+    sockets: Arc<Mutex<Sockets>>,
+    account: AccountId,
+    address: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        sockets.all = sockets.all.saturating_sub(1);
+        leave(&mut sockets.accounts, &self.account);
+        leave(&mut sockets.addresses, &self.address);
+    }
+}
+
+fn leave<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+impl Measures {
+    /// So many new chats a minute from one address, so many sockets.
+    pub fn new(sessions_per_minute: u32, maxima: Maxima) -> Self {
+        let number = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        Self {
+            sessions: RateLimiter::keyed(Quota::per_minute(number(sessions_per_minute))),
+            messages: RateLimiter::keyed(Quota::per_second(number(MESSAGES_PER_SECOND)).allow_burst(number(MESSAGES_AT_ONCE))),
+            uploads: RateLimiter::keyed(Quota::per_hour(number(UPLOADS_PER_HOUR))),
+            sockets: Arc::default(),
+            maxima,
+        }
+    }
+
+    /// Whether another chat may be opened from this address.
+    pub fn session(&self, peer: IpAddr) -> bool {
+        self.sessions.check_key(&peer).is_ok()
+    }
+
+    /// Whether the chat may say one thing more.
+    pub fn message(&self, session: ChatSessionId) -> bool {
+        self.messages.check_key(&session).is_ok()
+    }
+
+    /// Whether the chat may bring another file.
+    pub fn upload(&self, session: ChatSessionId) -> bool {
+        self.uploads.check_key(&session).is_ok()
+    }
+
+    /// A place for a socket, if there is one.
+    pub fn socket(&self, visitor: &Visitor) -> Option<Place> {
+        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_account = sockets.accounts.get(&visitor.account).copied().unwrap_or(0);
+        let of_address = sockets.addresses.get(&visitor.peer).copied().unwrap_or(0);
+        if sockets.all >= self.maxima.node || of_account >= self.maxima.account || of_address >= self.maxima.address {
+            return None;
+        }
+        sockets.all += 1;
+        *sockets.accounts.entry(visitor.account.clone()).or_default() += 1;
+        *sockets.addresses.entry(visitor.peer).or_default() += 1;
+        Some(Place { sockets: Arc::clone(&self.sockets), account: visitor.account.clone(), address: visitor.peer })
+    }
+
+    /// Drops what is as good as never seen.
+    pub fn prune(&self) {
+        self.sessions.retain_recent();
+        self.messages.retain_recent();
+        self.uploads.retain_recent();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins() {
+        let allowed = ["https://www.comune.example".to_owned()];
+        for (origin, host, ours, expected) in [
+            (None, "chat.example", "https://chat.example", true),
+            (Some("https://www.comune.example"), "chat.example", "https://chat.example", true),
+            (Some("https://chat.example"), "chat.example", "https://chat.example", true),
+            (Some("http://chat.example"), "chat.example", "https://chat.example", false),
+            (Some("http://127.0.0.1:8090"), "127.0.0.1:8090", "http://localhost:8090", true),
+            (Some("https://evil.example"), "chat.example", "https://chat.example", false),
+            (Some("https://www.comune.example.evil.example"), "chat.example", "https://chat.example", false),
+            (Some("null"), "chat.example", "https://chat.example", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static(host));
+            if let Some(origin) = origin {
+                headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+            }
+            assert_eq!(is_allowed(&headers, ours, &allowed), expected, "{origin:?}");
+        }
+    }
+
+    #[test]
+    fn places_are_given_back() {
+        let measures = Measures::new(2, Maxima { node: 3, account: 2, address: 2 });
+        let visitor = |account: &str, peer: u8| Visitor {
+            account: account.parse().expect("a name"),
+            administration: "comune".parse().expect("a name"),
+            pool: "main".parse().expect("a name"),
+            peer: IpAddr::from([10, 0, 0, peer]),
+            is_foreign: false,
+        };
+        let first = measures.socket(&visitor("a", 1)).expect("room");
+        let _second = measures.socket(&visitor("b", 1)).expect("room");
+        assert!(measures.socket(&visitor("c", 1)).is_none(), "the address has two");
+        let _third = measures.socket(&visitor("b", 2)).expect("room");
+        assert!(measures.socket(&visitor("d", 3)).is_none(), "the node has three");
+        drop(first);
+        assert!(measures.socket(&visitor("b", 3)).is_none(), "the account has two");
+        assert!(measures.socket(&visitor("d", 3)).is_some());
+        let peer = IpAddr::from([10, 0, 0, 1]);
+        assert!(measures.session(peer) && measures.session(peer) && !measures.session(peer));
+        assert_eq!(network("2001:db8:1:2:3:4:5:6".parse().expect("an address")), "2001:db8:1:2::".parse::<IpAddr>().expect("an address"));
+    }
+}

@@ -1,0 +1,62 @@
+//! What a citizen's browser may send, and how often: every number that comes from outside has a limit with a name here.
+
+use std::time::Duration;
+
+/// The longest frame from a browser, in bytes.
+pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// The longest frame that is read at all, in bytes: one a little too long is answered, one far too long cuts the connection.
+pub const FRAME_BYTES_READ_MAX: usize = 2 * FRAME_BYTES_MAX;
+/// The longest body of a request without a file, in bytes.
+pub const BODY_BYTES_MAX: usize = 16 * 1024;
+/// The longest name of a citizen, in characters.
+pub const NAME_CHARACTERS_MAX: usize = 80;
+/// The longest email address, in characters (RFC 5321).
+pub const EMAIL_CHARACTERS_MAX: usize = 254;
+/// The longest message, in characters.
+pub const MESSAGE_CHARACTERS_MAX: usize = 4_000;
+/// Files in one message.
+pub const FILES_MAX: usize = 5;
+/// The longest id that a browser makes, in characters.
+pub const CLIENT_ID_CHARACTERS_MAX: usize = 64;
+/// The longest token that is looked at, in bytes.
+pub const TOKEN_BYTES_MAX: usize = 64;
+/// Messages that may wait for the broker at one socket.
+pub const UNPUBLISHED_MAX: usize = 16;
+/// Events that may wait for one socket; a slower one is cut, and resumes.
+pub const WAITING_EVENTS_MAX: usize = 256;
+/// Messages in the welcome itself; further ones follow as frames of their own.
+pub const WELCOME_MESSAGES_MAX: usize = 50;
+/// Messages of one chat at once, and so many more each second.
+pub const MESSAGES_AT_ONCE: u32 = 20;
+/// Messages of one chat each second.
+pub const MESSAGES_PER_SECOND: u32 = 2;
+/// Other frames of one socket at once.
+pub const FRAMES_AT_ONCE: u32 = 60;
+/// Other frames of one socket each second.
+pub const FRAMES_PER_SECOND: u32 = 5;
+/// Frames refused in a row before a socket is closed.
+pub const REFUSED_MAX: u32 = 50;
+/// Files of one chat at once, and as many again per hour.
+pub const UPLOADS_PER_HOUR: u32 = 30;
+/// Files held in memory at once, of all chats; more wait.
+pub const UPLOADS_AT_ONCE: usize = 8;
+/// Sockets of one chat at once: tabs.
+pub const SOCKETS_PER_CHAT_MAX: usize = 8;
+/// How long a browser may take for its first frame.
+pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How long a write may take.
+pub const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a request may take; an upload has as long.
+pub const REQUEST_WITHIN: Duration = Duration::from_secs(60);
+/// How often a node says which chats it has connections of.
+pub const PRESENT_EVERY: Duration = Duration::from_secs(10);
+/// For how long that holds: a node that dies says nothing more.
+pub const PRESENT_FOR: Duration = Duration::from_secs(15);
+/// How often a waiting citizen's place in the queue is looked at.
+pub const PLACE_EVERY: Duration = Duration::from_secs(4);
+/// How long what is known of queues and operators is believed.
+pub const ROOM_AGE_MAX: Duration = Duration::from_secs(2);
+/// What a client is told to wait, in seconds, when there is no place for it.
+pub const RETRY_SECONDS: u32 = 30;
+/// How long a chat that left an address is remembered: whoever answers it finds the address there.
+pub const ANSWERABLE_FOR: Duration = Duration::from_secs(90 * 86_400);

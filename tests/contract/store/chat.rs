@@ -1,0 +1,101 @@
+//! Citizens' chats: resumed on any node, changed without going back, seen by their own administration only, forgotten whole.
+
+use sportello::model::channel::Language;
+use sportello::model::id::{AccountId, AdministrationId, ChatSessionId, TopicId};
+use sportello::port::chat::{ChatChange, ChatSession};
+
+use super::fixture::*;
+use super::on_both;
+use super::place::Place;
+
+on_both!(a_chat_is_resumed_and_forgotten, what_is_known_never_goes_back, absence_and_transcripts_are_found);
+
+fn chat(n: u128) -> ChatSession {
+    ChatSession {
+        id: ChatSessionId(n),
+        administration: comune(),
+        account: AccountId::new("sito").expect("a name"),
+        name: "Łucja <b>".into(),
+        email: Some("lucja@example.it".into()),
+        topic: Some(TopicId::new("tari").expect("a name")),
+        language: Some(Language::ITALIAN),
+        created_at: seconds(i64::try_from(n).expect("small")),
+        expires_at: seconds(1_000),
+        present_until: seconds(30),
+        gone: false,
+        ended: false,
+        operator_read: 0,
+        citizen_read: 0,
+        transcript_to: None,
+    }
+}
+
+async fn a_chat_is_resumed_and_forgotten(place: Place) {
+    let store = &place.store;
+    let bare = ChatSession { email: None, topic: None, language: None, ..chat(2) };
+    for chat in [&chat(1), &bare] {
+        store.open_chat(chat).await.expect("keeps");
+    }
+    let another = place.another().await;
+    assert_eq!(another.chat(&comune(), ChatSessionId(1), seconds(10)).await.expect("reads"), Some(chat(1)));
+    assert_eq!(another.chat(&comune(), ChatSessionId(2), seconds(10)).await.expect("reads"), Some(bare));
+    let other = AdministrationId::new("altrove").expect("a name");
+    assert_eq!(store.chat(&other, ChatSessionId(1), seconds(10)).await.expect("reads"), None, "another body's");
+    assert_eq!(store.chat(&comune(), ChatSessionId(1), seconds(1_000)).await.expect("reads"), None, "its time is over");
+    assert_eq!(store.forget_chats(&comune(), seconds(999)).await.expect("forgets"), 0);
+    assert_eq!(store.forget_chats(&other, seconds(1_000)).await.expect("forgets"), 0);
+    assert_eq!(store.forget_chats(&comune(), seconds(1_000)).await.expect("forgets"), 2);
+    assert_eq!(store.chat(&comune(), ChatSessionId(1), seconds(10)).await.expect("reads"), None);
+}
+
+async fn what_is_known_never_goes_back(place: Place) {
+    let store = &place.store;
+    store.open_chat(&chat(1)).await.expect("keeps");
+    let changes = [
+        ChatChange::OperatorRead(9),
+        ChatChange::OperatorRead(4),
+        ChatChange::CitizenRead(7),
+        ChatChange::CitizenRead(6),
+        ChatChange::Present(seconds(60)),
+        ChatChange::Present(seconds(50)),
+        ChatChange::Email("altra@example.it".into(), seconds(5_000)),
+        ChatChange::Ended,
+    ];
+    for change in changes {
+        store.change_chat(&comune(), ChatSessionId(1), change).await.expect("changes");
+    }
+    let known = store.chat(&comune(), ChatSessionId(1), seconds(10)).await.expect("reads").expect("is there");
+    assert_eq!((known.operator_read, known.citizen_read, known.present_until), (9, 7, seconds(60)));
+    assert_eq!(known.expires_at, seconds(5_000), "who can be answered is kept until they were");
+    assert!(known.ended && known.email.as_deref() == Some("altra@example.it"));
+    store.change_chat(&comune(), ChatSessionId(99), ChatChange::Ended).await.expect("one that is not there is left alone");
+}
+
+async fn absence_and_transcripts_are_found(place: Place) {
+    let store = &place.store;
+    for n in 1..=3 {
+        store.open_chat(&chat(n)).await.expect("keeps");
+    }
+    store.chats_present(&comune(), &[ChatSessionId(2), ChatSessionId(3)], seconds(90)).await.expect("changes");
+    let absent = async |at| {
+        let chats = store.absent_chats(&comune(), seconds(at), 10).await.expect("reads");
+        chats.iter().map(|chat| chat.id.0).collect::<Vec<_>>()
+    };
+    assert_eq!(absent(31).await, [1]);
+    assert_eq!(absent(91).await, [1, 2, 3]);
+    store.change_chat(&comune(), ChatSessionId(3), ChatChange::Absent(seconds(40))).await.expect("changes");
+    assert_eq!(absent(41).await, [1, 3], "the last connection was closed");
+    store.change_chat(&comune(), ChatSessionId(1), ChatChange::Gone(seconds(29))).await.expect("changes");
+    assert_eq!(absent(31).await, [1], "it came back meanwhile: what was said of the time before does not count");
+    store.change_chat(&comune(), ChatSessionId(1), ChatChange::Gone(seconds(30))).await.expect("changes");
+    assert_eq!(absent(31).await, [0_u128; 0]);
+    store.change_chat(&comune(), ChatSessionId(1), ChatChange::Present(seconds(32))).await.expect("changes");
+    assert_eq!(absent(33).await, [1], "who came back can go again");
+    assert_eq!(store.absent_chats(&comune(), seconds(91), 2).await.expect("reads").len(), 2);
+
+    let wanted = async || store.wanted_transcripts(&comune(), 10).await.expect("reads");
+    store.change_chat(&comune(), ChatSessionId(2), ChatChange::TranscriptTo("x@example.it".into())).await.expect("changes");
+    assert_eq!(wanted().await.iter().map(|chat| chat.transcript_to.clone()).collect::<Vec<_>>(), [Some("x@example.it".to_owned())]);
+    store.change_chat(&comune(), ChatSessionId(2), ChatChange::TranscriptSent).await.expect("changes");
+    assert_eq!(wanted().await, []);
+}

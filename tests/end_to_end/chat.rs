@@ -1,0 +1,6 @@
+//! A citizen's chat as citizen and operator meet it: one story a file, each on both pairs of backends.
+
+mod bad;
+mod kill;
+mod talk;
+mod time;

@@ -1,0 +1,107 @@
+//! What time does to a chat: a lost socket is an abandonment only after the queue's time, a silent citizen is asked and then
+//! closed, and words left for later are answered by mail.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::citizen::Citizen;
+use crate::daemon::{House, Pair, eventually};
+use crate::people::{Live, Person, text};
+
+async fn story(pair: Pair) {
+    let house = House::start(pair).await;
+    let plan = house.done(&["plan", "example"]).await;
+    let plan = plan.replace("abandon_after = \"2m\"", "abandon_after = \"8s\"");
+    let plan = plan.replace("silence_warn = \"4m\"", "silence_warn = \"10s\"").replace("silence_close = \"6m\"", "silence_close = \"14s\"");
+    let file = house.folder.path().join("plan.toml");
+    std::fs::write(&file, plan).unwrap();
+    house.done(&["plan", "apply", file.to_str().unwrap()]).await;
+    let (anna, carla) = (Person::sign_in(&house, "anna").await, Person::sign_in(&house, "carla").await);
+    who_comes_back_in_time_has_lost_nothing(&house, &carla).await;
+    who_stays_away_has_left(&house, &carla).await;
+    let live = anna.ready().await;
+    a_silent_citizen_is_asked_and_closed(&house, &anna, &live).await;
+    words_left_are_answered_by_mail(&house, &carla).await;
+    house.finish().await;
+}
+
+async fn state_of(carla: &Person, name: &str) -> Option<(String, String, String)> {
+    let contacts = carla.get("/contacts?limit=100&state=queued,offered,active,abandoned,closed,wrap_up").await;
+    let contact = contacts["items"].as_array()?.iter().find(|contact| contact["citizen"] == name)?.clone();
+    Some((text(&contact["id"]), text(&contact["state"]), text(&contact["mode"])))
+}
+
+async fn who_comes_back_in_time_has_lost_nothing(house: &House, carla: &Person) {
+    let citizen = Citizen::about(house, "Piero", "residenza").await;
+    let (tab, _) = citizen.hello(None).await;
+    tab.write("m-1", "Ci siete?").await;
+    tab.status("waiting").await;
+    let seen = tab.last_seq();
+    drop(tab);
+    // away for a while, but not for as long as it takes
+    let away = Instant::now();
+    eventually("half the time is over", async || (away.elapsed() > Duration::from_secs(4)).then_some(())).await;
+    let (tab, welcome) = citizen.hello(Some(seen)).await;
+    assert_eq!(welcome["state"]["status"], "waiting", "{welcome}");
+    let back = Instant::now();
+    eventually("the time of the first absence is over", async || (back.elapsed() > Duration::from_secs(9)).then_some(())).await;
+    assert_eq!(state_of(carla, "Piero").await.unwrap().1, "queued", "who is there has not left");
+    tab.say(json!({ "type": "end" }));
+    tab.status("ended").await;
+}
+
+async fn who_stays_away_has_left(house: &House, carla: &Person) {
+    let citizen = Citizen::about(house, "Gino", "residenza").await;
+    let (tab, _) = citizen.hello(None).await;
+    tab.write("m-1", "Aspetto").await;
+    tab.status("waiting").await;
+    let gone = Instant::now();
+    drop(tab);
+    eventually("it is abandoned", async || state_of(carla, "Gino").await.filter(|(_, state, _)| state == "abandoned")).await;
+    assert!(gone.elapsed() >= Duration::from_secs(8), "only after its time: {:?}", gone.elapsed());
+    let (tab, welcome) = citizen.hello(None).await;
+    assert_eq!((&welcome["state"]["status"], &welcome["state"]["reason"]), (&json!("ended"), &json!("abandoned")), "{welcome}");
+    tab.write("m-2", "Eccomi di nuovo").await;
+    tab.status("waiting").await;
+    tab.say(json!({ "type": "end" }));
+    tab.frame("over", |frame| frame["type"] == "state" && frame["reason"] == "citizen").await;
+}
+
+async fn a_silent_citizen_is_asked_and_closed(house: &House, anna: &Person, live: &Live) {
+    let citizen = Citizen::about(house, "Rita", "residenza").await;
+    let (tab, _) = citizen.hello(None).await;
+    tab.write("m-1", "Un'informazione").await;
+    let (contact, ordinal) = live.offer(&[]).await;
+    live.command(json!({ "do": "accept", "contact": contact, "ordinal": ordinal })).await;
+    anna.post(&format!("/contacts/{contact}/reply"), json!({ "text": "Mi dica" })).await;
+    let warning = tab.frame("she is asked", |frame| frame["type"] == "warning").await;
+    assert!((1..=4).contains(&warning["seconds"].as_u64().unwrap()), "{warning}");
+    let ended = tab.status("ended").await;
+    assert_eq!(ended["reason"], "silent", "{ended}");
+    live.event("contact.silent", &contact).await;
+    let closed = live.event("contact.closed", &contact).await;
+    assert_eq!(closed["resolution"], "citizen_silent", "{closed}");
+}
+
+async fn words_left_are_answered_by_mail(house: &House, carla: &Person) {
+    // nobody for taxes is there
+    let citizen = Citizen::about(house, "Ugo", "tari").await;
+    let (tab, _) = citizen.hello(None).await;
+    tab.write("m-1", "Nessuno?").await;
+    tab.frame("nobody is there", |frame| frame["type"] == "unattended").await;
+    tab.say(json!({ "type": "leave_message", "id": "l-1", "email": "ugo@example.it", "text": "Richiamatemi" }));
+    tab.accepted("l-1").await;
+    tab.status("left").await;
+    let (contact, state, mode) = state_of(carla, "Ugo").await.unwrap();
+    assert_eq!((state.as_str(), mode.as_str()), ("queued", "deferrable"));
+    let bruno = Person::sign_in(house, "bruno").await;
+    let _live = bruno.ready().await;
+    eventually("it is assigned", async || state_of(carla, "Ugo").await.filter(|(_, state, _)| state == "active")).await;
+    bruno.post(&format!("/contacts/{contact}/reply"), json!({ "text": "Eccoci, la scadenza è il 16 dicembre" })).await;
+    let mail =
+        eventually("the answer arrives by mail", async || house.mails().into_iter().find(|mail| mail.contains("ugo@example.it"))).await;
+    assert!(mail.contains("16 dicembre"), "{mail}");
+}
+
+on_both_pairs!(story);
