@@ -163,11 +163,12 @@ impl Outbound {
         }
     }
 
-    /// Carries orders out at once; one that stands among them a second time only after the first. Their tags in order, and
-    /// which may be acknowledged.
+    /// Carries orders out at once; one that stands among them a second time, byte for byte or by its id, only after the first.
+    /// Their tags in order, and which may be acknowledged.
     async fn work_off(&self, account: &AccountId, batch: Vec<Incoming>, stop: &CancellationToken) -> Vec<(u64, bool)> {
-        let mut seen = HashSet::new();
-        let (first, again): (Vec<Incoming>, Vec<Incoming>) = batch.into_iter().partition(|incoming| seen.insert(incoming.id.clone()));
+        let (mut ids, mut bodies) = (HashSet::new(), HashSet::new());
+        let is_new = |incoming: &Incoming| ids.insert(incoming.id.clone()) & bodies.insert(incoming.body.clone());
+        let (first, again): (Vec<Incoming>, Vec<Incoming>) = batch.into_iter().partition(is_new);
         let one = |incoming: Incoming| async move { (incoming.tag, self.order(account, incoming, stop).await) };
         let mut ended = join_all(first.into_iter().map(one)).await;
         for incoming in again {

@@ -326,6 +326,8 @@ pub struct ConversationView {
     pub notes: Vec<Note>,
     /// Addresses of its citizen.
     pub addresses: Vec<CitizenAddress>,
+    /// Open contacts of its citizen in other conversations, oldest first, at most 20.
+    pub elsewhere: Vec<ContactSummary>,
 }
 
 /// A person who signs in.

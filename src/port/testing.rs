@@ -283,7 +283,27 @@ impl Store for FakeStore {
             opened_at: contacts[0].opened_at,
         };
         let messages = rows.messages.iter().filter(|message| message.conversation == id).cloned().collect();
-        Ok(Some(ConversationView { conversation, contacts, messages, notes: Vec::new(), addresses: Vec::new() }))
+        let citizen = contacts.iter().find_map(|contact| contact.citizen);
+        let is_elsewhere = |contact: &&Contact| {
+            citizen.is_some()
+                && contact.citizen == citizen
+                && contact.conversation != id
+                && contact.administration == *body
+                && !contact.state.is_final()
+        };
+        let elsewhere = rows.contacts.values().filter(is_elsewhere).map(summary).collect();
+        let addresses = citizen.map(|citizen| CitizenAddress {
+            administration: body.clone(),
+            key: AddressKey(1),
+            citizen,
+            channel: Channel::new("phone").unwrap(),
+            address: "+390123456789".into(),
+            name: None,
+            level: IdentityLevel::Claimed,
+            seen_at: conversation.opened_at,
+        });
+        let addresses = addresses.into_iter().collect();
+        Ok(Some(ConversationView { conversation, contacts, messages, notes: Vec::new(), addresses, elsewhere }))
     }
     async fn message(&self, body: &AdministrationId, id: MessageId) -> Result<Option<Message>, StoreError> {
         Ok(self.up()?.messages.iter().find(|message| message.id == id && message.administration == *body).cloned())

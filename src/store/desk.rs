@@ -94,6 +94,13 @@ const ITS_NOTES: &str = "select id, administration, conversation, contact, autho
 const ITS_ADDRESSES: &str = "select administration, key, citizen, channel, address, name, level, seen_at from citizen_address \
      where administration = $1 and citizen in (select v.citizen from conversation v where v.administration = $1 and v.id = $2 \
      union select c.citizen from contact c where c.administration = $1 and c.conversation = $2) order by seen_at desc, key limit 500";
+/// Open contacts of the conversation's citizen elsewhere. `$2`: the conversation, `$3`: its administration.
+const ITS_CITIZENS_OTHERS: Texts = texts!(
+    summary,
+    "and c.finished_at is null and c.conversation <> $2 and c.citizen in \
+     (select v.citizen from conversation v where v.administration = $3 and v.id = $2 \
+     union select k.citizen from contact k where k.administration = $3 and k.conversation = $2) order by c.opened_at, c.id limit 20"
+);
 const MESSAGE: &str = concat!("select ", message_columns!(), " from message m where m.administration = $1 and m.id = $2");
 /// By way of the conversation, which has the index.
 const MESSAGES_OF_CONTACT: &str = concat!(
@@ -157,9 +164,11 @@ pub async fn conversation<E: Engine>(
     conversation: ConversationId,
 ) -> Result<Option<ConversationView>, StoreError> {
     let steps = [CONVERSATION, ITS_CONTACTS, ITS_MESSAGES, ITS_NOTES, ITS_ADDRESSES];
-    let steps = steps.map(|sql| (sql, arguments![administration, &conversation])).to_vec();
+    let mut steps = steps.map(|sql| (sql, arguments![administration, &conversation])).to_vec();
+    let others = vec![list(std::slice::from_ref(administration)), Value::from(&conversation), Value::from(administration)];
+    steps.push((ITS_CITIZENS_OTHERS.of(E::DIALECT), others));
     let answers = engine.read(Scope::of([administration]), steps).await?;
-    let [itself, contacts, messages, notes, addresses] = answers.as_slice() else {
+    let [itself, contacts, messages, notes, addresses, elsewhere] = answers.as_slice() else {
         return Err(StoreError::Unreadable("an answer for each statement was expected".into()));
     };
     let Some(itself) = itself.first() else { return Ok(None) };
@@ -169,6 +178,7 @@ pub async fn conversation<E: Engine>(
         messages: messages.iter().rev().map(read_message).collect::<Result<_, _>>()?,
         notes: notes.iter().rev().map(read_note).collect::<Result<_, _>>()?,
         addresses: addresses.iter().map(read_citizen).collect::<Result<_, _>>()?,
+        elsewhere: elsewhere.iter().map(read_summary).collect::<Result<_, _>>()?,
     }))
 }
 

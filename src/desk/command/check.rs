@@ -30,7 +30,10 @@ pub(super) fn check(wish: &Wish) -> Result<(), Problem> {
 }
 
 fn check_answer(answer: &Answer) -> Result<(), Problem> {
-    check_text("text", &answer.text)?;
+    // a file alone says enough
+    if answer.attachments.is_empty() || !answer.text.is_empty() {
+        check_text("text", &answer.text)?;
+    }
     if let Some(subject) = &answer.subject {
         check_line("subject", subject, SUBJECT_CHARACTERS_MAX)?;
     }
@@ -82,7 +85,11 @@ mod tests {
         };
         assert!(check(&reply("Re: TARI", "Buongiorno")).is_ok());
         assert!(check(&reply("a\r\nBcc: x@y", "Buongiorno")).is_err());
-        assert!(check(&reply("Re", "  ")).is_err());
+        for (text, files, is_fine) in [("", 0, false), ("  ", 0, false), ("", 1, true), ("  ", 1, false), ("Ecco", 1, true)] {
+            let attachments = vec!["a handle".to_owned(); files];
+            let answer = Answer { text: text.into(), subject: None, cc: vec![], attachments };
+            assert_eq!(check(&Wish::Reply { contact: ContactId(1), answer }).is_ok(), is_fine, "{text:?} and {files} files");
+        }
         assert!(check(&reply("Re", &"x".repeat(TEXT_BYTES_MAX + 1))).is_err());
         assert!(check(&Wish::Away { reason: "Lunch!".into() }).is_err());
     }

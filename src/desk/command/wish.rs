@@ -153,7 +153,7 @@ pub enum Wish {
 /// An answer to the citizen.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
 pub struct Answer {
-    /// Plain text, at most 32 KiB.
+    /// Plain text, at most 32 KiB; may be empty beside a file.
     pub text: String,
     /// Subject; by default the conversation's.
     #[serde(default)]

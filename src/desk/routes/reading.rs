@@ -151,6 +151,9 @@ pub struct Citizen {
     name: Option<String>,
     /// Their addresses.
     addresses: Vec<Address>,
+    /// Their open contacts in other conversations, as far as the caller sees them: two answers in writing should not differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    open_contacts: Vec<ContactView>,
 }
 
 /// An address of a citizen.
@@ -259,7 +262,7 @@ fn shown(
     people: &People,
     opt_outs: &BTreeMap<AddressKey, Timestamp>,
 ) -> Result<Conversation, Problem> {
-    let ConversationView { conversation, contacts, messages, notes, addresses } = view;
+    let ConversationView { conversation, contacts, messages, notes, addresses, elsewhere } = view;
     let seen: Vec<_> = contacts.into_iter().filter_map(|contact| rights.sight(&contact).map(|sight| (contact, sight))).collect();
     if seen.is_empty() {
         return Err(Problem::not_found());
@@ -284,6 +287,10 @@ fn shown(
                 level: address.level,
                 opted_out_at: opt_outs.get(&address.key).copied(),
             })
+            .collect(),
+        open_contacts: elsewhere
+            .into_iter()
+            .filter_map(|summary| rights.sight(&summary.contact).map(|sight| ContactView::new(summary, sight, people, rights.plan())))
             .collect(),
     });
     let contacts = seen.into_iter().map(|(contact, sight)| {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::desk::openapi_document;
 use crate::desk::testing::TestDesk;
 use crate::model::command::{Authority, CommandBody};
-use crate::model::id::{ContactId, OperatorId, QueueId};
+use crate::model::id::{CitizenId, ContactId, OperatorId, QueueId};
 
 /// What stands in a row for one person: the status.
 struct Row {
@@ -167,6 +167,18 @@ async fn a_restricted_office_is_invisible_even_to_the_pools_supervisor() {
     assert!(room["held"].to_string().contains("0000000b"));
     let (status, _) = desk.json("POST", "/queues/sociale/close", Some(&desk.cookie(3)), Some("{}")).await;
     assert_eq!(status, 404);
+}
+
+#[tokio::test]
+async fn a_citizens_other_contacts_are_shown_as_far_as_the_caller_sees_them() {
+    let desk = TestDesk::new().await;
+    for id in [11, 13, 14] {
+        desk.store.rows().contacts.get_mut(&ContactId(id)).unwrap().citizen = Some(CitizenId(1));
+    }
+    let (status, conversation) = desk.json("GET", "/conversations/cv_0000000000000000000000000000000b", Some(&desk.cookie(1)), None).await;
+    assert_eq!(status, 200);
+    let others: Vec<_> = conversation["citizen"]["open_contacts"].as_array().unwrap().iter().map(|contact| contact["id"].clone()).collect();
+    assert_eq!(others, ["ct_0000000000000000000000000000000e"], "not the restricted office's");
 }
 
 #[tokio::test]

@@ -65,6 +65,11 @@ async fn a_conversation_is_whole(place: Place) {
     let mut first = contact(1);
     (first.citizen, first.address) = (Some(CitizenId(1)), Some(AddressKey(10)));
     let second = Contact { conversation: ConversationId(1), ..contact(2) };
+    // the citizen's in another conversation, one that is over, one of another citizen, one of another administration
+    let elsewhere = Contact { citizen: Some(CitizenId(1)), ..contact(3) };
+    let over = Contact { citizen: Some(CitizenId(1)), ..in_state(4, ContactState::Closed { at: NOON }) };
+    let strange = Contact { citizen: Some(CitizenId(2)), ..contact(5) };
+    let foreign = Contact { citizen: Some(CitizenId(1)), administration: asl(), ..contact(6) };
     let note = |n: u128| Note {
         id: NoteId(n),
         administration: comune(),
@@ -79,7 +84,7 @@ async fn a_conversation_is_whole(place: Place) {
     let addresses = vec![address(10, 1, IdentityLevel::Spid), address(11, 2, IdentityLevel::Claimed)];
     leader
         .commit(|writes| {
-            writes.contacts = vec![second.clone(), first.clone()];
+            writes.contacts = vec![second.clone(), first.clone(), elsewhere.clone(), over, strange, foreign];
             writes.conversations = vec![conversation(1)];
             writes.messages = messages.clone();
             writes.notes = vec![note(2), note(1)];
@@ -92,6 +97,7 @@ async fn a_conversation_is_whole(place: Place) {
     assert_eq!(view.messages, messages);
     assert_eq!(view.notes, [note(1), note(2)]);
     assert_eq!(view.addresses, addresses[..1]);
+    assert_eq!(view.elsewhere.into_iter().map(|summary| summary.contact).collect::<Vec<_>>(), [elsewhere]);
     assert_eq!(place.store.messages_of_contact(&comune(), ContactId(1)).await.expect("reads"), messages);
     assert_eq!(place.store.messages_of_contact(&comune(), ContactId(2)).await.expect("reads"), []);
     assert_eq!(place.store.conversation(&comune(), ConversationId(9)).await.expect("reads"), None);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::citizen::Citizen;
 use crate::daemon::{House, Pair, eventually};
 use crate::people::{Live, Person, Program, letter, text};
 use crate::production::documented_types;
@@ -17,7 +18,8 @@ async fn every_documented_message_is_seen_and_is_as_documented() {
     let carla = Person::sign_in(&house, "carla").await;
     let live = anna.ready().await;
     let program = Program::new(&house, &house.token);
-    calls(&anna, &live, &program).await;
+    let silent = a_silent_chat(&house, &anna, &live).await;
+    calls(&anna, &live, &program, vec![silent]).await;
     a_closed_queue(&carla, &program).await;
     letters_answered(&house, &anna, &live).await;
     letters_moved(&house, &anna, &live).await;
@@ -38,7 +40,8 @@ async fn every_documented_message_is_seen_and_is_as_documented() {
     house.finish().await;
 }
 
-/// Offers that ring for five seconds, and a supervisor who is called the second time something comes back.
+/// Offers that ring for five seconds, chats that end after fourteen seconds of silence, and a supervisor who is called the second
+/// time something comes back.
 async fn apply_a_hurried_plan(house: &House) {
     let plan = house.done(&["plan", "show"]).await;
     let plan = plan.replacen("offer_timeout = \"20s\"", "offer_timeout = \"5s\"", 1).replacen(
@@ -46,13 +49,26 @@ async fn apply_a_hurried_plan(house: &House) {
         "target = \"8h\"\nreturns_max = 1",
         1,
     );
+    let plan = plan.replace("silence_warn = \"4m\"", "silence_warn = \"10s\"").replace("silence_close = \"6m\"", "silence_close = \"14s\"");
     let file = house.folder.path().join("hurried.toml");
     std::fs::write(&file, plan).unwrap();
     house.done(&["plan", "apply", file.to_str().unwrap()]).await;
 }
 
-async fn calls(anna: &Person, live: &Live, program: &Program) {
-    let mut known = Vec::new();
+async fn a_silent_chat(house: &House, anna: &Person, live: &Live) -> String {
+    let citizen = Citizen::about(house, "Rita", "residenza").await;
+    let (tab, _) = citizen.hello(None).await;
+    tab.write("m-1", "Un'informazione").await;
+    let (contact, ordinal) = live.offer(&[]).await;
+    anna.post(&format!("/offers/{contact}/{ordinal}/accept"), json!({})).await;
+    anna.post(&format!("/contacts/{contact}/reply"), json!({ "text": "Mi dica" })).await;
+    live.event("contact.silent", &contact).await;
+    live.event("contact.closed", &contact).await;
+    contact
+}
+
+/// `known`: what has rung before.
+async fn calls(anna: &Person, live: &Live, program: &Program, mut known: Vec<String>) {
     let mut ring = async |external_id: &str| {
         let input = program.call(external_id).await;
         let (contact, ordinal) = live.offer(&known).await;

@@ -333,7 +333,6 @@ export const en: Record<Key, string> = {
   'resolution.citizen_silent': 'The citizen did not answer any more',
   'resolution.duplicate': 'Duplicate of another contact',
   'resolution.not_given': 'Not given',
-  'resolution.citizen_silent': 'The citizen fell silent',
 
   'case.title': 'Linked case',
   'case.number': 'Protocol number',

@@ -332,7 +332,6 @@ export const it = {
   'resolution.citizen_silent': 'Il cittadino non ha più risposto',
   'resolution.duplicate': 'Doppione di un altro contatto',
   'resolution.not_given': 'Non indicato',
-  'resolution.citizen_silent': 'Il cittadino non scrive più',
 
   'case.title': 'Pratica collegata',
   'case.number': 'Numero di protocollo',
