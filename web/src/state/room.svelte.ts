@@ -13,14 +13,17 @@ class RoomState {
   readAt = $state(0);
   private timer: ReturnType<typeof setTimeout> | undefined;
   private lastRead = 0;
+  private watchers = 0;
 
   /** Keeps the room fresh until the returned function is called. */
   watch(): () => void {
+    this.watchers += 1;
     void this.read();
     const unsubscribe = desk.onEvent(() => this.soon());
     const unsubscribeGap = desk.onGap(() => this.soon());
     const healing = setInterval(() => this.soon(), HEAL_MS);
     return () => {
+      this.watchers -= 1;
       unsubscribe();
       unsubscribeGap();
       clearInterval(healing);
@@ -29,8 +32,9 @@ class RoomState {
     };
   }
 
+  /** Something happened: read it again, if somebody looks at it. */
   soon(): void {
-    if (this.timer !== undefined) return;
+    if (this.watchers === 0 || this.timer !== undefined) return;
     const pause = Math.max(150, this.lastRead + PAUSE_MS - Date.now());
     this.timer = setTimeout(() => {
       this.timer = undefined;
