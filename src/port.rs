@@ -8,7 +8,9 @@ pub mod chat;
 pub mod clock;
 pub mod commands;
 pub mod feed;
+pub mod openapi;
 pub mod peer;
+pub mod problem;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -112,7 +112,6 @@ pub fn check(message: &Outgoing) -> Result<(), PublishError> {
         ("routing key", Some(route.key.as_str())),
         ("traceparent", message.traceparent.as_deref()),
         ("reply_to", message.reply_to.as_deref()),
-        ("correlation id", message.correlation_id.as_deref()),
     ];
     for (what, text) in texts {
         if text.is_some_and(|text| text.len() > SHORT_STRING_BYTES_MAX) {

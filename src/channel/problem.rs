@@ -2,13 +2,11 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::port::broker::PublishError;
+pub use crate::port::problem::ProblemDocument;
 use crate::port::store::StoreError;
 
 /// A request that did not do what was asked: RFC 9457 with a stable code.
@@ -17,18 +15,6 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
-}
-
-/// The document itself.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Problem")]
-pub struct ProblemDocument {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    title: String,
-    status: u16,
-    detail: String,
-    code: String,
 }
 
 impl Problem {
@@ -61,16 +47,8 @@ impl Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.status;
-        let document = ProblemDocument {
-            kind: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: status.as_u16(),
-            detail: self.detail.into_owned(),
-            code: self.code.to_owned(),
-        };
-        let mut response = (status, Json(document)).into_response();
+        let mut response = ProblemDocument::new(status, self.code, self.detail).into_response();
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         match status {
             StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2")),
             StatusCode::UNAUTHORIZED => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),

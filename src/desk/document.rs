@@ -2,36 +2,13 @@
 
 use std::sync::LazyLock;
 
-use schemars::SchemaGenerator;
-use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::routes::{accounts, commands, files, quarantine, reading, room, session, state, tokens};
-use super::{command, problem, view};
-
-/// Every type of a body; `utoipa` knows them by name, their schemas come from `schemars` like those of every other document.
-macro_rules! bodies {
-    ($($body:ty),+ $(,)?) => {
-        $(
-            impl utoipa::PartialSchema for $body {
-                fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
-                    utoipa::openapi::ObjectBuilder::new().into()
-                }
-            }
-            impl utoipa::ToSchema for $body {
-                fn name() -> std::borrow::Cow<'static, str> {
-                    <$body as schemars::JsonSchema>::schema_name()
-                }
-            }
-        )+
-        fn register(generator: &mut SchemaGenerator) {
-            $(let _reference = generator.subschema_for::<$body>();)+
-        }
-    };
-}
+use super::{command, view};
+use crate::port::openapi::{self, Head, bodies};
 
 bodies!(
-    problem::ProblemDocument,
     view::Me,
     view::ContactView,
     view::PlanView,
@@ -75,26 +52,14 @@ pub fn openapi_document() -> &'static Value {
 
 fn build() -> Value {
     let (_, paths) = super::api_routes().split_for_parts();
-    let mut document = serde_json::to_value(paths).unwrap_or_else(|_| json!({}));
-    let mut generator =
-        SchemaSettings::draft2020_12().with(|settings| settings.definitions_path = "/components/schemas".into()).into_generator();
-    register(&mut generator);
-    document["openapi"] = json!("3.1.0");
-    document["info"] = json!({
-        "title": "Sportello desk API",
-        "version": "1",
-        "description": "The API of the operators' console. A command may carry `Idempotency-Key` (`cm_` and 32 hexadecimal digits): \
+    let head = Head {
+        title: "Sportello desk API",
+        description: "The API of the operators' console. A command may carry `Idempotency-Key` (`cm_` and 32 hexadecimal digits): \
             sent twice, it is done once. `If-Match` with a contact's version refuses it if the contact has moved on.",
-        "license": {"name": "EUPL-1.2", "identifier": "EUPL-1.2"},
-    });
-    document["servers"] = json!([{ "url": "/api/v1" }]);
-    document["components"] = json!({
-        "schemas": generator.take_definitions(true),
-        "securitySchemes": {
-            "session": {"type": "apiKey", "in": "cookie", "name": "__Host-sportello"},
-            "token": {"type": "http", "scheme": "bearer"},
-        },
-    });
+        url: "/api/v1",
+    };
+    let mut document = openapi::document(paths, register, head);
+    document["components"]["securitySchemes"]["session"] = json!({"type": "apiKey", "in": "cookie", "name": "__Host-sportello"});
     document["security"] = json!([{ "session": [] }, { "token": [] }]);
     document["paths"]["/session"]["post"]["security"] = json!([]);
     document

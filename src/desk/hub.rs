@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// What a citizen does beside the chat, to the consoles of who has it.
-    fn whisper(&self, aside: &Aside) {
+    fn pass_aside(&self, aside: &Aside) {
         let frame = match &aside.body {
             AsideBody::CitizenTypes => serde_json::json!({ "type": "typing", "contact": aside.contact }),
             AsideBody::CitizenRead { message } => serde_json::json!({ "type": "read", "contact": aside.contact, "message": message }),
@@ -162,7 +162,7 @@ impl Hub {
         let feed = self.pool(&aside.pool);
         if let Some(holder) = feed.holder(aside.contact) {
             let frame = Utf8Bytes::from(frame.to_string());
-            feed.consoles(holder).iter().for_each(|console| console.whisper(frame.clone()));
+            feed.consoles(holder).iter().for_each(|console| console.push_if_room(frame.clone()));
         }
     }
 
@@ -301,7 +301,7 @@ pub async fn run(desk: Shared, mut feed: broadcast::Receiver<Arc<FeedBatch>>) {
             },
             aside = asides.recv(), if told => {
                 match aside {
-                    Ok(aside) => desk.hub.whisper(&aside),
+                    Ok(aside) => desk.hub.pass_aside(&aside),
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => told = false,
                 }

@@ -2,16 +2,14 @@
 
 use std::borrow::Cow;
 
-use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use schemars::JsonSchema;
-use serde::Serialize;
 
 use crate::model::command::Refusal;
 use crate::port::blobs::BlobError;
 use crate::port::broker::PublishError;
 use crate::port::commands::CommandError;
+pub use crate::port::problem::ProblemDocument;
 use crate::port::store::StoreError;
 
 /// A request that did not do what was asked. `application/problem+json` on the wire.
@@ -25,23 +23,6 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// In how many seconds it may go better.
     pub retry_after: Option<u64>,
-}
-
-/// The document itself.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(rename = "Problem")]
-pub struct ProblemDocument {
-    /// Always `about:blank`: the code says which problem it is.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// The status in words.
-    title: String,
-    /// The HTTP status.
-    status: u16,
-    /// What happened and what to do.
-    detail: String,
-    /// A stable word for programs.
-    code: String,
 }
 
 impl Problem {
@@ -162,18 +143,9 @@ impl From<PublishError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let document = ProblemDocument {
-            kind: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error").to_owned(),
-            status: self.status.as_u16(),
-            detail: self.detail.into_owned(),
-            code: self.code.into_owned(),
-        };
-        let mut response = (self.status, Json(document)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        let mut response = ProblemDocument::new(self.status, self.code, self.detail).into_response();
         if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

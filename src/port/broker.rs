@@ -65,14 +65,12 @@ pub struct Outgoing {
     pub traceparent: Option<String>,
     /// A command: where the answer goes.
     pub reply_to: Option<String>,
-    /// A command and its answer: which belongs to which.
-    pub correlation_id: Option<String>,
 }
 
 impl Outgoing {
     /// A message without trace or answer.
     pub fn new(destination: Destination, id: impl Into<String>, body: impl Into<Bytes>) -> Self {
-        Self { destination, id: id.into(), body: body.into(), traceparent: None, reply_to: None, correlation_id: None }
+        Self { destination, id: id.into(), body: body.into(), traceparent: None, reply_to: None }
     }
 }
 
@@ -135,8 +133,6 @@ pub struct Incoming {
     pub traceparent: Option<String>,
     /// A command: where the answer goes.
     pub reply_to: Option<String>,
-    /// A command and its answer: which belongs to which.
-    pub correlation_id: Option<String>,
     /// Whether the broker delivered it before.
     pub redelivered: bool,
     /// Dead letters: why and from which queue, as the broker says it.

@@ -19,7 +19,7 @@ const UNPUBLISHED_MAX: usize = 256;
 const PUBLISH_MAX: usize = 64;
 
 /// The asides of this process, and of others if there are any.
-pub struct Whispers {
+pub struct LiveAsides {
     here: broadcast::Sender<Arc<Aside>>,
     there: Option<mpsc::Sender<Aside>>,
 }
@@ -30,7 +30,7 @@ struct Wire {
     aside: Aside,
 }
 
-impl Whispers {
+impl LiveAsides {
     /// Within this process only.
     pub fn local() -> Arc<Self> {
         Arc::new(Self { here: broadcast::channel(WAITING_MAX).0, there: None })
@@ -39,14 +39,14 @@ impl Whispers {
     /// With every process at the broker; `node` is this one's name.
     pub fn shared(broker: Arc<dyn Broker>, node: &str, stop: CancellationToken) -> Arc<Self> {
         let (sender, waiting) = mpsc::channel(UNPUBLISHED_MAX);
-        let whispers = Arc::new(Self { here: broadcast::channel(WAITING_MAX).0, there: Some(sender) });
+        let asides = Arc::new(Self { here: broadcast::channel(WAITING_MAX).0, there: Some(sender) });
         tokio::spawn(publish(Arc::clone(&broker), node.to_owned(), waiting, stop.clone()));
-        tokio::spawn(hear(broker, node.to_owned(), whispers.here.clone(), stop));
-        whispers
+        tokio::spawn(hear(broker, node.to_owned(), asides.here.clone(), stop));
+        asides
     }
 }
 
-impl Asides for Whispers {
+impl Asides for LiveAsides {
     fn say(&self, aside: Aside) {
         if let Some(there) = &self.there {
             let _full = there.try_send(aside.clone());

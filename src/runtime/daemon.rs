@@ -1,57 +1,45 @@
-//! The daemon: builds every part from the settings, starts them in order, and ends them in order. The one place that names
-//! concrete backends.
+//! The daemon: builds every part from the settings, starts them in order, and ends them in order. Here alone concrete backends
+//! are named.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use axum::middleware::from_fn_with_state;
-use secrecy::SecretString;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use url::Url;
 
-use crate::broker::amqp::{AmqpBroker, AmqpOptions};
-use crate::broker::embedded::{EmbeddedBroker, EmbeddedOptions};
-use crate::channel::api::{self, ChannelApiDeps};
-use crate::channel::email::{self, EmailCounters, EmailDeps};
+use crate::channel::email::EmailCounters;
+use crate::channel::sms::SmsCounters;
 use crate::channel::sms::spool::Spool;
-use crate::channel::sms::{self, SmsCounters, SmsDeps};
-use crate::channel::webchat::{self, ChatCounters, WebChatDeps};
+use crate::channel::webchat::ChatCounters;
 use crate::desk::counters::Counters as DeskCounters;
-use crate::desk::{self, DeskDeps, DeskOptions};
 use crate::model::id::{AccountId, IdMaker, PoolId};
 use crate::plan::Plan;
-use crate::port::aside::Asides;
-use crate::port::blobs::Blobs;
 use crate::port::broker::{Broker, Publisher};
-use crate::port::chat::Chats;
-use crate::port::commands::Commands;
-use crate::port::store::{Leases, Store};
+use crate::port::store::Store;
 use crate::settings::broker::BrokerKind;
 use crate::settings::store::StoreKind;
 use crate::settings::{ProcessRole, Settings};
-use crate::store::blobs::FolderBlobs;
-use crate::store::postgres::{PostgresOptions, PostgresStore};
-use crate::store::sqlite::{SqliteOptions, SqliteStore};
 use crate::telemetry::health::{HealthOptions, HealthServer};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 
+pub use self::backends::{Backends, open_backends};
+use self::backends::{OpenBroker, make_private_folder};
 use self::measured::MeasuredBroker;
-use self::public::Public;
 pub use self::sms_options::TrialSms;
-use super::aside::Whispers;
+use super::aside::LiveAsides;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
 use super::leader::{self, LeaderDeps};
 use super::quarantine;
 use super::relay::RelayDeps;
 
+mod backends;
 mod chat_options;
+mod edges;
 mod email_options;
 mod first_start;
 mod measured;
@@ -93,84 +81,6 @@ pub enum DaemonError {
 
 fn part(part: &'static str) -> impl Fn(String) -> DaemonError {
     move |reason| DaemonError::Part { part, reason }
-}
-
-/// The backends, opened.
-#[derive(Clone)]
-pub struct Backends {
-    /// The database.
-    pub store: Arc<dyn Store>,
-    /// Its leases.
-    pub leases: Arc<dyn Leases>,
-    /// Its chats.
-    pub chats: Arc<dyn Chats>,
-    /// Blobs.
-    pub blobs: Arc<dyn Blobs>,
-}
-
-/// Opens database and blobs, and makes the data folder if it is not there.
-pub async fn open_backends(settings: &Settings) -> Result<Backends, DaemonError> {
-    make_folder(&settings.data.folder)?;
-    let (store, leases, chats): (Arc<dyn Store>, Arc<dyn Leases>, Arc<dyn Chats>) = match settings.store.kind {
-        StoreKind::Sqlite => {
-            let options = SqliteOptions { file: settings.data.store_file(), readers_max: settings.store.connections_max.min(8) };
-            let store = SqliteStore::open(options).await.map_err(|error| part("store")(error.to_string()))?;
-            (Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&store) as Arc<dyn Leases>, store)
-        }
-        StoreKind::Postgres => {
-            let url = SecretString::from(settings.store.url.expose().to_owned());
-            let options = PostgresOptions { url, connections_max: settings.store.connections_max };
-            let store = PostgresStore::connect(options).await.map_err(|error| part("store")(error.to_string()))?;
-            (Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&store) as Arc<dyn Leases>, store)
-        }
-    };
-    let folder = settings.data.blobs_folder();
-    make_folder(&folder)?;
-    let blobs = FolderBlobs::open(&folder).map_err(|error| part("blobs")(error.to_string()))?;
-    Ok(Backends { store, leases, chats, blobs: Arc::new(blobs) })
-}
-
-fn make_folder(folder: &std::path::Path) -> Result<(), DaemonError> {
-    make_private_folder(folder).map_err(|source| DaemonError::Io { what: folder.display().to_string(), source })
-}
-
-fn make_private_folder(folder: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-/// The broker, and what must be closed at the very end.
-enum OpenBroker {
-    Embedded(Arc<EmbeddedBroker>),
-    Amqp(Arc<AmqpBroker>),
-}
-
-impl OpenBroker {
-    async fn open(settings: &Settings, node: &str) -> Result<Self, DaemonError> {
-        match settings.broker.kind {
-            BrokerKind::Embedded => {
-                let options = EmbeddedOptions { queue_len_max: settings.broker.queue_len_max as usize, ..EmbeddedOptions::default() };
-                let broker = EmbeddedBroker::open(settings.data.broker_file(), options).await;
-                Ok(Self::Embedded(broker.map_err(|error| part("broker")(error.to_string()))?))
-            }
-            BrokerKind::Amqp => {
-                let options = AmqpOptions {
-                    name: format!("sportello@{node}"),
-                    heartbeat: settings.broker.heartbeat,
-                    deadline: settings.broker.publish_timeout,
-                    ..AmqpOptions::new(settings.broker.url.expose())
-                };
-                Ok(Self::Amqp(AmqpBroker::connect(options).await.map_err(|error| part("broker")(error.to_string()))?))
-            }
-        }
-    }
-
-    fn port(&self) -> Arc<dyn Broker> {
-        match self {
-            Self::Embedded(broker) => Arc::clone(broker) as Arc<dyn Broker>,
-            Self::Amqp(broker) => Arc::clone(broker) as Arc<dyn Broker>,
-        }
-    }
 }
 
 /// Where a running daemon can be reached.
@@ -217,7 +127,7 @@ struct Parts {
     plans: watch::Sender<Arc<Plan>>,
     local: LocalCommands,
     commands: Arc<DeskCommands>,
-    asides: Arc<Whispers>,
+    asides: Arc<LiveAsides>,
     feed: Feed,
     metrics: Arc<Metrics>,
     node: String,
@@ -256,7 +166,7 @@ impl Daemon {
             ids,
             plans: watch::Sender::new(Arc::new(plan)),
             commands: Arc::new(DeskCommands { local: local.clone(), remote }),
-            asides: if reaches_over { Whispers::shared(Arc::clone(&broker), &node, leaders.clone()) } else { Whispers::local() },
+            asides: if reaches_over { LiveAsides::shared(Arc::clone(&broker), &node, leaders.clone()) } else { LiveAsides::local() },
             local,
             feed: Feed::default(),
             metrics,
@@ -414,163 +324,11 @@ impl Parts {
         self.leader_tasks.spawn(dead);
     }
 
-    async fn start_email(&self) -> Result<email::EmailHandle, DaemonError> {
-        let options = email_options::options(&self.settings);
-        let deps = EmailDeps {
-            publisher: Arc::clone(&self.publisher),
-            broker: Arc::clone(&self.broker),
-            store: Arc::clone(&self.backends.store),
-            leases: Arc::clone(&self.backends.leases),
-            blobs: Arc::clone(&self.backends.blobs),
-            plan: self.plans.subscribe(),
-            ids: self.ids.clone(),
-            holder: self.holder.clone(),
-        };
-        let started = email::start(options, deps, self.edges.clone(), self.edge_tasks.clone()).await;
-        started.map_err(|error| part("email")(error.to_string()))
-    }
-
-    /// What citizens and providers reach: each channel brings its routes.
-    async fn serve_public(&self, addresses: &mut Addresses) -> Result<PublicFigures, DaemonError> {
-        let roles = &self.settings.roles;
-        if !roles.has(ProcessRole::Sms) && !roles.has(ProcessRole::Webchat) {
-            return Ok((None, None));
-        }
-        let mut public = Public::bind(&self.settings.public).await?;
-        let (mut sms_figures, mut chat_figures) = (None, None);
-        if roles.has(ProcessRole::Sms) {
-            let handle = self.start_sms(&public.url, addresses)?;
-            public.merge(handle.router);
-            sms_figures = Some((handle.counters, handle.spool));
-        }
-        if roles.has(ProcessRole::Webchat) {
-            let handle = self.start_webchat(&public.url);
-            public.merge(handle.router);
-            chat_figures = Some(handle.counters);
-            addresses.has_chat = self.plan().accounts.values().any(|account| account.channel.is_session());
-        }
-        addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
-        let (listener, router) = public.into_parts();
-        self.serve(listener, router);
-        Ok((sms_figures, chat_figures))
-    }
-
-    /// Chats on web pages; what time does to them runs beside.
-    fn start_webchat(&self, public_url: &Url) -> webchat::WebChatHandle {
-        let options = chat_options::options(&self.settings, public_url, &self.holder, &self.node);
-        let deps = WebChatDeps {
-            store: Arc::clone(&self.backends.store),
-            chats: Arc::clone(&self.backends.chats),
-            leases: Arc::clone(&self.backends.leases),
-            blobs: Arc::clone(&self.backends.blobs),
-            broker: Arc::clone(&self.broker),
-            publisher: Arc::clone(&self.publisher),
-            commands: Arc::clone(&self.commands) as Arc<dyn Commands>,
-            asides: Arc::clone(&self.asides) as Arc<dyn Asides>,
-            feed: self.feed.subscribe(),
-            plan: self.plans.subscribe(),
-            ids: self.ids.clone(),
-        };
-        webchat::start(options, deps, self.edges.clone(), self.edge_tasks.clone())
-    }
-
     /// Hears what happens in pools that other processes lead.
     fn follow_feeds(&self) {
         for pool in self.pools() {
             tokio::spawn(feed::follow(self.feed.clone(), Arc::clone(&self.broker), pool, self.local.clone(), self.leaders.clone()));
         }
-    }
-
-    /// The webhooks of providers; courier and senders run beside.
-    fn start_sms(&self, public_url: &Url, addresses: &mut Addresses) -> Result<sms::SmsHandle, DaemonError> {
-        let trials = sms_options::trials(&self.settings, &self.plan())?;
-        addresses.trial_sms = trials.values().next().cloned();
-        let options = sms_options::options(&self.settings, public_url, &trials);
-        let deps = SmsDeps {
-            publisher: Arc::clone(&self.publisher),
-            broker: Arc::clone(&self.broker),
-            store: Arc::clone(&self.backends.store),
-            blobs: Arc::clone(&self.backends.blobs),
-            plan: self.plans.subscribe(),
-            ids: self.ids.clone(),
-        };
-        let started = sms::start(options, deps, self.edges.clone(), &self.edge_tasks);
-        started.map_err(|error| part("sms")(error.to_string()))
-    }
-
-    /// Desk and channel API: on one address, or the channel API on its own.
-    async fn serve_http(&self, counters: &Arc<DeskCounters>, addresses: &mut Addresses) -> Result<(), DaemonError> {
-        let roles = &self.settings.roles;
-        let own_address = self.settings.channel_api.listen;
-        let api = roles.has(ProcessRole::Api).then(|| self.channel_api());
-        if roles.has(ProcessRole::Desk) {
-            let listener = bind("the desk's address", self.settings.desk.listen).await?;
-            let bound = listener.local_addr().map_err(|source| DaemonError::Io { what: "the desk's address".into(), source })?;
-            let url = self.settings.desk.public_url(bound);
-            let mut router = self.desk(&url, counters)?;
-            if let (Some(api), None) = (&api, own_address) {
-                router = router.merge(api.clone());
-                addresses.channel_api = Some(url.clone());
-            }
-            addresses.desk = Some(url);
-            self.serve(listener, router);
-        }
-        if let Some(api) = api
-            && (own_address.is_some() || !roles.has(ProcessRole::Desk))
-        {
-            let listener = bind("the channel API's address", own_address.unwrap_or(self.settings.desk.listen)).await?;
-            addresses.channel_api = listener.local_addr().ok().map(|address| format!("http://{address}"));
-            self.serve(listener, api);
-        }
-        Ok(())
-    }
-
-    fn channel_api(&self) -> axum::Router {
-        api::router(ChannelApiDeps {
-            store: Arc::clone(&self.backends.store),
-            publisher: Arc::clone(&self.publisher),
-            plan: self.plans.subscribe(),
-            ids: self.ids.clone(),
-            type_prefix: self.settings.installation.event_type_prefix.clone(),
-        })
-    }
-
-    fn desk(&self, url: &str, counters: &Arc<DeskCounters>) -> Result<axum::Router, DaemonError> {
-        let public_url = url.parse().map_err(|error| part("desk.public_url")(format!("{url}: {error}")))?;
-        let settings = &self.settings.desk;
-        let options = DeskOptions {
-            session_idle: settings.session_idle,
-            session_absolute: settings.session_max,
-            trusted_proxies: settings.trusted_proxies.clone(),
-            queue_frames_max: settings.socket_queue_len_max as usize,
-            ..DeskOptions::new(public_url, self.node.clone())
-        };
-        let deps = DeskDeps {
-            store: Arc::clone(&self.backends.store),
-            blobs: Arc::clone(&self.backends.blobs),
-            chats: Arc::clone(&self.backends.chats),
-            commands: Arc::clone(&self.commands) as Arc<dyn Commands>,
-            asides: Arc::clone(&self.asides) as Arc<dyn Asides>,
-            publisher: Arc::clone(&self.publisher),
-            plan: self.plans.subscribe(),
-            ids: self.ids.clone(),
-            feed: self.feed.subscribe(),
-            counters: Arc::clone(counters),
-            options,
-        };
-        desk::router(deps, self.edges.clone(), self.edge_tasks.clone()).map_err(|error| part("desk")(error.to_string()))
-    }
-
-    fn serve(&self, listener: TcpListener, router: axum::Router) {
-        let stop = self.edges.clone();
-        let router = router.layer(from_fn_with_state(Arc::clone(&self.metrics), measured::time_request));
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        self.edge_tasks.spawn(async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-            if let Err(error) = served {
-                tracing::error!(%error, "the HTTP listener ended");
-            }
-        });
     }
 
     /// Samples figures and readiness now and then.
@@ -599,10 +357,6 @@ impl Parts {
 /// Accounts whose answers an adapter of ours carries.
 fn senders(plan: &Plan) -> Vec<AccountId> {
     plan.accounts.iter().filter(|(_, account)| account.channel.has_sender()).map(|(id, _)| id.clone()).collect()
-}
-
-async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, DaemonError> {
-    TcpListener::bind(address).await.map_err(|source| DaemonError::Io { what: format!("{what} {address}"), source })
 }
 
 /// Another process may have put a plan in force.

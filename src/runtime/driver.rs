@@ -6,7 +6,6 @@
 //! to quarantine. Only a lost epoch ends the driver.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,25 +13,28 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::fault;
-use crate::model::command::{Command, CommandBody, Refusal, Reply};
-use crate::model::event::{EventBody, QueuedReason};
-use crate::model::id::MessageId;
+use crate::model::command::{CommandBody, Reply};
 use crate::model::input::Input;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
-use crate::port::feed::{FeedBatch, FeedEvent};
-use crate::port::store::{Leadership, PoolSnapshot, Quarantined, QueueState, Store, StoreError, WriteSet, Writer};
-use crate::port::trace::{TraceParent, trace_id};
-use crate::routing::{Applied, ENGINE_VERSION, Effects, Engine, Rows};
+use crate::port::feed::FeedBatch;
+use crate::port::store::{Leadership, PoolSnapshot, QueueState, Store, StoreError, Writer};
+use crate::routing::{ENGINE_VERSION, Engine, Rows};
 use crate::telemetry::metrics::Metrics;
 
 use super::clock::PoolClock;
 use super::commands::PendingCommand;
-use super::consumer::{Ack, Inflow, IntakeBatch};
+use super::consumer::{Ack, Inflow};
 use super::feed::Feed;
-use super::intake::{Item, Prepared};
+use super::intake::Item;
 use super::relay::RelayHandle;
-use super::rows;
+
+mod collector;
+mod decide;
+mod trouble;
+
+use self::collector::Collector;
+use self::decide::Open;
 
 /// Sources remembered, so that what comes twice in a short time is known without the database.
 const REMEMBERED_MAX: usize = 100_000;
@@ -256,112 +258,6 @@ impl Driver {
         }
     }
 
-    /// One arrival into the open batch. `Err`: the engine panicked, and must be rebuilt.
-    fn apply(&mut self, arrival: &Arrival, open: &mut Open) -> Result<(), String> {
-        match arrival {
-            Arrival::Item(Item::Duplicate) => self.deps.metrics.input(&self.leadership.pool, "inbound", "duplicate"),
-            Arrival::Item(Item::Quarantined(item)) => {
-                self.deps.metrics.input(&self.leadership.pool, "inbound", "quarantined");
-                open.writes.quarantine.push((**item).clone());
-            }
-            Arrival::Item(Item::Input(prepared)) => self.apply_prepared(prepared, open)?,
-            Arrival::Command(pending) => self.apply_command(pending, open)?,
-            Arrival::Timers => {
-                self.apply_input(&Input::Timers, None, None, open)?;
-            }
-            Arrival::Leader(input) => {
-                self.apply_input(input, None, None, open)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn apply_prepared(&mut self, prepared: &Prepared, open: &mut Open) -> Result<(), String> {
-        let opened_before = open.effects.events.len();
-        let applied = self.apply_input(&prepared.input, Some(prepared.source.clone()), prepared.traceparent.as_ref(), open)?;
-        self.log_opened(prepared, &open.effects, opened_before);
-        if let (Input::Inbound(facts), Some(text)) = (&prepared.input, &prepared.message) {
-            if applied.result.is_err() {
-                // the engine knows no account or queue for it: kept, counted, shown
-                let reason = "the plan has no account or queue for it any more".to_owned();
-                open.writes.quarantine.push(Quarantined { reason, ..prepared.raw.clone() });
-            }
-            let numbered = (open.number_of(facts.message), open.at);
-            rows::add_inbound(facts, (**text).clone(), &applied, numbered, &mut open.writes);
-        }
-        Ok(())
-    }
-
-    fn apply_command(&mut self, pending: &PendingCommand, open: &mut Open) -> Result<(), String> {
-        let command: &Command = &pending.envelope.command;
-        let input = Input::Command(Box::new(command.clone()));
-        let traceparent = pending.envelope.traceparent.as_deref().filter(|text| text.parse::<TraceParent>().is_ok()).map(Arc::from);
-        let applied = self.apply_input(&input, Some(command.id.to_string()), traceparent.as_ref(), open)?;
-        if applied.result.is_ok()
-            && let Some(placement) = &applied.placement
-        {
-            let contact = self.engine.known_contact(placement.contact, &open.effects).cloned();
-            if let Some(contact) = contact {
-                let numbered = (open.number_of_written(&command.body), open.at);
-                rows::add_written(self.engine.plan(), &contact, &pending.envelope, numbered, &mut open.writes);
-            }
-        }
-        if applied.result.is_ok() && matches!(command.body, CommandBody::Copy { .. }) {
-            let numbered = (open.number_of_written(&command.body), open.at);
-            rows::add_copy(self.engine.plan(), &pending.envelope, numbered, &mut open.writes);
-        }
-        if let (CommandBody::CloseQueue { queue }, Some(crate::port::commands::CommandText::Text(notice))) =
-            (&command.body, &pending.envelope.text)
-        {
-            self.notices.insert(queue.clone(), Some(notice.clone()));
-        }
-        open.answers.push(match applied.result {
-            Ok(()) => Reply::Applied { seq: open.input_seq },
-            Err(code) => Reply::Refused { code },
-        });
-        Ok(())
-    }
-
-    /// One line for each contact that an input opened: from here its trace is found by the contact's id.
-    fn log_opened(&self, prepared: &Prepared, effects: &Effects, from: usize) {
-        if !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
-        for (about, body) in &effects.events[from..] {
-            if let (Some(about), EventBody::ContactQueued { reason: QueuedReason::New, .. }) = (about, body) {
-                let trace_id = prepared.traceparent.as_deref().and_then(trace_id);
-                tracing::debug!(pool = %self.leadership.pool, contact = %about.contact, input = prepared.source, trace_id, "contact opened");
-            }
-        }
-    }
-
-    fn apply_input(
-        &mut self,
-        input: &Input,
-        source: Option<String>,
-        traceparent: Option<&Arc<str>>,
-        open: &mut Open,
-    ) -> Result<Applied, String> {
-        let seq = open.seq + 1;
-        let from = open.effects.events.len();
-        let applied = catch_unwind(AssertUnwindSafe(|| {
-            if let Input::Inbound(facts) = input
-                && facts.text.as_ref().is_some_and(|text| fault::is_marked("panic", &text.subject))
-            {
-                panic!("asked for by the fault run");
-            }
-            self.engine.apply(open.at, seq, input, &mut open.effects)
-        }));
-        let applied = applied.map_err(|_| format!("the engine panicked on an input of kind {}", input.kind()))?;
-        let outcome = if applied.result.is_ok() { "applied" } else { "refused" };
-        self.deps.metrics.input(&self.leadership.pool, input.kind(), outcome);
-        open.input_seq = seq;
-        let source = source.filter(|_| !fault::is_broken("no_inbox"));
-        open.writes.inputs.push(rows::input_record(seq, open.at, input, source, &applied));
-        open.seq = rows::number_events(&open.effects, from, (seq, open.at), traceparent, &mut open.writes, &mut open.feed);
-        Ok(applied)
-    }
-
     // ── commit ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Commits the open batch, again and again while the database is away. The deliveries stay unacknowledged meanwhile.
@@ -447,189 +343,6 @@ impl Driver {
             }
         }
     }
-
-    // ── trouble ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Goes through a refused batch one input at a time on a rebuilt engine; what is refused again goes to quarantine.
-    async fn one_by_one(&mut self, arrivals: Vec<Arrival>, acks: Vec<Ack>, inflow: &Inflow, error: &StoreError) -> Option<Ended> {
-        let reason = if matches!(error, StoreError::Refused(reason) if reason.contains("panicked")) { "panic" } else { "refused" };
-        if let Some(ended) = self.rebuild(reason).await {
-            return Some(ended);
-        }
-        for arrival in arrivals {
-            let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
-            let outcome = match self.apply(&arrival, &mut open) {
-                Ok(()) => self.commit(&mut open).await,
-                Err(reason) => Err(StoreError::Refused(reason)),
-            };
-            match outcome {
-                Ok(()) => self.act(open, vec![arrival], Vec::new(), inflow),
-                Err(StoreError::Fenced) => return Some(Ended::Fenced),
-                Err(error) => {
-                    if let Some(ended) = self.rebuild("refused").await {
-                        return Some(ended);
-                    }
-                    if let Some(ended) = self.set_aside(arrival, &error, inflow).await {
-                        return Some(ended);
-                    }
-                }
-            }
-        }
-        for ack in acks {
-            let _ = inflow.acks.send(ack);
-        }
-        None
-    }
-
-    /// Puts the culprit into quarantine. A command is refused; timers that cannot fire wait a while, loudly.
-    async fn set_aside(&mut self, arrival: Arrival, error: &StoreError, inflow: &Inflow) -> Option<Ended> {
-        tracing::error!(pool = %self.leadership.pool, kind = kind_of(&arrival), %error, "an input is put into quarantine");
-        self.deps.metrics.input(&self.leadership.pool, kind_of(&arrival), "quarantined");
-        let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
-        match arrival {
-            Arrival::Item(Item::Input(prepared)) => open.writes.quarantine.push(Quarantined { reason: error.to_string(), ..prepared.raw }),
-            Arrival::Item(Item::Quarantined(item)) => {
-                tracing::error!(message_id = item.message_id, "quarantine itself refuses an item; it is dropped")
-            }
-            Arrival::Command(pending) => {
-                let _ = pending.reply.send(Reply::Refused { code: Refusal::Quarantined });
-            }
-            Arrival::Timers | Arrival::Leader(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-            Arrival::Item(Item::Duplicate) => {}
-        }
-        if !open.writes.quarantine.is_empty() {
-            match self.commit(&mut open).await {
-                Ok(()) => self.act(open, Vec::new(), Vec::new(), inflow),
-                Err(StoreError::Fenced) => return Some(Ended::Fenced),
-                Err(error) => tracing::error!(%error, "an item cannot be put into quarantine"),
-            }
-        }
-        None
-    }
-
-    /// The engine again, from its rows. Waits for the database.
-    async fn rebuild(&mut self, reason: &'static str) -> Option<Ended> {
-        self.deps.metrics.rebuilt(&self.leadership.pool, reason);
-        loop {
-            match self.writer.load(&self.leadership.pool).await {
-                Ok(snapshot) => {
-                    self.seq = snapshot.last_seq;
-                    self.last_at = self.last_at.max(snapshot.last_at);
-                    let plan = Arc::clone(&self.deps.plans.borrow());
-                    let rebuilt_at = self.last_at;
-                    self.engine = rebuild(&self.leadership, plan, PoolSnapshot { last_at: rebuilt_at, ..snapshot });
-                    return None;
-                }
-                Err(StoreError::Fenced) => return Some(Ended::Fenced),
-                Err(error) => {
-                    tracing::error!(pool = %self.leadership.pool, %error, "the engine cannot be rebuilt yet");
-                    if self.lost.is_cancelled() {
-                        return Some(Ended::Fenced);
-                    }
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-            }
-        }
-    }
-}
-
-/// What waiting for work needs of the driver: not its connection, which only one task may hold.
-struct Collector<'d> {
-    engine: &'d Engine,
-    clock: PoolClock,
-    lost: &'d CancellationToken,
-    batch_max: usize,
-}
-
-impl Collector<'_> {
-    /// Waits for something to do, then takes what has come: commands first, then timers, then contacts. None: stop.
-    async fn collect(
-        &self,
-        inflow: &mut Inflow,
-        commands: &mut mpsc::Receiver<PendingCommand>,
-        stop: &CancellationToken,
-    ) -> Option<(Vec<Arrival>, Vec<Ack>)> {
-        let mut arrivals = Vec::new();
-        let mut acks = Vec::new();
-        let wait = self.engine.next_deadline().map_or(Duration::from_secs(1), |at| self.clock.until(at)).min(Duration::from_secs(1));
-        tokio::select! {
-            biased;
-            () = self.lost.cancelled() => return None,
-            () = stop.cancelled() => return None,
-            Some(command) = commands.recv() => arrivals.push(Arrival::Command(Box::new(command))),
-            batch = inflow.batches.recv() => match batch {
-                Some(batch) => take_batch(batch, &mut arrivals, &mut acks),
-                // intake has ended: only when the pool is given up
-                None => stop.cancelled().await,
-            },
-            () = tokio::time::sleep(wait) => {}
-        }
-        let mut first: Vec<Arrival> = Vec::new();
-        while first.len() < self.batch_max
-            && let Ok(command) = commands.try_recv()
-        {
-            first.push(Arrival::Command(Box::new(command)));
-        }
-        if self.engine.next_deadline().is_some_and(|at| at <= self.clock.now()) {
-            first.push(Arrival::Timers);
-        }
-        while first.len() + arrivals.len() < self.batch_max
-            && let Ok(batch) = inflow.batches.try_recv()
-        {
-            take_batch(batch, &mut arrivals, &mut acks);
-        }
-        // the command that woke us stands first anyway; contacts that woke us stand behind commands and timers
-        if matches!(arrivals.first(), Some(Arrival::Command(_))) {
-            let contacts = arrivals.split_off(1);
-            arrivals.extend(first);
-            arrivals.extend(contacts);
-        } else {
-            first.append(&mut arrivals);
-            arrivals = first;
-        }
-        Some((arrivals, acks))
-    }
-}
-
-/// A batch while it is put together.
-struct Open {
-    at: Timestamp,
-    seq: i64,
-    input_seq: i64,
-    effects: Effects,
-    writes: WriteSet,
-    feed: Vec<FeedEvent>,
-    answers: Vec<Reply>,
-}
-
-impl Open {
-    fn new(at: Timestamp, seq: i64) -> Self {
-        Self { at, seq, input_seq: seq, effects: Effects::default(), writes: WriteSet::default(), feed: Vec::new(), answers: Vec::new() }
-    }
-}
-
-impl Open {
-    /// The number of the event that recorded a message in this batch.
-    fn number_of(&self, message: MessageId) -> i64 {
-        let is_it = |event: &&FeedEvent| match event.event.body {
-            EventBody::MessageReceived { message: it, .. } | EventBody::MessageQueued { message: it, .. } => it == message,
-            _ => false,
-        };
-        self.feed.iter().rev().find(is_it).map_or(self.seq, |event| event.event.seq)
-    }
-
-    fn number_of_written(&self, body: &CommandBody) -> i64 {
-        match body {
-            CommandBody::Reply { message, .. } | CommandBody::Copy { message, .. } => self.number_of(*message),
-            _ => self.seq,
-        }
-    }
-}
-
-fn take_batch(batch: IntakeBatch, arrivals: &mut Vec<Arrival>, acks: &mut Vec<Ack>) {
-    arrivals.extend(batch.items.into_iter().map(Arrival::Item));
-    acks.clear(); // a later tag acknowledges the earlier ones
-    acks.push(batch.ack);
 }
 
 fn rebuild(leadership: &Leadership, plan: Arc<Plan>, snapshot: PoolSnapshot) -> Engine {

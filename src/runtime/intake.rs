@@ -470,7 +470,6 @@ mod tests {
                 body: wire::encode_inbound(&event).expect("small").into(),
                 traceparent: None,
                 reply_to: None,
-                correlation_id: None,
                 redelivered: true,
                 death: None,
             }

@@ -91,7 +91,6 @@ impl World {
             body: body.into(),
             traceparent: None,
             reply_to: None,
-            correlation_id: None,
             redelivered: false,
             death: None,
         };

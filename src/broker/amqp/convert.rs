@@ -29,9 +29,6 @@ pub(super) fn properties(message: &Outgoing) -> BasicProperties {
     if let Some(reply_to) = &message.reply_to {
         properties = properties.with_reply_to(reply_to.as_str().into());
     }
-    if let Some(correlation_id) = &message.correlation_id {
-        properties = properties.with_correlation_id(correlation_id.as_str().into());
-    }
     if let Some(traceparent) = &message.traceparent {
         let mut headers = FieldTable::default();
         headers.insert(TRACEPARENT.into(), AMQPValue::LongString(traceparent.as_str().into()));
@@ -50,7 +47,6 @@ pub(super) fn incoming(delivery: &mut Delivery) -> Incoming {
         id: text(delivery.properties.message_id()),
         traceparent: headers.and_then(|headers| header(headers, TRACEPARENT)),
         reply_to: text(delivery.properties.reply_to()),
-        correlation_id: text(delivery.properties.correlation_id()),
         redelivered: delivery.redelivered,
         death: headers.and_then(death),
         body: Bytes::from(std::mem::take(&mut delivery.data)),

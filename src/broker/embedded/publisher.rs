@@ -69,13 +69,8 @@ impl Publisher for EmbeddedPublisher {
 }
 
 fn place(queue: String, message: Outgoing) -> Placed {
-    let head = Head {
-        routing_key: route(&message.destination).key,
-        id: message.id,
-        traceparent: message.traceparent,
-        reply_to: message.reply_to,
-        correlation_id: message.correlation_id,
-    };
+    let head =
+        Head { routing_key: route(&message.destination).key, id: message.id, traceparent: message.traceparent, reply_to: message.reply_to };
     Placed { queue, stored: Stored { head: Arc::new(head), body: message.body, expires_at: None, deliveries: 0, death: None } }
 }
 
@@ -87,7 +82,6 @@ fn transient(message: &Outgoing) -> Incoming {
         body: message.body.clone(),
         traceparent: message.traceparent.clone(),
         reply_to: message.reply_to.clone(),
-        correlation_id: message.correlation_id.clone(),
         redelivered: false,
         death: None,
     }

@@ -22,8 +22,6 @@ pub(super) struct Head {
     pub(super) traceparent: Option<String>,
     #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
     pub(super) reply_to: Option<String>,
-    #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
-    pub(super) correlation_id: Option<String>,
 }
 
 /// A message of a durable queue.
@@ -207,7 +205,6 @@ impl Stored {
             body: self.body.clone(),
             traceparent: self.head.traceparent.clone(),
             reply_to: self.head.reply_to.clone(),
-            correlation_id: self.head.correlation_id.clone(),
             redelivered: self.deliveries > 0,
             death: self.death.clone(),
         }

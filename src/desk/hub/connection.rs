@@ -97,7 +97,7 @@ impl Connection {
     }
 
     /// Puts a frame into the queue that may be lost.
-    pub fn whisper(&self, frame: Utf8Bytes) {
+    pub fn push_if_room(&self, frame: Utf8Bytes) {
         let mut queue = self.queue();
         if self.closing().is_some() || queue.frames.len() >= self.frames_max / 2 {
             return;

@@ -4,7 +4,8 @@ use axum::Router;
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{DaemonError, bind};
+use super::DaemonError;
+use super::edges::bind;
 use crate::channel::problem::Problem;
 use crate::settings::public::PublicSettings;
 

@@ -241,19 +241,15 @@ async fn answers_find_their_way(kind: Kind) {
     let publisher = place.publisher().await;
     let mut replies = place.consumer(Source::Replies, 10).await;
     let queue = replies.queue().to_owned();
-    let ask = Outgoing {
-        reply_to: Some(queue),
-        correlation_id: Some("cm_1".into()),
-        ..Outgoing::new(Destination::Command { pool: pool() }, "1", &b"accept"[..])
-    };
+    let ask = Outgoing { reply_to: Some(queue), ..Outgoing::new(Destination::Command { pool: pool() }, "1", &b"accept"[..]) };
     publish(&publisher, vec![ask]).await;
     let mut commands = place.consumer(Source::Commands(pool()), 10).await;
     let asked = take(&mut commands, 1).await.remove(0);
     let back = Destination::Direct { queue: asked.reply_to.expect("where to") };
-    let answer = Outgoing { correlation_id: asked.correlation_id, ..Outgoing::new(back.clone(), "2", &b"applied"[..]) };
+    let answer = Outgoing::new(back, "2", &b"applied"[..]);
     publish(&publisher, vec![answer.clone()]).await;
     let answered = take(&mut replies, 1).await.remove(0);
-    assert_eq!((answered.correlation_id.as_deref(), answered.body.as_ref()), (Some("cm_1"), &b"applied"[..]));
+    assert_eq!((answered.id.as_deref(), answered.body.as_ref()), (Some("2"), &b"applied"[..]));
     replies.close().await;
     let gone = async { while publisher.publish(vec![answer.clone()]).await != Err(PublishError::Unroutable(vec!["2".into()])) {} };
     tokio::time::timeout(super::place::DEADLINE, gone).await.expect("the queue ends with its consumer");

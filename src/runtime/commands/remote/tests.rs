@@ -63,7 +63,6 @@ impl Publisher for MemoryHandle {
                 body,
                 traceparent: None,
                 reply_to: outgoing.reply_to,
-                correlation_id: None,
                 redelivered: false,
                 death: None,
             };

@@ -1,0 +1,180 @@
+//! The doors of a process: mail, the public listener with text messages and chat, desk and channel API.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::middleware::from_fn_with_state;
+use tokio::net::TcpListener;
+use url::Url;
+
+use crate::channel::api::{self, ChannelApiDeps};
+use crate::channel::email::{self, EmailDeps};
+use crate::channel::sms::{self, SmsDeps};
+use crate::channel::webchat::{self, WebChatDeps};
+use crate::desk::counters::Counters as DeskCounters;
+use crate::desk::{self, DeskDeps, DeskOptions};
+use crate::port::aside::Asides;
+use crate::port::commands::Commands;
+use crate::settings::ProcessRole;
+
+use super::public::Public;
+use super::{Addresses, DaemonError, Parts, PublicFigures, chat_options, email_options, measured, part, sms_options};
+
+impl Parts {
+    pub(super) async fn start_email(&self) -> Result<email::EmailHandle, DaemonError> {
+        let options = email_options::options(&self.settings);
+        let deps = EmailDeps {
+            publisher: Arc::clone(&self.publisher),
+            broker: Arc::clone(&self.broker),
+            store: Arc::clone(&self.backends.store),
+            leases: Arc::clone(&self.backends.leases),
+            blobs: Arc::clone(&self.backends.blobs),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+            holder: self.holder.clone(),
+        };
+        let started = email::start(options, deps, self.edges.clone(), self.edge_tasks.clone()).await;
+        started.map_err(|error| part("email")(error.to_string()))
+    }
+
+    /// What citizens and providers reach: each channel brings its routes.
+    pub(super) async fn serve_public(&self, addresses: &mut Addresses) -> Result<PublicFigures, DaemonError> {
+        let roles = &self.settings.roles;
+        if !roles.has(ProcessRole::Sms) && !roles.has(ProcessRole::Webchat) {
+            return Ok((None, None));
+        }
+        let mut public = Public::bind(&self.settings.public).await?;
+        let (mut sms_figures, mut chat_figures) = (None, None);
+        if roles.has(ProcessRole::Sms) {
+            let handle = self.start_sms(&public.url, addresses)?;
+            public.merge(handle.router);
+            sms_figures = Some((handle.counters, handle.spool));
+        }
+        if roles.has(ProcessRole::Webchat) {
+            let handle = self.start_webchat(&public.url);
+            public.merge(handle.router);
+            chat_figures = Some(handle.counters);
+            addresses.has_chat = self.plan().accounts.values().any(|account| account.channel.is_session());
+        }
+        addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
+        let (listener, router) = public.into_parts();
+        self.serve(listener, router);
+        Ok((sms_figures, chat_figures))
+    }
+
+    /// Chats on web pages; what time does to them runs beside.
+    fn start_webchat(&self, public_url: &Url) -> webchat::WebChatHandle {
+        let options = chat_options::options(&self.settings, public_url, &self.holder, &self.node);
+        let deps = WebChatDeps {
+            store: Arc::clone(&self.backends.store),
+            chats: Arc::clone(&self.backends.chats),
+            leases: Arc::clone(&self.backends.leases),
+            blobs: Arc::clone(&self.backends.blobs),
+            broker: Arc::clone(&self.broker),
+            publisher: Arc::clone(&self.publisher),
+            commands: Arc::clone(&self.commands) as Arc<dyn Commands>,
+            asides: Arc::clone(&self.asides) as Arc<dyn Asides>,
+            feed: self.feed.subscribe(),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+        };
+        webchat::start(options, deps, self.edges.clone(), self.edge_tasks.clone())
+    }
+
+    /// The webhooks of providers; courier and senders run beside.
+    fn start_sms(&self, public_url: &Url, addresses: &mut Addresses) -> Result<sms::SmsHandle, DaemonError> {
+        let trials = sms_options::trials(&self.settings, &self.plan())?;
+        addresses.trial_sms = trials.values().next().cloned();
+        let options = sms_options::options(&self.settings, public_url, &trials);
+        let deps = SmsDeps {
+            publisher: Arc::clone(&self.publisher),
+            broker: Arc::clone(&self.broker),
+            store: Arc::clone(&self.backends.store),
+            blobs: Arc::clone(&self.backends.blobs),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+        };
+        let started = sms::start(options, deps, self.edges.clone(), &self.edge_tasks);
+        started.map_err(|error| part("sms")(error.to_string()))
+    }
+
+    /// Desk and channel API: on one address, or the channel API on its own.
+    pub(super) async fn serve_http(&self, counters: &Arc<DeskCounters>, addresses: &mut Addresses) -> Result<(), DaemonError> {
+        let roles = &self.settings.roles;
+        let own_address = self.settings.channel_api.listen;
+        let api = roles.has(ProcessRole::Api).then(|| self.channel_api());
+        if roles.has(ProcessRole::Desk) {
+            let listener = bind("the desk's address", self.settings.desk.listen).await?;
+            let bound = listener.local_addr().map_err(|source| DaemonError::Io { what: "the desk's address".into(), source })?;
+            let url = self.settings.desk.public_url(bound);
+            let mut router = self.desk(&url, counters)?;
+            if let (Some(api), None) = (&api, own_address) {
+                router = router.merge(api.clone());
+                addresses.channel_api = Some(url.clone());
+            }
+            addresses.desk = Some(url);
+            self.serve(listener, router);
+        }
+        if let Some(api) = api
+            && (own_address.is_some() || !roles.has(ProcessRole::Desk))
+        {
+            let listener = bind("the channel API's address", own_address.unwrap_or(self.settings.desk.listen)).await?;
+            addresses.channel_api = listener.local_addr().ok().map(|address| format!("http://{address}"));
+            self.serve(listener, api);
+        }
+        Ok(())
+    }
+
+    fn channel_api(&self) -> axum::Router {
+        api::router(ChannelApiDeps {
+            store: Arc::clone(&self.backends.store),
+            publisher: Arc::clone(&self.publisher),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+            type_prefix: self.settings.installation.event_type_prefix.clone(),
+        })
+    }
+
+    fn desk(&self, url: &str, counters: &Arc<DeskCounters>) -> Result<axum::Router, DaemonError> {
+        let public_url = url.parse().map_err(|error| part("desk.public_url")(format!("{url}: {error}")))?;
+        let settings = &self.settings.desk;
+        let options = DeskOptions {
+            session_idle: settings.session_idle,
+            session_absolute: settings.session_max,
+            trusted_proxies: settings.trusted_proxies.clone(),
+            queue_frames_max: settings.socket_queue_len_max as usize,
+            ..DeskOptions::new(public_url, self.node.clone())
+        };
+        let deps = DeskDeps {
+            store: Arc::clone(&self.backends.store),
+            blobs: Arc::clone(&self.backends.blobs),
+            chats: Arc::clone(&self.backends.chats),
+            commands: Arc::clone(&self.commands) as Arc<dyn Commands>,
+            asides: Arc::clone(&self.asides) as Arc<dyn Asides>,
+            publisher: Arc::clone(&self.publisher),
+            plan: self.plans.subscribe(),
+            ids: self.ids.clone(),
+            feed: self.feed.subscribe(),
+            counters: Arc::clone(counters),
+            options,
+        };
+        desk::router(deps, self.edges.clone(), self.edge_tasks.clone()).map_err(|error| part("desk")(error.to_string()))
+    }
+
+    fn serve(&self, listener: TcpListener, router: axum::Router) {
+        let stop = self.edges.clone();
+        let router = router.layer(from_fn_with_state(Arc::clone(&self.metrics), measured::time_request));
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        self.edge_tasks.spawn(async move {
+            let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
+            if let Err(error) = served {
+                tracing::error!(%error, "the HTTP listener ended");
+            }
+        });
+    }
+}
+
+/// An address of the settings, taken.
+pub(super) async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, DaemonError> {
+    TcpListener::bind(address).await.map_err(|source| DaemonError::Io { what: format!("{what} {address}"), source })
+}

@@ -1,0 +1,162 @@
+//! One input after another goes through the engine into an open batch: what is to be written, told and answered once it is
+//! committed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::fault;
+use crate::model::command::{Command, CommandBody, Reply};
+use crate::model::event::{EventBody, QueuedReason};
+use crate::model::id::MessageId;
+use crate::model::input::Input;
+use crate::model::time::Timestamp;
+use crate::port::feed::FeedEvent;
+use crate::port::store::{Quarantined, WriteSet};
+use crate::port::trace::{TraceParent, trace_id};
+use crate::routing::{Applied, Effects};
+
+use super::super::commands::PendingCommand;
+use super::super::intake::{Item, Prepared};
+use super::super::rows;
+use super::{Arrival, Driver};
+
+/// A batch while it is put together.
+pub(super) struct Open {
+    pub(super) at: Timestamp,
+    pub(super) seq: i64,
+    pub(super) input_seq: i64,
+    pub(super) effects: Effects,
+    pub(super) writes: WriteSet,
+    pub(super) feed: Vec<FeedEvent>,
+    pub(super) answers: Vec<Reply>,
+}
+
+impl Open {
+    pub(super) fn new(at: Timestamp, seq: i64) -> Self {
+        Self { at, seq, input_seq: seq, effects: Effects::default(), writes: WriteSet::default(), feed: Vec::new(), answers: Vec::new() }
+    }
+
+    /// The number of the event that recorded a message in this batch.
+    fn number_of(&self, message: MessageId) -> i64 {
+        let is_it = |event: &&FeedEvent| match event.event.body {
+            EventBody::MessageReceived { message: it, .. } | EventBody::MessageQueued { message: it, .. } => it == message,
+            _ => false,
+        };
+        self.feed.iter().rev().find(is_it).map_or(self.seq, |event| event.event.seq)
+    }
+
+    fn number_of_written(&self, body: &CommandBody) -> i64 {
+        match body {
+            CommandBody::Reply { message, .. } | CommandBody::Copy { message, .. } => self.number_of(*message),
+            _ => self.seq,
+        }
+    }
+}
+
+impl Driver {
+    /// One arrival into the open batch. `Err`: the engine panicked, and must be rebuilt.
+    pub(super) fn apply(&mut self, arrival: &Arrival, open: &mut Open) -> Result<(), String> {
+        match arrival {
+            Arrival::Item(Item::Duplicate) => self.deps.metrics.input(&self.leadership.pool, "inbound", "duplicate"),
+            Arrival::Item(Item::Quarantined(item)) => {
+                self.deps.metrics.input(&self.leadership.pool, "inbound", "quarantined");
+                open.writes.quarantine.push((**item).clone());
+            }
+            Arrival::Item(Item::Input(prepared)) => self.apply_prepared(prepared, open)?,
+            Arrival::Command(pending) => self.apply_command(pending, open)?,
+            Arrival::Timers => {
+                self.apply_input(&Input::Timers, None, None, open)?;
+            }
+            Arrival::Leader(input) => {
+                self.apply_input(input, None, None, open)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_prepared(&mut self, prepared: &Prepared, open: &mut Open) -> Result<(), String> {
+        let opened_before = open.effects.events.len();
+        let applied = self.apply_input(&prepared.input, Some(prepared.source.clone()), prepared.traceparent.as_ref(), open)?;
+        self.log_opened(prepared, &open.effects, opened_before);
+        if let (Input::Inbound(facts), Some(text)) = (&prepared.input, &prepared.message) {
+            if applied.result.is_err() {
+                // the engine knows no account or queue for it: kept, counted, shown
+                let reason = "the plan has no account or queue for it any more".to_owned();
+                open.writes.quarantine.push(Quarantined { reason, ..prepared.raw.clone() });
+            }
+            let numbered = (open.number_of(facts.message), open.at);
+            rows::add_inbound(facts, (**text).clone(), &applied, numbered, &mut open.writes);
+        }
+        Ok(())
+    }
+
+    fn apply_command(&mut self, pending: &PendingCommand, open: &mut Open) -> Result<(), String> {
+        let command: &Command = &pending.envelope.command;
+        let input = Input::Command(Box::new(command.clone()));
+        let traceparent = pending.envelope.traceparent.as_deref().filter(|text| text.parse::<TraceParent>().is_ok()).map(Arc::from);
+        let applied = self.apply_input(&input, Some(command.id.to_string()), traceparent.as_ref(), open)?;
+        if applied.result.is_ok()
+            && let Some(placement) = &applied.placement
+        {
+            let contact = self.engine.known_contact(placement.contact, &open.effects).cloned();
+            if let Some(contact) = contact {
+                let numbered = (open.number_of_written(&command.body), open.at);
+                rows::add_written(self.engine.plan(), &contact, &pending.envelope, numbered, &mut open.writes);
+            }
+        }
+        if applied.result.is_ok() && matches!(command.body, CommandBody::Copy { .. }) {
+            let numbered = (open.number_of_written(&command.body), open.at);
+            rows::add_copy(self.engine.plan(), &pending.envelope, numbered, &mut open.writes);
+        }
+        if let (CommandBody::CloseQueue { queue }, Some(crate::port::commands::CommandText::Text(notice))) =
+            (&command.body, &pending.envelope.text)
+        {
+            self.notices.insert(queue.clone(), Some(notice.clone()));
+        }
+        open.answers.push(match applied.result {
+            Ok(()) => Reply::Applied { seq: open.input_seq },
+            Err(code) => Reply::Refused { code },
+        });
+        Ok(())
+    }
+
+    /// One line for each contact that an input opened: from here its trace is found by the contact's id.
+    fn log_opened(&self, prepared: &Prepared, effects: &Effects, from: usize) {
+        if !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        for (about, body) in &effects.events[from..] {
+            if let (Some(about), EventBody::ContactQueued { reason: QueuedReason::New, .. }) = (about, body) {
+                let trace_id = prepared.traceparent.as_deref().and_then(trace_id);
+                tracing::debug!(pool = %self.leadership.pool, contact = %about.contact, input = prepared.source, trace_id, "contact opened");
+            }
+        }
+    }
+
+    fn apply_input(
+        &mut self,
+        input: &Input,
+        source: Option<String>,
+        traceparent: Option<&Arc<str>>,
+        open: &mut Open,
+    ) -> Result<Applied, String> {
+        let seq = open.seq + 1;
+        let from = open.effects.events.len();
+        let applied = catch_unwind(AssertUnwindSafe(|| {
+            if let Input::Inbound(facts) = input
+                && facts.text.as_ref().is_some_and(|text| fault::is_marked("panic", &text.subject))
+            {
+                panic!("asked for by the fault run");
+            }
+            self.engine.apply(open.at, seq, input, &mut open.effects)
+        }));
+        let applied = applied.map_err(|_| format!("the engine panicked on an input of kind {}", input.kind()))?;
+        let outcome = if applied.result.is_ok() { "applied" } else { "refused" };
+        self.deps.metrics.input(&self.leadership.pool, input.kind(), outcome);
+        open.input_seq = seq;
+        let source = source.filter(|_| !fault::is_broken("no_inbox"));
+        open.writes.inputs.push(rows::input_record(seq, open.at, input, source, &applied));
+        open.seq = rows::number_events(&open.effects, from, (seq, open.at), traceparent, &mut open.writes, &mut open.feed);
+        Ok(applied)
+    }
+}

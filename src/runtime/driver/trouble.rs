@@ -1,0 +1,102 @@
+//! What the driver does when a batch is refused: the engine again from its rows, the inputs one by one, the culprit into
+//! quarantine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::command::{Refusal, Reply};
+use crate::port::store::{PoolSnapshot, Quarantined, StoreError};
+
+use super::super::consumer::{Ack, Inflow};
+use super::super::intake::Item;
+use super::{Arrival, Driver, Ended, Open, RETRY_PAUSE, kind_of, rebuild};
+
+impl Driver {
+    /// Goes through a refused batch one input at a time on a rebuilt engine; what is refused again goes to quarantine.
+    pub(super) async fn one_by_one(
+        &mut self,
+        arrivals: Vec<Arrival>,
+        acks: Vec<Ack>,
+        inflow: &Inflow,
+        error: &StoreError,
+    ) -> Option<Ended> {
+        let reason = if matches!(error, StoreError::Refused(reason) if reason.contains("panicked")) { "panic" } else { "refused" };
+        if let Some(ended) = self.rebuild(reason).await {
+            return Some(ended);
+        }
+        for arrival in arrivals {
+            let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
+            let outcome = match self.apply(&arrival, &mut open) {
+                Ok(()) => self.commit(&mut open).await,
+                Err(reason) => Err(StoreError::Refused(reason)),
+            };
+            match outcome {
+                Ok(()) => self.act(open, vec![arrival], Vec::new(), inflow),
+                Err(StoreError::Fenced) => return Some(Ended::Fenced),
+                Err(error) => {
+                    if let Some(ended) = self.rebuild("refused").await {
+                        return Some(ended);
+                    }
+                    if let Some(ended) = self.set_aside(arrival, &error, inflow).await {
+                        return Some(ended);
+                    }
+                }
+            }
+        }
+        for ack in acks {
+            let _ = inflow.acks.send(ack);
+        }
+        None
+    }
+
+    /// Puts the culprit into quarantine. A command is refused; timers that cannot fire wait a while, loudly.
+    async fn set_aside(&mut self, arrival: Arrival, error: &StoreError, inflow: &Inflow) -> Option<Ended> {
+        tracing::error!(pool = %self.leadership.pool, kind = kind_of(&arrival), %error, "an input is put into quarantine");
+        self.deps.metrics.input(&self.leadership.pool, kind_of(&arrival), "quarantined");
+        let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
+        match arrival {
+            Arrival::Item(Item::Input(prepared)) => open.writes.quarantine.push(Quarantined { reason: error.to_string(), ..prepared.raw }),
+            Arrival::Item(Item::Quarantined(item)) => {
+                tracing::error!(message_id = item.message_id, "quarantine itself refuses an item; it is dropped")
+            }
+            Arrival::Command(pending) => {
+                let _ = pending.reply.send(Reply::Refused { code: Refusal::Quarantined });
+            }
+            Arrival::Timers | Arrival::Leader(_) => tokio::time::sleep(Duration::from_secs(1)).await,
+            Arrival::Item(Item::Duplicate) => {}
+        }
+        if !open.writes.quarantine.is_empty() {
+            match self.commit(&mut open).await {
+                Ok(()) => self.act(open, Vec::new(), Vec::new(), inflow),
+                Err(StoreError::Fenced) => return Some(Ended::Fenced),
+                Err(error) => tracing::error!(%error, "an item cannot be put into quarantine"),
+            }
+        }
+        None
+    }
+
+    /// The engine again, from its rows. Waits for the database.
+    async fn rebuild(&mut self, reason: &'static str) -> Option<Ended> {
+        self.deps.metrics.rebuilt(&self.leadership.pool, reason);
+        loop {
+            match self.writer.load(&self.leadership.pool).await {
+                Ok(snapshot) => {
+                    self.seq = snapshot.last_seq;
+                    self.last_at = self.last_at.max(snapshot.last_at);
+                    let plan = Arc::clone(&self.deps.plans.borrow());
+                    let rebuilt_at = self.last_at;
+                    self.engine = rebuild(&self.leadership, plan, PoolSnapshot { last_at: rebuilt_at, ..snapshot });
+                    return None;
+                }
+                Err(StoreError::Fenced) => return Some(Ended::Fenced),
+                Err(error) => {
+                    tracing::error!(pool = %self.leadership.pool, %error, "the engine cannot be rebuilt yet");
+                    if self.lost.is_cancelled() {
+                        return Some(Ended::Fenced);
+                    }
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+            }
+        }
+    }
+}
