@@ -1,56 +1,23 @@
 // The chat widget in a real browser, on a page of another site with a strict policy, against the small server of chat-mock.mjs.
 // SPORTELLO_SHOTS keeps a picture of each state.
 import assert from 'node:assert/strict';
-import { mkdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
-import { openBrowser, violations } from './browser.mjs';
+import { openBrowser } from './browser.mjs';
 import { LIMITS, startChatMock } from './chat-mock.mjs';
+import { finish, look as lookAt, test, until, watch } from './story.mjs';
 
 const BUDGET_BYTES = 25_000;
-const shots = process.env['SPORTELLO_SHOTS'];
 const mock = await startChatMock();
-const problems = [];
-let passed = 0;
-if (shots) await mkdir(shots, { recursive: true });
+/** What the page may ask for: the mock, the site it stands on, and what it makes itself. */
+const known = [mock.url, mock.site, mock.url.replace('http', 'ws'), 'blob:', 'data:'];
 
-function watch(page) {
-  page.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && /Content Security Policy|Uncaught|TypeError|Trusted/.test(message.text())) problems.push(`console: ${message.text()}`);
-  });
-  page.on('request', (request) => { if (![mock.url, mock.site, mock.url.replace('http', 'ws'), 'blob:', 'data:'].some((known) => request.url().startsWith(known))) problems.push(`request outside: ${request.url()}`); });
-}
-async function test(name, body) {
-  try {
-    await body();
-    passed += 1;
-    console.log(`ok   ${name}`);
-  } catch (error) {
-    problems.push(`${name}: ${error.message}`);
-    console.log(`FAIL ${name}\n     ${error.message.split('\n').slice(0, 12).join('\n     ')}`);
-  }
-}
-/** Waits until something holds that no element shows. */
-async function until(what, condition) {
-  const end = Date.now() + 8_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < end, `in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
-async function picture(page, name) {
-  if (shots) await page.screenshot({ path: join(shots, `chat-${name}.png`) });
-}
-async function look(page, name) {
-  await picture(page, name);
-  assert.deepEqual(await violations(page), [], `axe on ${name}`);
-  const sideways = await page.evaluate(() => {
-    const inside = [...document.querySelector('sportello-chat').shadowRoot.querySelectorAll('.panel, .body, .log, .bottom, .start')];
-    return Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, ...inside.map((each) => each.scrollWidth - each.clientWidth));
-  });
-  assert.ok(sideways <= 0, `${name} scrolls sideways by ${sideways}px`);
-}
+/** Nothing scrolls sideways, neither the page nor what is inside the widget. */
+const sideways = (page) => page.evaluate(() => {
+  const inside = [...document.querySelector('sportello-chat').shadowRoot.querySelectorAll('.panel, .body, .log, .bottom, .start')];
+  return Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, ...inside.map((each) => each.scrollWidth - each.clientWidth));
+});
+const look = (page, name) => lookAt(page, `chat-${name}`, sideways);
 /** What is focused, through the shadow root: its accessible text, roughly. */
 const focused = (page) => page.evaluate(() => {
   const inside = document.activeElement?.shadowRoot?.activeElement;
@@ -65,7 +32,7 @@ async function visit(body, { path = '/', ...options } = {}) {
   const { context, close } = await openBrowser({ viewport: { width: 1100, height: 760 }, reducedMotion: 'reduce', ...options });
   context.setDefaultTimeout(8_000);
   const page = context.pages()[0] ?? (await context.newPage());
-  watch(page);
+  watch(page, known);
   await page.goto(mock.site + path);
   try {
     await body(page, context);
@@ -263,7 +230,7 @@ await visit(async (page, context) => {
     session = await begin(page, { email: 'rosa@example.org' });
     await write(page, 'dalla prima');
     const second = await context.newPage();
-    watch(second);
+    watch(second, known);
     await second.goto(mock.site);
     await second.getByRole('button', { name: 'Apri la chat' }).click();
     await second.getByRole('log').getByText('dalla prima').waitFor();
@@ -282,7 +249,7 @@ await visit(async (page, context) => {
     await page.getByText('L’ufficio ha chiuso la conversazione.').waitFor();
     await page.getByRole('button', { name: 'Nuova conversazione' }).click();
     const second = await context.newPage();
-    watch(second);
+    watch(second, known);
     await second.goto(mock.site);
     await second.getByRole('button', { name: 'Apri la chat' }).click();
     await second.getByLabel('Nome e cognome').waitFor();
@@ -497,6 +464,4 @@ await visit(async (page) => {
 }, { reducedMotion: 'no-preference' });
 
 await mock.stop();
-console.log(`${passed} passed, ${problems.length} problems`);
-for (const problem of problems) console.log(`- ${problem}`);
-process.exitCode = problems.length > 0 ? 1 : 0;
+finish();

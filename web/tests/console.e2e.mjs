@@ -1,56 +1,19 @@
 // The console in a real browser. Without SPORTELLO_URL against the mock; with it against a real daemon (then only what
 // holds for any data is checked): SPORTELLO_LOGIN and SPORTELLO_PASSWORD are the credentials.
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { openBrowser, violations } from './browser.mjs';
+import { openBrowser } from './browser.mjs';
 import { startMock } from './mock-server.mjs';
+import { finish, look, test, until, watch } from './story.mjs';
 
 const real = process.env['SPORTELLO_URL'];
-const shots = process.env['SPORTELLO_SHOTS'];
 const mock = real ? undefined : await startMock();
 const base = real ?? mock.url;
 const ct = (number) => `ct_${number.toString(16).padStart(32, '0')}`;
 const ms = (number) => `ms_${number.toString(16).padStart(32, '0')}`;
 const OP = `op_${'1'.padStart(32, '0')}`;
-const problems = [];
-let passed = 0;
-if (shots) await mkdir(shots, { recursive: true });
+/** What the page may ask for. */
+const known = [base, 'data:', 'ws'];
 
-function watch(page) {
-  page.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
-  page.on('console', (message) => {
-    const text = message.text();
-    if (message.type() === 'error' && /Content Security Policy|Uncaught|TypeError/.test(text) && !/sandbox/i.test(text)) problems.push(`console: ${text}`);
-  });
-  page.on('request', (request) => { if (!request.url().startsWith(base) && !request.url().startsWith('data:') && !request.url().startsWith('ws')) problems.push(`request outside: ${request.url()}`); });
-}
-async function test(name, body) {
-  try {
-    await body();
-    passed += 1;
-    console.log(`ok   ${name}`);
-  } catch (error) {
-    problems.push(`${name}: ${error.message}`);
-    console.log(`FAIL ${name}\n     ${error.message.split('\n').slice(0, 6).join('\n     ')}`);
-  }
-}
-/** Waits until something holds that no element shows. */
-async function until(what, condition) {
-  const end = Date.now() + 6_000;
-  while (!(await condition())) {
-    assert.ok(Date.now() < end, `in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
-  }
-}
-/** Looks at the page as it is: axe, sideways scrolling, and a picture if wanted. */
-async function look(page, name) {
-  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
-  const found = await violations(page);
-  assert.deepEqual(found, [], `axe on ${name}`);
-  const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(sideways <= 0, `${name} scrolls sideways by ${sideways}px`);
-}
 async function signIn(page, login, password) {
   await page.goto(base);
   await page.getByLabel('Nome utente').fill(login);
@@ -421,7 +384,7 @@ for (const flow of flows) {
   const { context, close } = await openBrowser();
   context.setDefaultTimeout(6_000);
   const page = context.pages()[0] ?? (await context.newPage());
-  watch(page);
+  watch(page, known);
   await flow(page);
   await close();
 }
@@ -429,7 +392,7 @@ if (real) {
   const { context, close } = await openBrowser();
   context.setDefaultTimeout(10_000);
   const page = context.pages()[0] ?? (await context.newPage());
-  watch(page);
+  watch(page, known);
   await test('sign in', () => signIn(page, process.env['SPORTELLO_LOGIN'] ?? '', process.env['SPORTELLO_PASSWORD'] ?? ''));
   await everywhere(page);
   if (await page.getByRole('link', { name: 'Sala' }).count()) {
@@ -444,6 +407,4 @@ if (real) {
   await close();
 }
 await mock?.stop();
-console.log(`${passed} passed, ${problems.length} problems`);
-for (const problem of problems) console.log(`- ${problem}`);
-process.exitCode = problems.length > 0 ? 1 : 0;
+finish();

@@ -1,17 +1,13 @@
 // The whole way against a real daemon, played by an operator, a colleague and a supervisor at three browsers. The Rust test
 // beside it (tests/end_to_end/whole/browser.rs) is the citizen: this script prints `== step`, and waits for a line to go on.
 import assert from 'node:assert/strict';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { openBrowser, violations } from './browser.mjs';
+import { openBrowser } from './browser.mjs';
+import { look, problems, watch } from './story.mjs';
 
 const base = process.env['SPORTELLO_URL'] ?? '';
-const shots = process.env['SPORTELLO_SHOTS'];
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
-const problems = [];
 const opened = [];
-if (shots) await mkdir(shots, { recursive: true });
 
 const CARD = 'Carta d\'identità smarrita';
 const TAX = 'Quanto pago di TARI?';
@@ -31,26 +27,12 @@ async function step(name, body) {
 async function end() {
   for (const { close } of opened) await close();
 }
-function watch(page) {
-  page.on('pageerror', (error) => problems.push(`page error: ${error.message}`));
-  page.on('console', (message) => {
-    if (message.type() === 'error' && /Content Security Policy|Uncaught|TypeError/.test(message.text()) && !/sandbox/i.test(message.text())) problems.push(`console: ${message.text()}`);
-  });
-  page.on('request', (request) => { if (!request.url().startsWith(base) && !/^(data|blob|ws):/.test(request.url())) problems.push(`request outside: ${request.url()}`); });
-}
-/** Looks at the page as it is: axe, sideways scrolling, and a picture if wanted. */
-async function look(page, name) {
-  if (shots) await page.screenshot({ path: join(shots, `${name}.png`) });
-  assert.deepEqual(await violations(page), [], `axe on ${name}`);
-  const sideways = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-  assert.ok(sideways <= 0, `${name} scrolls sideways by ${sideways}px`);
-}
 async function signIn(login) {
   const { context, close } = await openBrowser();
   context.setDefaultTimeout(20_000);
   const page = context.pages()[0] ?? (await context.newPage());
   opened.push({ page, close, login });
-  watch(page);
+  watch(page, [base, 'data:', 'blob:', 'ws:']);
   await page.goto(base);
   await page.getByLabel('Nome utente').fill(login);
   await page.getByLabel('Password', { exact: true }).fill(process.env[`SPORTELLO_PASSWORD_${login.toUpperCase()}`] ?? '');
