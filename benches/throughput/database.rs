@@ -34,6 +34,8 @@ pub struct Counts {
     pub events: i64,
     /// Bytes of both logs' bodies.
     pub journal_bytes: i64,
+    /// Commits of the leaders.
+    pub commits: i64,
 }
 
 impl Database {
@@ -94,6 +96,7 @@ impl Database {
             journal_bytes: self
                 .number("select cast((select sum(length(body)) from event) + (select sum(length(body)) from input) as bigint)")
                 .await?,
+            commits: self.number("select cast(sum(batch) as bigint) from progress").await?,
         })
     }
 

@@ -18,7 +18,7 @@ use crate::model::input::Input;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
 use crate::port::feed::FeedBatch;
-use crate::port::store::{Leadership, PoolSnapshot, QueueState, Store, StoreError, Writer};
+use crate::port::store::{Leadership, PoolSnapshot, Store, StoreError, Writer};
 use crate::routing::{ENGINE_VERSION, Engine, Rows};
 use crate::telemetry::metrics::Metrics;
 
@@ -30,11 +30,14 @@ use super::intake::Item;
 use super::relay::RelayHandle;
 
 mod collector;
+mod commit;
 mod decide;
+mod open;
 mod trouble;
 
 use self::collector::Collector;
-use self::decide::Open;
+use self::commit::{UnderWay, ended};
+use self::open::Open;
 
 /// Sources remembered, so that what comes twice in a short time is known without the database.
 const REMEMBERED_MAX: usize = 100_000;
@@ -88,7 +91,8 @@ enum Arrival {
 pub struct Driver {
     deps: DriverDeps,
     leadership: Leadership,
-    writer: Box<dyn Writer>,
+    /// Away while a commit is under way.
+    writer: Option<Box<dyn Writer>>,
     engine: Engine,
     clock: PoolClock,
     started: Instant,
@@ -119,7 +123,7 @@ impl Driver {
         Ok(Self {
             deps,
             leadership,
-            writer,
+            writer: Some(writer),
             engine,
             clock,
             started: Instant::now(),
@@ -138,29 +142,75 @@ impl Driver {
         self.seq
     }
 
-    /// Drives the pool until `stop` or until the lead is lost. A batch in progress is finished first.
+    /// Drives the pool until `stop` or until the lead is lost. While one batch commits, the next is decided; what it says to
+    /// anybody is said after its own commit. What is decided when `stop` comes is finished first.
     pub async fn run(mut self, mut inflow: Inflow, mut commands: mpsc::Receiver<PendingCommand>, stop: CancellationToken) -> Ended {
         let led = Input::LeaderStarted { epoch: self.leadership.epoch, engine_version: ENGINE_VERSION, digest: self.engine.digest() };
-        let mut ended = self.batch(vec![Arrival::Leader(led)], Vec::new(), &inflow).await;
-        while ended.is_none() {
+        let mut open = self.open();
+        self.decide(vec![Arrival::Leader(led)], Vec::new(), &mut open, &inflow).await;
+        let mut under_way: Option<UnderWay> = None;
+        let mut stopping = false;
+        loop {
             (self.deps.tick)();
-            let collector = Collector { engine: &self.engine, clock: self.clock, lost: &self.lost, batch_max: self.deps.batch_max };
-            let Some((arrivals, acks)) = collector.collect(&mut inflow, &mut commands, &stop).await else {
-                return if self.lost.is_cancelled() { Ended::Fenced } else { Ended::Stopped };
-            };
-            ended = self.batch(arrivals, acks, &inflow).await;
+            if under_way.is_none() && !open.is_empty() {
+                let next = Open::new(open.at, open.seq);
+                let ready = std::mem::replace(&mut open, next);
+                match ready.panicked {
+                    None => under_way = Some(self.seal(ready)),
+                    Some(ref reason) => {
+                        let error = StoreError::Refused(reason.clone());
+                        if let Some(ended) = self.one_by_one(ready, &inflow, &error).await {
+                            return ended;
+                        }
+                        open = self.open();
+                    }
+                }
+                continue;
+            }
+            if stopping && under_way.is_none() {
+                return Ended::Stopped;
+            }
+            let room = self.deps.batch_max.saturating_sub(open.arrivals.len());
+            let collector = Collector { engine: &self.engine, clock: self.clock, lost: &self.lost, batch_max: room };
+            tokio::select! {
+                biased;
+                () = ended(&mut under_way), if under_way.is_some() => {
+                    let Some(committed) = under_way.take() else { continue };
+                    let (batch, outcome) = self.take_back(committed).await;
+                    match outcome {
+                        Ok(()) => self.act(batch, &inflow),
+                        Err(StoreError::Fenced) => return Ended::Fenced,
+                        Err(error) => {
+                            // what was decided since stands on what is refused
+                            let refused = batch.followed_by(std::mem::replace(&mut open, self.open()));
+                            if let Some(ended) = self.one_by_one(refused, &inflow, &error).await {
+                                return ended;
+                            }
+                            open = self.open();
+                        }
+                    }
+                }
+                collected = collector.collect(&mut inflow, &mut commands, &stop), if !stopping && room > 0 && open.panicked.is_none() => {
+                    match collected {
+                        Some((arrivals, acks)) => self.decide(arrivals, acks, &mut open, &inflow).await,
+                        None if self.lost.is_cancelled() => return Ended::Fenced,
+                        None => stopping = true,
+                    }
+                }
+            }
         }
-        ended.expect("the loop ends with a reason")
     }
 
-    // ── one batch ─────────────────────────────────────────────────────────────────────────────────────────────────────
+    /// An empty batch that stands on what is committed.
+    fn open(&self) -> Open {
+        Open::new(self.last_at, self.seq)
+    }
 
-    /// Applies, commits, acts. `Some`: the driver must end.
-    async fn batch(&mut self, arrivals: Vec<Arrival>, acks: Vec<Ack>, inflow: &Inflow) -> Option<Ended> {
-        if arrivals.is_empty() && acks.is_empty() {
-            return None;
-        }
-        if fault::is_broken("ack_before_commit") {
+    // ── deciding ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    /// Takes what has come into the open batch. After a panic the rest waits for the rebuilt engine.
+    async fn decide(&mut self, arrivals: Vec<Arrival>, acks: Vec<Ack>, open: &mut Open, inflow: &Inflow) {
+        if fault::is_broken("ack_before_commit") && !acks.is_empty() {
             for ack in &acks {
                 let _ = inflow.acks.send(*ack);
             }
@@ -169,27 +219,14 @@ impl Driver {
         }
         let arrivals = self.recognise(arrivals).await;
         self.load_plans(&arrivals).await;
-        let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
-        let mut refused = None;
-        for arrival in &arrivals {
-            if let Err(reason) = self.apply(arrival, &mut open) {
-                refused = Some(reason);
-                break;
+        open.at = self.clock.now().max(open.at);
+        for arrival in arrivals {
+            if open.panicked.is_none() {
+                open.panicked = self.apply(&arrival, open).err();
             }
+            open.arrivals.push(arrival);
         }
-        let outcome = match refused {
-            Some(reason) => Err(StoreError::Refused(reason)),
-            None => self.commit(&mut open).await,
-        };
-        match outcome {
-            Ok(()) => self.act(open, arrivals, acks, inflow),
-            Err(StoreError::Fenced) => return Some(Ended::Fenced),
-            Err(error) => {
-                tracing::error!(pool = %self.leadership.pool, %error, inputs = arrivals.len(), "a batch is refused; going through it one by one");
-                return self.one_by_one(arrivals, acks, inflow, &error).await;
-            }
-        }
-        None
+        open.acks.extend(acks);
     }
 
     /// Drops what was processed before and answers it.
@@ -258,54 +295,11 @@ impl Driver {
         }
     }
 
-    // ── commit ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Commits the open batch, again and again while the database is away. The deliveries stay unacknowledged meanwhile.
-    async fn commit(&mut self, open: &mut Open) -> Result<(), StoreError> {
-        let rows = self.engine.rows(&open.effects);
-        self.batch += 1;
-        let writes = &mut open.writes;
-        writes.pool = Some(self.leadership.pool.clone());
-        writes.epoch = self.leadership.epoch;
-        writes.batch = self.batch;
-        writes.last_seq = open.seq;
-        writes.at = open.at;
-        writes.contacts = rows.contacts;
-        writes.offers = rows.offers;
-        writes.operators = rows.operators;
-        writes.deliveries = rows.deliveries;
-        let notices = &self.notices;
-        let state = |(queue, closed)| QueueState { notice: notices.get(&queue).cloned().flatten().filter(|_| closed), queue, closed };
-        writes.queues = rows.queues.into_iter().map(state).collect();
-        let began = Instant::now();
-        loop {
-            fault::point("before_commit");
-            match self.writer.commit(&open.writes).await {
-                Ok(()) => break,
-                Err(StoreError::Unavailable(reason)) => {
-                    self.deps.metrics.store_error(self.deps.store.kind(), "unavailable");
-                    tracing::warn!(pool = %self.leadership.pool, batch = self.batch, reason, "the batch is not committed yet; trying again");
-                    if self.lost.is_cancelled() {
-                        return Err(StoreError::Fenced);
-                    }
-                    (self.deps.tick)();
-                    tokio::time::sleep(RETRY_PAUSE).await;
-                }
-                Err(error) => {
-                    let name = if error == StoreError::Fenced { "fenced" } else { "refused" };
-                    self.deps.metrics.store_error(self.deps.store.kind(), name);
-                    return Err(error);
-                }
-            }
-        }
-        fault::point("after_commit");
-        self.deps.metrics.committed(&self.leadership.pool, open.writes.inputs.len(), began.elapsed());
-        Ok(())
-    }
+    // ── acting ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// The batch is committed: acknowledge, reply, tell.
-    fn act(&mut self, open: Open, arrivals: Vec<Arrival>, acks: Vec<Ack>, inflow: &Inflow) {
-        let Open { seq, writes, feed, answers, at, .. } = open;
+    fn act(&mut self, batch: Open, inflow: &Inflow) {
+        let Open { arrivals, acks, seq, feed, answers, at, plan, .. } = batch;
         let first_seq = self.seq + 1;
         self.seq = seq;
         self.last_at = at;
@@ -315,13 +309,11 @@ impl Driver {
             Arrival::Command(pending) => Some(*pending),
             _ => None,
         });
-        let mut plan_applied = false;
         for (pending, answer) in commands.zip(answers) {
-            plan_applied |= matches!((&pending.envelope.command.body, &answer), (CommandBody::ApplyPlan { .. }, Reply::Applied { .. }));
             waiting.push(Waiting::Command { reply: pending.reply, answer });
         }
-        if plan_applied {
-            self.deps.plans.send_replace(Arc::clone(self.engine.plan()));
+        if let Some(plan) = plan {
+            self.deps.plans.send_replace(plan);
         }
         if seq >= first_seq {
             for event in &feed {
@@ -331,7 +323,6 @@ impl Driver {
             self.deps.feed.send(Arc::clone(&batch));
             self.deps.relay.send(batch);
         }
-        drop(writes);
         for waiting in waiting {
             match waiting {
                 Waiting::Ack(ack) => {

@@ -7,51 +7,16 @@ use std::sync::Arc;
 use crate::fault;
 use crate::model::command::{Command, CommandBody, Reply};
 use crate::model::event::{EventBody, QueuedReason};
-use crate::model::id::MessageId;
 use crate::model::input::Input;
-use crate::model::time::Timestamp;
-use crate::port::feed::FeedEvent;
-use crate::port::store::{Quarantined, WriteSet};
+use crate::port::store::Quarantined;
 use crate::port::trace::{TraceParent, trace_id};
 use crate::routing::{Applied, Effects};
 
 use super::super::commands::PendingCommand;
 use super::super::intake::{Item, Prepared};
 use super::super::rows;
+use super::open::Open;
 use super::{Arrival, Driver};
-
-/// A batch while it is put together.
-pub(super) struct Open {
-    pub(super) at: Timestamp,
-    pub(super) seq: i64,
-    pub(super) input_seq: i64,
-    pub(super) effects: Effects,
-    pub(super) writes: WriteSet,
-    pub(super) feed: Vec<FeedEvent>,
-    pub(super) answers: Vec<Reply>,
-}
-
-impl Open {
-    pub(super) fn new(at: Timestamp, seq: i64) -> Self {
-        Self { at, seq, input_seq: seq, effects: Effects::default(), writes: WriteSet::default(), feed: Vec::new(), answers: Vec::new() }
-    }
-
-    /// The number of the event that recorded a message in this batch.
-    fn number_of(&self, message: MessageId) -> i64 {
-        let is_it = |event: &&FeedEvent| match event.event.body {
-            EventBody::MessageReceived { message: it, .. } | EventBody::MessageQueued { message: it, .. } => it == message,
-            _ => false,
-        };
-        self.feed.iter().rev().find(is_it).map_or(self.seq, |event| event.event.seq)
-    }
-
-    fn number_of_written(&self, body: &CommandBody) -> i64 {
-        match body {
-            CommandBody::Reply { message, .. } | CommandBody::Copy { message, .. } => self.number_of(*message),
-            _ => self.seq,
-        }
-    }
-}
 
 impl Driver {
     /// One arrival into the open batch. `Err`: the engine panicked, and must be rebuilt.
@@ -112,6 +77,9 @@ impl Driver {
             (&command.body, &pending.envelope.text)
         {
             self.notices.insert(queue.clone(), Some(notice.clone()));
+        }
+        if applied.result.is_ok() && matches!(command.body, CommandBody::ApplyPlan { .. }) {
+            open.plan = Some(Arc::clone(self.engine.plan()));
         }
         open.answers.push(match applied.result {
             Ok(()) => Reply::Applied { seq: open.input_seq },

@@ -7,38 +7,38 @@ use std::time::Duration;
 use crate::model::command::{Refusal, Reply};
 use crate::port::store::{PoolSnapshot, Quarantined, StoreError};
 
-use super::super::consumer::{Ack, Inflow};
+use super::super::consumer::Inflow;
 use super::super::intake::Item;
 use super::{Arrival, Driver, Ended, Open, RETRY_PAUSE, kind_of, rebuild};
 
 impl Driver {
     /// Goes through a refused batch one input at a time on a rebuilt engine; what is refused again goes to quarantine.
-    pub(super) async fn one_by_one(
-        &mut self,
-        arrivals: Vec<Arrival>,
-        acks: Vec<Ack>,
-        inflow: &Inflow,
-        error: &StoreError,
-    ) -> Option<Ended> {
+    pub(super) async fn one_by_one(&mut self, batch: Open, inflow: &Inflow, error: &StoreError) -> Option<Ended> {
+        let Open { arrivals, acks, .. } = batch;
+        tracing::error!(pool = %self.leadership.pool, %error, inputs = arrivals.len(), "a batch is refused; going through it one by one");
         let reason = if matches!(error, StoreError::Refused(reason) if reason.contains("panicked")) { "panic" } else { "refused" };
         if let Some(ended) = self.rebuild(reason).await {
             return Some(ended);
         }
         for arrival in arrivals {
-            let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
-            let outcome = match self.apply(&arrival, &mut open) {
-                Ok(()) => self.commit(&mut open).await,
-                Err(reason) => Err(StoreError::Refused(reason)),
+            let mut alone = Open::new(self.clock.now().max(self.last_at), self.seq);
+            let applied = self.apply(&arrival, &mut alone);
+            alone.arrivals.push(arrival);
+            let outcome = match applied {
+                Ok(()) => self.commit_alone(alone, inflow).await,
+                Err(reason) => Err((alone, StoreError::Refused(reason))),
             };
             match outcome {
-                Ok(()) => self.act(open, vec![arrival], Vec::new(), inflow),
-                Err(StoreError::Fenced) => return Some(Ended::Fenced),
-                Err(error) => {
+                Ok(()) => {}
+                Err((_, StoreError::Fenced)) => return Some(Ended::Fenced),
+                Err((alone, error)) => {
                     if let Some(ended) = self.rebuild("refused").await {
                         return Some(ended);
                     }
-                    if let Some(ended) = self.set_aside(arrival, &error, inflow).await {
-                        return Some(ended);
+                    for arrival in alone.arrivals {
+                        if let Some(ended) = self.set_aside(arrival, &error, inflow).await {
+                            return Some(ended);
+                        }
                     }
                 }
             }
@@ -47,6 +47,18 @@ impl Driver {
             let _ = inflow.acks.send(ack);
         }
         None
+    }
+
+    /// Commits a batch and acts, with nothing else under way.
+    async fn commit_alone(&mut self, batch: Open, inflow: &Inflow) -> Result<(), (Open, StoreError)> {
+        let under_way = self.seal(batch);
+        match self.take_back(under_way).await {
+            (batch, Ok(())) => {
+                self.act(batch, inflow);
+                Ok(())
+            }
+            (batch, Err(error)) => Err((batch, error)),
+        }
     }
 
     /// Puts the culprit into quarantine. A command is refused; timers that cannot fire wait a while, loudly.
@@ -66,10 +78,10 @@ impl Driver {
             Arrival::Item(Item::Duplicate) => {}
         }
         if !open.writes.quarantine.is_empty() {
-            match self.commit(&mut open).await {
-                Ok(()) => self.act(open, Vec::new(), Vec::new(), inflow),
-                Err(StoreError::Fenced) => return Some(Ended::Fenced),
-                Err(error) => tracing::error!(%error, "an item cannot be put into quarantine"),
+            match self.commit_alone(open, inflow).await {
+                Ok(()) => {}
+                Err((_, StoreError::Fenced)) => return Some(Ended::Fenced),
+                Err((_, error)) => tracing::error!(%error, "an item cannot be put into quarantine"),
             }
         }
         None
@@ -79,7 +91,8 @@ impl Driver {
     async fn rebuild(&mut self, reason: &'static str) -> Option<Ended> {
         self.deps.metrics.rebuilt(&self.leadership.pool, reason);
         loop {
-            match self.writer.load(&self.leadership.pool).await {
+            let writer = self.writer.as_mut().expect("no commit is under way");
+            match writer.load(&self.leadership.pool).await {
                 Ok(snapshot) => {
                     self.seq = snapshot.last_seq;
                     self.last_at = self.last_at.max(snapshot.last_at);
