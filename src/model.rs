@@ -13,6 +13,7 @@ pub mod event;
 pub mod id;
 pub mod inbound;
 pub mod input;
+pub mod json;
 pub mod operator;
 pub mod requirement;
 pub mod signature;

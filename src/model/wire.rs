@@ -171,7 +171,7 @@ fn with_data<T, U>(event: &CloudEvent<T>, data: U) -> CloudEvent<U> {
 }
 
 fn encode<T: Serialize>(event: &CloudEvent<T>) -> Result<Vec<u8>, WireError> {
-    let bytes = serde_json::to_vec(event).map_err(|error| WireError::DataInvalid { path: "data".into(), reason: error.to_string() })?;
+    let bytes = super::json::to_vec(event).map_err(|error| WireError::DataInvalid { path: "data".into(), reason: error.to_string() })?;
     if bytes.len() > BODY_BYTES_MAX {
         return Err(WireError::TooLarge { bytes: bytes.len() });
     }

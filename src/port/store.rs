@@ -229,7 +229,7 @@ pub struct FactRow {
     pub duplicate: bool,
     /// The newest contact in the conversation of the newest referenced message that exists in the administration.
     pub reference: Option<Box<Contact>>,
-    /// The newest contact with that address on that channel.
+    /// The newest contact with that address on that channel, if what comes from an address goes on there.
     pub recent: Option<Box<Contact>>,
     /// The citizen behind the address, if exactly one is.
     pub citizen: Option<CitizenId>,

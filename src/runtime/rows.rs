@@ -10,6 +10,7 @@ use crate::model::delivery::DeliveryState;
 use crate::model::event::Event;
 use crate::model::id::{AccountId, AdministrationId, ContactId, ConversationId, MessageId};
 use crate::model::input::{InboundFacts, Input};
+use crate::model::json;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
 use crate::port::commands::{CommandEnvelope, CommandText};
@@ -32,7 +33,7 @@ pub fn number_events(
     for (about, body) in &effects.events[from..] {
         seq += 1;
         let event = Event { seq, at, about: about.clone(), body: body.clone() };
-        let json: Arc<str> = serde_json::to_string(&event).expect("an event is plain data").into();
+        let text: Arc<str> = json::to_string(&event).expect("an event is plain data").into();
         writes.events.push(EventRecord {
             seq,
             input_seq,
@@ -41,9 +42,9 @@ pub fn number_events(
             administration: event.about.as_ref().map(|about| about.administration.clone()),
             contact: event.about.as_ref().map(|about| about.contact),
             operator: event.body.operator(),
-            body: json.to_string(),
+            body: text.to_string(),
         });
-        feed.push(FeedEvent { event: Arc::new(event), json, traceparent: traceparent.cloned() });
+        feed.push(FeedEvent { event: Arc::new(event), json: text, traceparent: traceparent.cloned() });
     }
     seq
 }
@@ -53,9 +54,9 @@ pub fn input_record(seq: i64, at: Timestamp, input: &Input, source: Option<Strin
     let body = match input {
         Input::Inbound(facts) => {
             let logged = InboundFacts { classification: applied.classification.clone(), text: None, ..(**facts).clone() };
-            serde_json::to_string(&Input::Inbound(Box::new(logged)))
+            json::to_string(&Input::Inbound(Box::new(logged)))
         }
-        other => serde_json::to_string(other),
+        other => json::to_string(other),
     };
     let administration = match input {
         Input::Inbound(facts) => Some(facts.administration.clone()),

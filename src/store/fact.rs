@@ -18,7 +18,8 @@ use super::value::{Row, Value, arguments};
 const REFERENCES: &str = "select cast(r.value ->> 0 as bigint), cast(r.value ->> 1 as bigint), \
      (select m.conversation from message m where m.administration = r.value ->> 2 and m.id = r.value ->> 3) from json_each($1) r";
 
-/// `$2`: `[[query, administration, input, address, channel, conversation, thread], …]`.
+/// `$2`: `[[query, administration, input, address, channel, conversation, thread], …]`. The channels named are those whose
+/// contacts go on by address (`Channel::joins_by_address`); the index holds no others.
 const FACTS: &str = "\
 with asked as materialized (
     select cast(value ->> 0 as bigint) as n, value ->> 1 as administration, value ->> 2 as input, value ->> 3 as address,
@@ -32,7 +33,7 @@ with asked as materialized (
         (select c.id from contact c where c.administration = asked.administration and c.conversation = asked.conversation
             order by c.opened_at desc, c.id desc limit 1) as newest,
         (select c.id from contact c where c.administration = asked.administration and c.address = asked.address
-            and c.channel = asked.channel order by c.opened_at desc limit 1) as recent,
+            and c.channel = asked.channel and c.channel in ('sms', 'webchat') order by c.opened_at desc limit 1) as recent,
         (select case when count(distinct a.citizen) = 1 then min(a.citizen) end from citizen_address a
             where a.administration = asked.administration and a.key = asked.address) as citizen,
         (select i.contact from input i where i.source = asked.thread and i.pool = $1) as thread_contact

@@ -239,7 +239,7 @@ fn unreadable(error: serde_json::Error) -> StoreError {
 
 /// JSON text of a value of ours.
 pub fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Refused(format!("not to be written as JSON: {error}")))
+    crate::model::json::to_string(value).map_err(|error| StoreError::Refused(format!("not to be written as JSON: {error}")))
 }
 
 /// The plain word that an enum is in JSON.
