@@ -41,6 +41,9 @@ use self::open::Open;
 
 /// Sources remembered, so that what comes twice in a short time is known without the database.
 const REMEMBERED_MAX: usize = 100_000;
+/// From the beginning of one commit to that of the next, at least. The first after a pause begins at once; under load a commit
+/// costs the database more than its rows do, and a few of them together leave it the time for everybody else.
+const COMMIT_PACE: Duration = Duration::from_millis(4);
 /// For so long after a take-over commands are looked up in the database: a predecessor may have committed them.
 const PREDECESSOR_TIME: Duration = Duration::from_secs(60);
 /// Between two attempts to commit while the database is away.
@@ -103,6 +106,8 @@ pub struct Driver {
     known_order: VecDeque<String>,
     notices: HashMap<crate::model::id::QueueId, Option<String>>,
     lost: CancellationToken,
+    /// When the last commit began.
+    paced: Instant,
 }
 
 impl Driver {
@@ -134,6 +139,7 @@ impl Driver {
             known_order: VecDeque::new(),
             notices,
             lost,
+            paced: Instant::now(),
         })
     }
 
@@ -152,7 +158,8 @@ impl Driver {
         let mut stopping = false;
         loop {
             (self.deps.tick)();
-            if under_way.is_none() && !open.is_empty() {
+            let is_full = open.arrivals.len() >= self.deps.batch_max;
+            if under_way.is_none() && !open.is_empty() && (is_full || stopping || self.paced.elapsed() >= COMMIT_PACE) {
                 let next = Open::new(open.at, open.seq);
                 let ready = std::mem::replace(&mut open, next);
                 match ready.panicked {
@@ -190,6 +197,7 @@ impl Driver {
                         }
                     }
                 }
+                () = tokio::time::sleep_until((self.paced + COMMIT_PACE).into()), if under_way.is_none() && !open.is_empty() => {}
                 collected = collector.collect(&mut inflow, &mut commands, &stop), if !stopping && room > 0 && open.panicked.is_none() => {
                     match collected {
                         Some((arrivals, acks)) => self.decide(arrivals, acks, &mut open, &inflow).await,

@@ -38,6 +38,7 @@ impl Driver {
     pub(super) fn seal(&mut self, mut batch: Open) -> UnderWay {
         let rows = self.engine.rows(&batch.effects);
         self.batch += 1;
+        self.paced = Instant::now();
         let mut writes = std::mem::take(&mut batch.writes);
         writes.pool = Some(self.leadership.pool.clone());
         writes.epoch = self.leadership.epoch;
