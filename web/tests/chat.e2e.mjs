@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { openBrowser } from './browser.mjs';
 import { LIMITS, startChatMock } from './chat-mock.mjs';
-import { finish, look as lookAt, test, until, watch } from './story.mjs';
+import { finish, look as lookAt, PATIENCE_MS, test, until, watch } from './story.mjs';
 
 const BUDGET_BYTES = 25_000;
 const mock = await startChatMock();
@@ -30,7 +30,7 @@ const kept = (page) => page.evaluate(() => Object.keys(localStorage).filter((key
 /** A fresh citizen on a fresh page. */
 async function visit(body, { path = '/', ...options } = {}) {
   const { context, close } = await openBrowser({ viewport: { width: 1100, height: 760 }, reducedMotion: 'reduce', ...options });
-  context.setDefaultTimeout(8_000);
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = context.pages()[0] ?? (await context.newPage());
   watch(page, known);
   await page.goto(mock.site + path);
@@ -207,6 +207,7 @@ await visit(async (page) => {
     await look(page, 'transcript');
     await page.getByRole('button', { name: 'Richiedi' }).click();
     await page.getByText('La trascrizione arriverà per email.').waitFor();
+    await until('the wish is told', () => frames('transcript').length === 1);
     assert.equal(frames('transcript')[0].email, 'rosa@example.org');
     await page.getByRole('button', { name: 'Termina' }).focus();
     await page.keyboard.press('Enter');
@@ -290,7 +291,7 @@ await visit(async (page, context) => {
     assert.equal(session.frames.filter((frame) => frame.text?.startsWith('senza')).length, 0);
     mock.control.deaf = false;
     await page.evaluate(() => dispatchEvent(new Event('online')));
-    await page.getByRole('log').getByText('scritto durante il guasto').waitFor({ timeout: 20_000 });
+    await page.getByRole('log').getByText('scritto durante il guasto').waitFor();
     await until('all sent', () => session.journal.length === 4);
     await page.getByRole('log').getByText('In attesa di invio').first().waitFor({ state: 'detached' });
     assert.deepEqual(await lines(page), ['prima del ricarico', 'scritto durante il guasto', 'senza linea uno', 'senza linea due']);
