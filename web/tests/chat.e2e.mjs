@@ -5,19 +5,14 @@ import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { openBrowser } from './browser.mjs';
 import { LIMITS, startChatMock } from './chat-mock.mjs';
-import { finish, look as lookAt, PATIENCE_MS, test, until, watch } from './story.mjs';
+import { finish, look as lookAt, PATIENCE_MS, sidewaysInChat, test, until, watch } from './story.mjs';
 
 const BUDGET_BYTES = 25_000;
 const mock = await startChatMock();
 /** What the page may ask for: the mock, the site it stands on, and what it makes itself. */
 const known = [mock.url, mock.site, mock.url.replace('http', 'ws'), 'blob:', 'data:'];
 
-/** Nothing scrolls sideways, neither the page nor what is inside the widget. */
-const sideways = (page) => page.evaluate(() => {
-  const inside = [...document.querySelector('sportello-chat').shadowRoot.querySelectorAll('.panel, .body, .log, .bottom, .start')];
-  return Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, ...inside.map((each) => each.scrollWidth - each.clientWidth));
-});
-const look = (page, name) => lookAt(page, `chat-${name}`, sideways);
+const look = (page, name) => lookAt(page, `chat-${name}`, sidewaysInChat);
 /** What is focused, through the shadow root: its accessible text, roughly. */
 const focused = (page) => page.evaluate(() => {
   const inside = document.activeElement?.shadowRoot?.activeElement;
