@@ -325,7 +325,11 @@ await visit(async (page, context) => {
     await look(page, 'unattended');
     await page.getByRole('button', { name: 'Resto in attesa' }).click();
     await page.getByText('Nessun operatore è disponibile.').waitFor({ state: 'hidden' });
+    mock.operator.tell(session, { type: 'unattended', notice: 'Riapriamo <b>lunedì</b>\nalle 9.' });
+    await page.getByText('Riapriamo <b>lunedì</b>').waitFor();
+    await look(page, 'notice');
     mock.operator.tell(session, { type: 'unattended' });
+    await page.getByText('Riapriamo').waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Lascia un messaggio' }).click();
     const form = page.getByRole('form', { name: 'Lascia un messaggio' });
     assert.equal(await form.getByLabel('Email').inputValue(), 'rosa@example.org');
@@ -343,8 +347,10 @@ await visit(async (page, context) => {
 await visit(async (page) => {
   await test('closed: a message is left at once', async () => {
     mock.control.open = false;
+    mock.control.notice = 'Ufficio chiuso per <i>sciopero</i>: https://www.example.org';
     await page.getByRole('button', { name: 'Apri la chat' }).click();
     await page.getByText('In questo momento nessuno risponde').waitFor();
+    await page.getByText('Ufficio chiuso per <i>sciopero</i>').waitFor();
     await look(page, 'closed');
     await page.getByRole('button', { name: 'Lascia il messaggio' }).click();
     await page.getByText('Scrivi un indirizzo email').waitFor();
@@ -356,7 +362,7 @@ await visit(async (page) => {
     await page.getByRole('button', { name: 'Lascia il messaggio' }).click();
     await page.getByText('Abbiamo ricevuto il tuo messaggio.').waitFor();
     assert.equal(frames('leave_message')[0].text, 'Quando aprite?');
-    mock.control.open = true;
+    Object.assign(mock.control, { open: true, notice: undefined });
   });
   await test('a server that is away at first', async () => {
     await page.evaluate(() => sessionStorage.clear());

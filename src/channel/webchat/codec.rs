@@ -223,7 +223,11 @@ pub enum Told {
         seconds: u64,
     },
     /// Nobody is there: the citizen may leave a message.
-    Unattended,
+    Unattended {
+        /// What the closed queue says to citizens.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        notice: Option<String>,
+    },
     /// A sign of life for scripts, which cannot see pings.
     Beat,
     /// A frame was refused.
@@ -432,7 +436,8 @@ mod tests {
                 r#"{"type":"refused","id":"a","code":"later","detail":"not now"}"#,
             ),
             (Told::Mark { seq: 9, marks: Marks { delivered: 8, read: 7 } }, r#"{"type":"mark","seq":9,"delivered":8,"read":7}"#),
-            (Told::Unattended, r#"{"type":"unattended"}"#),
+            (Told::Unattended { notice: None }, r#"{"type":"unattended"}"#),
+            (Told::Unattended { notice: Some("<b>".into()) }, r#"{"type":"unattended","notice":"<b>"}"#),
             (Told::Warning { seconds: 60 }, r#"{"type":"warning","seconds":60}"#),
         ] {
             assert_eq!(told.frame(), expected);

@@ -14,6 +14,8 @@ pub const NAME_CHARACTERS_MAX: usize = 80;
 pub const EMAIL_CHARACTERS_MAX: usize = 254;
 /// The longest message, in characters.
 pub const MESSAGE_CHARACTERS_MAX: usize = 4_000;
+/// What a citizen sees of a closed queue's notice, in characters.
+pub const NOTICE_CHARACTERS_MAX: usize = 500;
 /// Files in one message.
 pub const FILES_MAX: usize = 5;
 /// The longest id that a browser makes, in characters.

@@ -96,6 +96,7 @@ impl Chat {
             Stage::Idle if self.ended_by_citizen => Status::Ended,
             Stage::Idle => Status::Idle,
             Stage::Waiting | Stage::Served if self.deferrable && self.answerable => Status::Left,
+            Stage::Waiting | Stage::Served if self.ended_by_citizen => Status::Ended,
             Stage::Waiting => Status::Waiting,
             Stage::Served => Status::Served,
             Stage::WrapUp | Stage::Abandoned | Stage::Closed => Status::Ended,
@@ -280,6 +281,16 @@ mod tests {
         assert_eq!(chat.status(), Status::Waiting, "the citizen may still leave an address");
         chat.answerable = true;
         assert_eq!(chat.status(), Status::Left);
+    }
+
+    #[test]
+    fn who_left_for_good_has_left_whatever_becomes_of_the_contact() {
+        let mut chat = Chat::default();
+        chat.take(&event(1, 7, Mode::Deferrable, received()));
+        chat.take(&event(2, 7, Mode::Deferrable, queued()));
+        chat.ended_by_citizen = true;
+        assert_eq!((chat.status(), chat.reason()), (Status::Ended, Some(Reason::Citizen)));
+        assert!(!chat.waits() && !chat.takes_messages());
     }
 
     #[test]
