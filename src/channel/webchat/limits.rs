@@ -48,6 +48,10 @@ pub const SOCKETS_PER_CHAT_MAX: usize = 8;
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How long a write may take.
 pub const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a browser that is sent away may go on sending: what it sends is dropped, so that it reads why.
+pub const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+/// Frames dropped in that time.
+pub const FAREWELL_FRAMES_MAX: usize = 1_000;
 /// How long a request may take; an upload has as long.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(60);
 /// How often a node says which chats it has connections of.
