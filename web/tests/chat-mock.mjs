@@ -15,7 +15,7 @@ export const LIMITS = { message_chars: 200, name_chars: 80, attachment_bytes: 50
 export async function startChatMock() {
   const sessions = new Map();
   const log = [];
-  const control = { open: true, notice: undefined, languages: ['it', 'en', 'de', 'fr', 'sl'], swallow: 0, failConfig: 0, deaf: false };
+  const control = { open: true, notice: undefined, languages: ['it', 'en', 'de', 'fr', 'sl'], swallow: 0, failConfig: 0, deaf: false, refuseTranscript: undefined };
   let seq = 100;
   let made = 0;
 
@@ -101,7 +101,9 @@ export async function startChatMock() {
         return;
       }
       case 'end': state(session, { status: 'ended', reason: 'citizen' }); return;
-      case 'transcript': client.send(JSON.stringify({ type: 'accepted', id: 'transcript' })); return;
+      case 'transcript':
+        if (control.refuseTranscript) { client.send(JSON.stringify({ type: 'refused', id: 'transcript', code: control.refuseTranscript, detail: '' })); return; }
+        client.send(JSON.stringify({ type: 'accepted', id: 'transcript' })); return;
       default:
     }
   }

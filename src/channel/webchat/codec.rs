@@ -91,6 +91,10 @@ pub enum Refused {
     Later,
     /// No email account can carry a transcript.
     NoTranscript,
+    /// No operator has written in this chat.
+    NotServed,
+    /// The transcript goes to other addresses already.
+    TooManyAddresses,
 }
 
 impl Refused {
@@ -104,6 +108,8 @@ impl Refused {
             Self::Ended => "the chat is over: start another",
             Self::Later => "not now: send the same again",
             Self::NoTranscript => "this office sends no transcripts",
+            Self::NotServed => "ask once an operator has written",
+            Self::TooManyAddresses => "the transcript goes to two other addresses already",
         }
     }
 
@@ -117,6 +123,8 @@ impl Refused {
             Self::Ended => "ended",
             Self::Later => "later",
             Self::NoTranscript => "no_transcript",
+            Self::NotServed => "not_served",
+            Self::TooManyAddresses => "too_many_addresses",
         }
     }
 }

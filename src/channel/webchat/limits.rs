@@ -40,6 +40,10 @@ pub const FRAMES_PER_SECOND: u32 = 5;
 pub const REFUSED_MAX: u32 = 50;
 /// Files of one chat at once, and as many again per hour.
 pub const UPLOADS_PER_HOUR: u32 = 30;
+/// Addresses that one chat may have its transcript sent to.
+pub const TRANSCRIPT_ADDRESSES_MAX: u32 = 2;
+/// Transcripts asked for from one network address at once, and as many again per hour.
+pub const TRANSCRIPTS_PER_HOUR: u32 = 20;
 /// Files held in memory at once, of all chats; more wait.
 pub const UPLOADS_AT_ONCE: usize = 8;
 /// Sockets of one chat at once: tabs.

@@ -23,6 +23,8 @@ pub struct Chat {
     pub marks: Marks,
     /// Whether the citizen ended it for good.
     pub ended_by_citizen: bool,
+    /// Whether an operator has written.
+    pub was_answered: bool,
     /// Whether the citizen can be answered elsewhere.
     pub answerable: bool,
     /// Whether the citizen was without a connection for too long, and has not been served since.
@@ -79,7 +81,10 @@ impl Chat {
             chat.seq = chat.seq.max(message.seq);
             match message.direction {
                 Direction::Inbound => chat.last_from_citizen = chat.last_from_citizen.max(message.seq),
-                Direction::Outbound if message.author.is_some() => chat.marks.read = chat.last_from_citizen,
+                Direction::Outbound if message.author.is_some() => {
+                    chat.marks.read = chat.last_from_citizen;
+                    chat.was_answered = true;
+                }
                 Direction::Outbound => {}
             }
         }
@@ -168,6 +173,7 @@ impl Chat {
             }
             EventBody::MessageQueued { message, operator } => {
                 if operator.is_some() {
+                    self.was_answered = true;
                     self.marks = Marks { delivered: self.last_from_citizen, read: self.last_from_citizen };
                 }
                 follows.push(Follows::Message(message));
@@ -327,8 +333,10 @@ mod tests {
         chat.take(&event(4, 7, Mode::Live, wrote(6, Some(1))));
         assert_eq!(chat.marks, Marks { delivered: 4, read: 2 });
         let reply = EventBody::MessageQueued { message: MessageId(8), operator: Some(OperatorId(1)) };
+        assert!(!chat.was_answered);
         chat.take(&event(5, 7, Mode::Live, reply));
         assert_eq!(chat.marks, Marks { delivered: 4, read: 4 });
+        assert!(chat.was_answered);
     }
 
     #[test]

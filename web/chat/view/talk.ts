@@ -141,10 +141,11 @@ export class Talk {
   private updateTranscript(over: boolean): void {
     const { transcript, link } = this.chat.model;
     const { t } = this.words;
-    const words = { asked: t(link === 'online' ? 'transcript.done' : 'transcript.asked'), confirmed: t('transcript.done'), refused: this.words.code('error', transcript?.code) };
+    const words = { asked: t('transcript.asked'), confirmed: t('transcript.done'), refused: this.words.code('error', transcript?.code) };
     write(this.transcript, transcript ? words[transcript.state] : '');
     show(this.transcript, transcript !== undefined);
-    const may = this.chat.config?.transcript !== false && this.chat.model.messages.length > 0 && (!over || link === 'online') && (!transcript || transcript.state === 'refused');
+    set(this.transcript, 'data-state', transcript?.state);
+    const may = this.chat.config?.transcript !== false && this.chat.model.messages.some((message) => message.from === 'operator') && (!over || link === 'online') && (!transcript || transcript.state === 'refused');
     show(this.transcriptLink, may && this.chat.model.state.status !== 'left');
   }
 
