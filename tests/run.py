@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs every test, ring by ring, with private servers, and says at the end how many ran in each.
 
-  run.py                all rings: units and simulation, pages, contracts, end to end, a short fault run
+  run.py                all rings: units and simulation, pages, browsers, contracts, end to end, a short fault run
   run.py --faults       the whole fault runs
   run.py --rabbitmq4    contracts and end to end on RabbitMQ 4
 
@@ -20,8 +20,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 SERVERS = [sys.executable, os.path.join(HERE, "servers.py"), "run", "--postgres", "--rabbitmq"]
 
-CARGO = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
-VITEST = re.compile(r"^\s*Tests\s+(?:(\d+) failed \| )?(\d+) passed(?: \| (\d+) skipped)?", re.M)
+CARGO = re.compile(r"^test result: \w+\. (?P<passed>\d+) passed; (?P<failed>\d+) failed; (?P<skipped>\d+) ignored", re.M)
+VITEST = re.compile(r"^\s*Tests\s+(?:(?P<failed>\d+) failed \| )?(?P<passed>\d+) passed(?: \| (?P<skipped>\d+) skipped)?", re.M)
+BROWSER = re.compile(r"^(?P<passed>\d+) passed, (?P<failed>\d+) problems$", re.M)
 
 
 class Ring:
@@ -37,11 +38,10 @@ class Ring:
         for command, environment in self.commands:
             print(f"\n── {self.name}: {' '.join(command)}", flush=True)
             output = self.watch(command, environment)
-            for found in self.counts.findall(output):
-                passed, failed, skipped = (found[0], found[1], found[2]) if self.counts is CARGO else (found[1], found[0], found[2])
-                self.passed += int(passed or 0)
-                self.failed += int(failed or 0)
-                self.skipped += int(skipped or 0)
+            counted = [found.groupdict() for found in self.counts.finditer(output)]
+            self.passed += sum(int(found["passed"] or 0) for found in counted)
+            self.failed += sum(int(found["failed"] or 0) for found in counted)
+            self.skipped += sum(int(found.get("skipped") or 0) for found in counted)
         self.seconds = time.monotonic() - began
 
     def watch(self, command, environment):
@@ -68,6 +68,11 @@ def cargo(*arguments, servers=False, environment=None):
     return command, environment or {}
 
 
+def browser(script):
+    # against the small servers beside the scripts, whatever the surroundings say of a daemon
+    return ["node", os.path.join("web", "tests", script)], {"SPORTELLO_URL": ""}
+
+
 # what a run that passes says of itself: kills, losses, times
 FAULTS = ("--features", "faults", "--test", "faults", "--", "--show-output")
 
@@ -76,6 +81,7 @@ def everything():
     return [
         Ring("units, tables, simulation", cargo("--lib", "--bins", "--test", "settings_examples", "--test", "architecture", "--test", "metrics")),
         Ring("pages", (["npm", "--prefix", "web", "run", "check"], {}), (["npm", "--prefix", "web", "test"], {}), counts=VITEST),
+        Ring("browsers", browser("chat.e2e.mjs"), browser("console.e2e.mjs"), counts=BROWSER),
         Ring("contracts", cargo("--test", "contract", servers=True)),
         Ring("end to end", cargo("--test", "end_to_end", servers=True)),
         Ring("faults, short", cargo(*FAULTS, servers=True)),

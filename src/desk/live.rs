@@ -1,5 +1,6 @@
 //! The console's WebSocket: events out, commands in, pings that say whether somebody is still there.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::{Deserialize, Serialize};
 
 use super::command::{Asked, Done, Wish, perform};
@@ -30,8 +32,10 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 const COMMANDS_MAX: usize = 32;
 /// Frames that could not be read before a console is cut.
 const BAD_FRAMES_MAX: u32 = 20;
-/// Between two things that a console says beside chats.
-const BESIDE_EVERY: Duration = Duration::from_millis(100);
+/// Things that a console says beside chats each second: a mark for each chat that is looked at, and that somebody types.
+const BESIDE_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
+/// The most of them at once; what is too much is lost.
+const BESIDE_AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 /// How long a close frame or a write may take.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a console may stay while the store cannot say whether its session stands.
@@ -93,7 +97,7 @@ async fn serve(desk: Shared, caller: Arc<Caller>, socket: WebSocket, after: Opti
         connection: Arc::clone(&connection),
         sink,
         waiting: Vec::new(),
-        said_beside: None,
+        beside: RateLimiter::direct(Quota::per_second(BESIDE_PER_SECOND).allow_burst(BESIDE_AT_ONCE)),
         last_chat: None,
     }
     .run(stream, place)
@@ -115,8 +119,8 @@ struct Console {
     connection: Arc<Connection>,
     sink: SplitSink<WebSocket, Message>,
     waiting: Vec<Utf8Bytes>,
-    /// When something was last said beside a chat.
-    said_beside: Option<Instant>,
+    /// How much may be said beside chats.
+    beside: DefaultDirectRateLimiter,
     /// The chat that was last spoken beside.
     last_chat: Option<(ContactId, ConversationId)>,
 }
@@ -240,11 +244,9 @@ impl Console {
         let (Beside::Typing { contact, .. } | Beside::Read { contact, .. }) = beside;
         let caller = self.connection.caller();
         let (operator, pool) = (caller.operator(), caller.login.pool.clone());
-        let is_early = self.said_beside.is_some_and(|at| at.elapsed() < BESIDE_EVERY);
-        if is_early || self.desk.hub.holder(&pool, contact) != Some(operator) {
+        if self.beside.check().is_err() || self.desk.hub.holder(&pool, contact) != Some(operator) {
             return true;
         }
-        self.said_beside = Some(Instant::now());
         let Some(conversation) = self.conversation_of(contact).await else { return true };
         let body = match beside {
             Beside::Typing { on: false, .. } => return true,

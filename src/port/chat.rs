@@ -60,8 +60,6 @@ pub enum ChatChange {
     OperatorRead(i64),
     /// The citizen has seen everything up to this number.
     CitizenRead(i64),
-    /// The citizen wants a transcript.
-    TranscriptTo(String),
     /// The transcript was handed over.
     TranscriptSent,
 }
@@ -77,6 +75,16 @@ pub trait Chats: Send + Sync {
 
     /// Changes a chat; one that is not there is left alone. Numbers and times never go back.
     async fn change_chat(&self, administration: &AdministrationId, id: ChatSessionId, change: ChatChange) -> Result<(), StoreError>;
+
+    /// The citizen wants a transcript sent to `email` when it is over. False: it went, or goes, to `addresses_max` others, and
+    /// nothing changes.
+    async fn want_transcript(
+        &self,
+        administration: &AdministrationId,
+        id: ChatSessionId,
+        email: &str,
+        addresses_max: u32,
+    ) -> Result<bool, StoreError>;
 
     /// There is a connection of each of these chats until `until` at least: one statement for a node.
     async fn chats_present(&self, administration: &AdministrationId, ids: &[ChatSessionId], until: Timestamp) -> Result<(), StoreError>;

@@ -523,6 +523,9 @@ impl Chats for FakeChats {
     async fn change_chat(&self, _: &AdministrationId, _: ChatSessionId, _: ChatChange) -> Result<(), StoreError> {
         Ok(())
     }
+    async fn want_transcript(&self, _: &AdministrationId, _: ChatSessionId, _: &str, _: u32) -> Result<bool, StoreError> {
+        Ok(true)
+    }
     async fn chats_present(&self, _: &AdministrationId, _: &[ChatSessionId], _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }

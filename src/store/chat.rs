@@ -33,7 +33,9 @@ const EMAIL: &str = "update chat set email = $3, expires_at = case when expires_
      where administration = $1 and id = $2";
 const OPERATOR_READ: &str = "update chat set operator_read = $3 where administration = $1 and id = $2 and operator_read < $3";
 const CITIZEN_READ: &str = "update chat set citizen_read = $3 where administration = $1 and id = $2 and citizen_read < $3";
-const TRANSCRIPT_TO: &str = "update chat set transcript_to = $3, transcript_sent = 0 where administration = $1 and id = $2";
+const WANT_TRANSCRIPT: &str = "update chat set transcript_to = $3, transcript_sent = 0, \
+     transcript_addresses = transcript_addresses + case when transcript_to = $3 then 0 else 1 end \
+     where administration = $1 and id = $2 and (transcript_to = $3 or transcript_addresses < $4) returning id";
 const TRANSCRIPT_SENT: &str = "update chat set transcript_sent = 1 where administration = $1 and id = $2";
 const ABSENT_CHATS: &str =
     concat!(chat_columns!(), "where administration = $1 and gone = 0 and present_until < $2 order by present_until, id limit $3");
@@ -105,12 +107,22 @@ impl<E: Engine> Chats for SqlStore<E> {
             ChatChange::Email(email, until) => (EMAIL, vec![clean(&email).into(), until.into()]),
             ChatChange::OperatorRead(seq) => (OPERATOR_READ, vec![seq.into()]),
             ChatChange::CitizenRead(seq) => (CITIZEN_READ, vec![seq.into()]),
-            ChatChange::TranscriptTo(email) => (TRANSCRIPT_TO, vec![clean(&email).into()]),
             ChatChange::TranscriptSent => (TRANSCRIPT_SENT, Vec::new()),
         };
         let mut arguments = arguments![administration, &id];
         arguments.extend(last);
         write_one(&*self.engine, administration, sql, arguments).await.map(drop)
+    }
+
+    async fn want_transcript(
+        &self,
+        administration: &AdministrationId,
+        id: ChatSessionId,
+        email: &str,
+        addresses_max: u32,
+    ) -> Result<bool, StoreError> {
+        let arguments = arguments![administration, &id, clean(email), addresses_max];
+        Ok(write_one(&*self.engine, administration, WANT_TRANSCRIPT, arguments).await? > 0)
     }
 
     async fn chats_present(&self, administration: &AdministrationId, ids: &[ChatSessionId], until: Timestamp) -> Result<(), StoreError> {

@@ -21,6 +21,8 @@ mod gateway;
 mod people;
 #[path = "../support/production.rs"]
 mod production;
+#[path = "../support/script.rs"]
+mod script;
 #[path = "../support/sms_peer.rs"]
 mod sms_peer;
 #[path = "../support/smsc.rs"]

@@ -3,6 +3,7 @@
 mod browser;
 mod command_line;
 mod contract;
+mod conversation;
 mod doors;
 mod end;
 mod kill;

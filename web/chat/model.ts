@@ -34,6 +34,8 @@ export interface ChatModel {
   warning?: { until: number };
   /** Nobody is there: leaving a message is offered. */
   unattended: boolean;
+  /** What the closed queue says about that. */
+  notice?: string;
   /** Messages that came and nobody looked at. */
   unread: number;
   /** The last number that the server was told to be read. */

@@ -15,6 +15,8 @@ export interface Config {
   privacy_text?: string;
   languages: string[];
   open: boolean;
+  /** What the closed queue says to citizens: plain text. */
+  notice?: string;
   /** Whether a transcript can be asked for. */
   transcript?: boolean;
   limits: Limits;
@@ -58,7 +60,7 @@ export type ServerFrame =
   | { type: 'typing'; name?: string }
   | ({ type: 'state'; seq: number } & ChatState)
   | { type: 'warning'; seconds: number }
-  | { type: 'unattended' }
+  | { type: 'unattended'; notice?: string }
   | { type: 'refused'; id?: string; code: string; detail?: string }
   | { type: 'beat' };
 

@@ -76,7 +76,7 @@ function reduceFrame(model: ChatModel, frame: ServerFrame, now: number): Step {
       if (isOver(model)) return still(model);
       return still({ ...model, typing: { ...(frame.name ? { name: frame.name } : {}), until: now + TYPING_MS } });
     case 'warning': return { model: { ...model, warning: { until: now + frame.seconds * 1000 } }, effects: [{ do: 'tell', what: 'warning' }] };
-    case 'unattended': return still({ ...model, unattended: true });
+    case 'unattended': return still({ ...withoutNotice(model), unattended: true, ...(frame.notice ? { notice: frame.notice } : {}) });
     case 'beat': return still(model);
   }
 }
@@ -173,6 +173,11 @@ function expired(model: ChatModel, now: number): ChatModel {
 
 function withoutTyping(model: ChatModel): ChatModel {
   const { typing: _typing, ...rest } = model;
+  return rest;
+}
+
+function withoutNotice(model: ChatModel): ChatModel {
+  const { notice: _notice, ...rest } = model;
   return rest;
 }
 

@@ -15,7 +15,7 @@ export async function openBrowser(options = {}) {
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', headless: true, args: FLAGS, locale: 'it-IT', timezoneId: 'Europe/London',
     viewport: { width: 1440, height: 900 }, ...options,
   });
-  return { context, close: async () => { await context.close(); await rm(profile, { recursive: true, force: true }); } };
+  return { context, close: async () => { await context.close(); await rm(profile, { recursive: true, force: true, maxRetries: 10 }); } };
 }
 
 /** What axe finds wrong on the page (WCAG 2.0–2.2 A and AA, and best practices). */

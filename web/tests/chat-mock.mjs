@@ -15,7 +15,7 @@ export const LIMITS = { message_chars: 200, name_chars: 80, attachment_bytes: 50
 export async function startChatMock() {
   const sessions = new Map();
   const log = [];
-  const control = { open: true, languages: ['it', 'en', 'de', 'fr', 'sl'], swallow: 0, failConfig: 0, deaf: false };
+  const control = { open: true, notice: undefined, languages: ['it', 'en', 'de', 'fr', 'sl'], swallow: 0, failConfig: 0, deaf: false, refuseTranscript: undefined };
   let seq = 100;
   let made = 0;
 
@@ -101,7 +101,9 @@ export async function startChatMock() {
         return;
       }
       case 'end': state(session, { status: 'ended', reason: 'citizen' }); return;
-      case 'transcript': client.send(JSON.stringify({ type: 'accepted', id: 'transcript' })); return;
+      case 'transcript':
+        if (control.refuseTranscript) { client.send(JSON.stringify({ type: 'refused', id: 'transcript', code: control.refuseTranscript, detail: '' })); return; }
+        client.send(JSON.stringify({ type: 'accepted', id: 'transcript' })); return;
       default:
     }
   }
@@ -153,7 +155,7 @@ async function startSite(chat) {
 function configOf(language, control) {
   const english = language !== 'it';
   return {
-    account: 'demo', title: english ? 'Town of Borgo Marina' : 'Comune di Borgo Marina', open: control.open, languages: control.languages, limits: LIMITS,
+    account: 'demo', title: english ? 'Town of Borgo Marina' : 'Comune di Borgo Marina', open: control.open, ...(control.notice ? { notice: control.notice } : {}), languages: control.languages, limits: LIMITS,
     topics: english ? [{ id: 'tari', label: 'Waste tax' }, { id: 'anagrafe', label: 'Registry office' }] : [{ id: 'tari', label: 'Tributi e TARI' }, { id: 'anagrafe', label: 'Anagrafe e carta d’identità' }],
     privacy_url: 'https://comune.example.it/privacy', privacy_text: english ? 'I have read the privacy notice of the town.' : 'Ho letto l’informativa: i dati servono solo a rispondermi.', transcript: true,
   };

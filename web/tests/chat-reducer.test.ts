@@ -130,6 +130,9 @@ describe('what passes', () => {
   it('"nobody is there" ends when somebody is', () => {
     const alone = run(emptyModel(), welcome(1), frame({ type: 'unattended' })).model;
     expect(alone.unattended).toBe(true);
+    const closed = run(alone, frame({ type: 'unattended', notice: 'Torniamo alle 14' })).model;
+    expect(closed.notice).toBe('Torniamo alle 14');
+    expect(run(closed, frame({ type: 'unattended' })).model.notice).toBeUndefined();
     expect(run(alone, frame({ type: 'state', seq: 2, status: 'served', open: true })).model.unattended).toBe(false);
     expect(run(alone, { do: 'dismiss_unattended' }).model.unattended).toBe(false);
   });

@@ -5,19 +5,14 @@ import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 import { openBrowser } from './browser.mjs';
 import { LIMITS, startChatMock } from './chat-mock.mjs';
-import { finish, look as lookAt, test, until, watch } from './story.mjs';
+import { finish, look as lookAt, PATIENCE_MS, sidewaysInChat, test, until, watch } from './story.mjs';
 
 const BUDGET_BYTES = 25_000;
 const mock = await startChatMock();
 /** What the page may ask for: the mock, the site it stands on, and what it makes itself. */
 const known = [mock.url, mock.site, mock.url.replace('http', 'ws'), 'blob:', 'data:'];
 
-/** Nothing scrolls sideways, neither the page nor what is inside the widget. */
-const sideways = (page) => page.evaluate(() => {
-  const inside = [...document.querySelector('sportello-chat').shadowRoot.querySelectorAll('.panel, .body, .log, .bottom, .start')];
-  return Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, ...inside.map((each) => each.scrollWidth - each.clientWidth));
-});
-const look = (page, name) => lookAt(page, `chat-${name}`, sideways);
+const look = (page, name) => lookAt(page, `chat-${name}`, sidewaysInChat);
 /** What is focused, through the shadow root: its accessible text, roughly. */
 const focused = (page) => page.evaluate(() => {
   const inside = document.activeElement?.shadowRoot?.activeElement;
@@ -30,7 +25,7 @@ const kept = (page) => page.evaluate(() => Object.keys(localStorage).filter((key
 /** A fresh citizen on a fresh page. */
 async function visit(body, { path = '/', ...options } = {}) {
   const { context, close } = await openBrowser({ viewport: { width: 1100, height: 760 }, reducedMotion: 'reduce', ...options });
-  context.setDefaultTimeout(8_000);
+  context.setDefaultTimeout(PATIENCE_MS);
   const page = context.pages()[0] ?? (await context.newPage());
   watch(page, known);
   await page.goto(mock.site + path);
@@ -205,9 +200,15 @@ await visit(async (page) => {
     await page.getByRole('button', { name: 'Ricevi la trascrizione' }).click();
     assert.equal(await page.getByRole('form', { name: 'Ricevi la trascrizione' }).getByLabel('Email').inputValue(), 'rosa@example.org');
     await look(page, 'transcript');
+    mock.control.refuseTranscript = 'too_many_addresses';
+    await page.getByRole('button', { name: 'Richiedi' }).click();
+    await page.getByText('La trascrizione è già stata chiesta per due altri indirizzi.').waitFor();
+    await look(page, 'transcript-refused');
+    mock.control.refuseTranscript = undefined;
+    await page.getByRole('button', { name: 'Ricevi la trascrizione' }).click();
     await page.getByRole('button', { name: 'Richiedi' }).click();
     await page.getByText('La trascrizione arriverà per email.').waitFor();
-    assert.equal(frames('transcript')[0].email, 'rosa@example.org');
+    assert.deepEqual(frames('transcript').map((frame) => frame.email), ['rosa@example.org', 'rosa@example.org']);
     await page.getByRole('button', { name: 'Termina' }).focus();
     await page.keyboard.press('Enter');
     await look(page, 'end-ask');
@@ -290,7 +291,7 @@ await visit(async (page, context) => {
     assert.equal(session.frames.filter((frame) => frame.text?.startsWith('senza')).length, 0);
     mock.control.deaf = false;
     await page.evaluate(() => dispatchEvent(new Event('online')));
-    await page.getByRole('log').getByText('scritto durante il guasto').waitFor({ timeout: 20_000 });
+    await page.getByRole('log').getByText('scritto durante il guasto').waitFor();
     await until('all sent', () => session.journal.length === 4);
     await page.getByRole('log').getByText('In attesa di invio').first().waitFor({ state: 'detached' });
     assert.deepEqual(await lines(page), ['prima del ricarico', 'scritto durante il guasto', 'senza linea uno', 'senza linea due']);
@@ -329,7 +330,11 @@ await visit(async (page, context) => {
     await look(page, 'unattended');
     await page.getByRole('button', { name: 'Resto in attesa' }).click();
     await page.getByText('Nessun operatore è disponibile.').waitFor({ state: 'hidden' });
+    mock.operator.tell(session, { type: 'unattended', notice: 'Riapriamo <b>lunedì</b>\nalle 9.' });
+    await page.getByText('Riapriamo <b>lunedì</b>').waitFor();
+    await look(page, 'notice');
     mock.operator.tell(session, { type: 'unattended' });
+    await page.getByText('Riapriamo').waitFor({ state: 'hidden' });
     await page.getByRole('button', { name: 'Lascia un messaggio' }).click();
     const form = page.getByRole('form', { name: 'Lascia un messaggio' });
     assert.equal(await form.getByLabel('Email').inputValue(), 'rosa@example.org');
@@ -347,8 +352,10 @@ await visit(async (page, context) => {
 await visit(async (page) => {
   await test('closed: a message is left at once', async () => {
     mock.control.open = false;
+    mock.control.notice = 'Ufficio chiuso per <i>sciopero</i>: https://www.example.org';
     await page.getByRole('button', { name: 'Apri la chat' }).click();
     await page.getByText('In questo momento nessuno risponde').waitFor();
+    await page.getByText('Ufficio chiuso per <i>sciopero</i>').waitFor();
     await look(page, 'closed');
     await page.getByRole('button', { name: 'Lascia il messaggio' }).click();
     await page.getByText('Scrivi un indirizzo email').waitFor();
@@ -360,7 +367,7 @@ await visit(async (page) => {
     await page.getByRole('button', { name: 'Lascia il messaggio' }).click();
     await page.getByText('Abbiamo ricevuto il tuo messaggio.').waitFor();
     assert.equal(frames('leave_message')[0].text, 'Quando aprite?');
-    mock.control.open = true;
+    Object.assign(mock.control, { open: true, notice: undefined });
   });
   await test('a server that is away at first', async () => {
     await page.evaluate(() => sessionStorage.clear());

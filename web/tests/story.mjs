@@ -4,7 +4,8 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { violations } from './browser.mjs';
 
-const PATIENCE_MS = 8_000;
+/** Longer than anything takes that works, on a machine that has much else to do. */
+export const PATIENCE_MS = 30_000;
 const shots = process.env['SPORTELLO_SHOTS'];
 if (shots) await mkdir(shots, { recursive: true });
 
@@ -50,6 +51,12 @@ export async function picture(page, name) {
 
 /** How far the page itself scrolls sideways. */
 export const sideways = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
+/** The same for a page with the open chat, inside of it too. */
+export const sidewaysInChat = (page) => page.evaluate(() => {
+  const inside = [...document.querySelector('sportello-chat').shadowRoot.querySelectorAll('.panel, .body, .log, .bottom, .start')];
+  return Math.max(document.documentElement.scrollWidth - document.documentElement.clientWidth, ...inside.map((each) => each.scrollWidth - each.clientWidth));
+});
 
 /** Looks at the page as it is: a picture, axe, sideways scrolling. */
 export async function look(page, name, scrolled = sideways) {

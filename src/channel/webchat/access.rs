@@ -15,7 +15,7 @@ use futures_util::StreamExt as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
 use super::Shared;
-use super::limits::{MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, UPLOADS_PER_HOUR};
+use super::limits::{MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, TRANSCRIPTS_PER_HOUR, UPLOADS_PER_HOUR};
 use crate::channel::problem::Problem;
 use crate::model::channel::Channel;
 use crate::model::id::{AccountId, AdministrationId, ChatSessionId, PoolId};
@@ -144,6 +144,7 @@ pub struct Measures {
     sessions: DefaultKeyedRateLimiter<IpAddr>,
     messages: DefaultKeyedRateLimiter<ChatSessionId>,
     uploads: DefaultKeyedRateLimiter<ChatSessionId>,
+    transcripts: DefaultKeyedRateLimiter<IpAddr>,
     sockets: Arc<Mutex<Sockets>>,
     maxima: Maxima,
 }
@@ -199,6 +200,7 @@ impl Measures {
             sessions: RateLimiter::keyed(Quota::per_minute(number(sessions_per_minute))),
             messages: RateLimiter::keyed(Quota::per_second(number(MESSAGES_PER_SECOND)).allow_burst(number(MESSAGES_AT_ONCE))),
             uploads: RateLimiter::keyed(Quota::per_hour(number(UPLOADS_PER_HOUR))),
+            transcripts: RateLimiter::keyed(Quota::per_hour(number(TRANSCRIPTS_PER_HOUR))),
             sockets: Arc::default(),
             maxima,
         }
@@ -217,6 +219,11 @@ impl Measures {
     /// Whether the chat may bring another file.
     pub fn upload(&self, session: ChatSessionId) -> bool {
         self.uploads.check_key(&session).is_ok()
+    }
+
+    /// Whether another transcript may be asked for from this address.
+    pub fn transcript(&self, peer: IpAddr) -> bool {
+        self.transcripts.check_key(&peer).is_ok()
     }
 
     /// A place for a socket, if there is one.
@@ -238,12 +245,21 @@ impl Measures {
         self.sessions.retain_recent();
         self.messages.retain_recent();
         self.uploads.retain_recent();
+        self.transcripts.retain_recent();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn so_many_transcripts_from_a_network_address() {
+        let measures = Measures::new(30, Maxima { node: 1, account: 1, address: 1 });
+        let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let given = (0..2 * TRANSCRIPTS_PER_HOUR).filter(|_| measures.transcript(one)).count();
+        assert_eq!((u32::try_from(given), measures.transcript(other)), (Ok(TRANSCRIPTS_PER_HOUR), true));
+    }
 
     #[test]
     fn origins() {

@@ -91,6 +91,10 @@ pub enum Refused {
     Later,
     /// No email account can carry a transcript.
     NoTranscript,
+    /// No operator has written in this chat.
+    NotServed,
+    /// The transcript goes to other addresses already.
+    TooManyAddresses,
 }
 
 impl Refused {
@@ -104,6 +108,8 @@ impl Refused {
             Self::Ended => "the chat is over: start another",
             Self::Later => "not now: send the same again",
             Self::NoTranscript => "this office sends no transcripts",
+            Self::NotServed => "ask once an operator has written",
+            Self::TooManyAddresses => "the transcript goes to two other addresses already",
         }
     }
 
@@ -117,6 +123,8 @@ impl Refused {
             Self::Ended => "ended",
             Self::Later => "later",
             Self::NoTranscript => "no_transcript",
+            Self::NotServed => "not_served",
+            Self::TooManyAddresses => "too_many_addresses",
         }
     }
 }
@@ -223,7 +231,11 @@ pub enum Told {
         seconds: u64,
     },
     /// Nobody is there: the citizen may leave a message.
-    Unattended,
+    Unattended {
+        /// What the closed queue says to citizens.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        notice: Option<String>,
+    },
     /// A sign of life for scripts, which cannot see pings.
     Beat,
     /// A frame was refused.
@@ -432,7 +444,8 @@ mod tests {
                 r#"{"type":"refused","id":"a","code":"later","detail":"not now"}"#,
             ),
             (Told::Mark { seq: 9, marks: Marks { delivered: 8, read: 7 } }, r#"{"type":"mark","seq":9,"delivered":8,"read":7}"#),
-            (Told::Unattended, r#"{"type":"unattended"}"#),
+            (Told::Unattended { notice: None }, r#"{"type":"unattended"}"#),
+            (Told::Unattended { notice: Some("<b>".into()) }, r#"{"type":"unattended","notice":"<b>"}"#),
             (Told::Warning { seconds: 60 }, r#"{"type":"warning","seconds":60}"#),
         ] {
             assert_eq!(told.frame(), expected);

@@ -14,6 +14,8 @@ pub const NAME_CHARACTERS_MAX: usize = 80;
 pub const EMAIL_CHARACTERS_MAX: usize = 254;
 /// The longest message, in characters.
 pub const MESSAGE_CHARACTERS_MAX: usize = 4_000;
+/// What a citizen sees of a closed queue's notice, in characters.
+pub const NOTICE_CHARACTERS_MAX: usize = 500;
 /// Files in one message.
 pub const FILES_MAX: usize = 5;
 /// The longest id that a browser makes, in characters.
@@ -38,6 +40,10 @@ pub const FRAMES_PER_SECOND: u32 = 5;
 pub const REFUSED_MAX: u32 = 50;
 /// Files of one chat at once, and as many again per hour.
 pub const UPLOADS_PER_HOUR: u32 = 30;
+/// Addresses that one chat may have its transcript sent to.
+pub const TRANSCRIPT_ADDRESSES_MAX: u32 = 2;
+/// Transcripts asked for from one network address at once, and as many again per hour.
+pub const TRANSCRIPTS_PER_HOUR: u32 = 20;
 /// Files held in memory at once, of all chats; more wait.
 pub const UPLOADS_AT_ONCE: usize = 8;
 /// Sockets of one chat at once: tabs.
@@ -46,6 +52,10 @@ pub const SOCKETS_PER_CHAT_MAX: usize = 8;
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How long a write may take.
 pub const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// How long a browser that is sent away may go on sending: what it sends is dropped, so that it reads why.
+pub const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+/// Frames dropped in that time.
+pub const FAREWELL_FRAMES_MAX: usize = 1_000;
 /// How long a request may take; an upload has as long.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(60);
 /// How often a node says which chats it has connections of.

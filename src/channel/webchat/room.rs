@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use std::sync::Mutex as Lock;
 use tokio::sync::Mutex;
 
-use super::limits::{PLACE_EVERY, ROOM_AGE_MAX};
+use super::limits::{NOTICE_CHARACTERS_MAX, PLACE_EVERY, ROOM_AGE_MAX};
 use crate::model::channel::{Channel, Language};
 use crate::model::contact::{Mode, StateName};
 use crate::model::id::{AdministrationId, ContactId, OperatorId, PoolId, QueueId};
@@ -38,7 +38,17 @@ pub struct Wanted {
 struct Known {
     at: Instant,
     operators: Vec<Operator>,
-    closed: Vec<QueueId>,
+    /// Closed queues, with what they say to citizens.
+    closed: HashMap<QueueId, Option<String>>,
+}
+
+/// Whether a citizen who comes now is answered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attendance {
+    /// The queue admits live contacts and somebody who could answer is there, free or not.
+    pub is_open: bool,
+    /// What the closed queue says to citizens.
+    pub notice: Option<String>,
 }
 
 type Places = HashMap<(AdministrationId, QueueId), (Instant, Arc<HashMap<ContactId, u32>>)>;
@@ -64,16 +74,20 @@ impl Room {
             return Ok(Arc::clone(room));
         }
         let operators = self.store.operators(pool).await?;
-        let closed = self.store.queue_states(pool).await?.into_iter().filter(|state| state.closed).map(|state| state.queue).collect();
+        let closed = self.store.queue_states(pool).await?.into_iter().filter(|state| state.closed);
+        let closed = closed.map(|state| (state.queue, state.notice.as_deref().and_then(shown))).collect();
         let room = Arc::new(Known { at: Instant::now(), operators, closed });
         known.insert(pool.clone(), Arc::clone(&room));
         Ok(room)
     }
 
-    /// Whether the queue admits live contacts and somebody who could answer is there, free or not.
-    pub async fn is_attended(&self, plan: &Plan, pool: &PoolId, wanted: &Wanted) -> Result<bool, StoreError> {
+    /// Whether a citizen who comes now is answered, and what the queue says if it is closed.
+    pub async fn attendance(&self, plan: &Plan, pool: &PoolId, wanted: &Wanted) -> Result<Attendance, StoreError> {
         let room = self.known(pool).await?;
-        Ok(!room.closed.contains(&wanted.queue) && room.operators.iter().any(|operator| could_answer(plan, operator, wanted)))
+        Ok(match room.closed.get(&wanted.queue) {
+            Some(notice) => Attendance { is_open: false, notice: notice.clone() },
+            None => Attendance { is_open: room.operators.iter().any(|operator| could_answer(plan, operator, wanted)), notice: None },
+        })
     }
 
     /// The place of a waiting contact in its queue, from 1.
@@ -114,6 +128,16 @@ impl Room {
     }
 }
 
+/// A notice as citizens read it: plain text, not too long, or nothing.
+fn shown(notice: &str) -> Option<String> {
+    let notice = notice.trim();
+    let mut shown: String = notice.chars().filter(|c| !c.is_control() || *c == '\n').take(NOTICE_CHARACTERS_MAX).collect();
+    if notice.chars().count() > NOTICE_CHARACTERS_MAX {
+        shown.push('…');
+    }
+    (!shown.is_empty()).then_some(shown)
+}
+
 /// Whether a contact could go to an operator who is there and takes contacts, were they free.
 fn could_answer(plan: &Plan, operator: &Operator, wanted: &Wanted) -> bool {
     let Some(queue) = plan.queues.get(&wanted.queue) else { return false };
@@ -143,6 +167,20 @@ mod tests {
     use super::*;
     use crate::model::operator::{Presence, PresenceState};
     use crate::port::testing;
+
+    #[test]
+    fn notices_that_are_shown() {
+        for (notice, expected) in [
+            ("Torniamo alle 14", Some("Torniamo alle 14")),
+            (" \n\t ", None),
+            ("riga\nriga\u{0}\u{1b}[1m", Some("riga\nriga[1m")),
+            ("<b>chiuso</b>", Some("<b>chiuso</b>")),
+        ] {
+            assert_eq!(shown(notice).as_deref(), expected, "{notice:?}");
+        }
+        let long = shown(&"è".repeat(NOTICE_CHARACTERS_MAX + 1)).expect("is shown");
+        assert_eq!((long.chars().count(), long.ends_with("è…")), (NOTICE_CHARACTERS_MAX + 1, true));
+    }
 
     #[test]
     fn who_could_answer() {

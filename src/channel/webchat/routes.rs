@@ -17,6 +17,7 @@ use tower_http::timeout::TimeoutLayer;
 use super::access::{Visitor, guard, whole_body};
 use super::counters::ChatCounters;
 use super::limits::{BODY_BYTES_MAX, FILES_MAX, MESSAGE_CHARACTERS_MAX, NAME_CHARACTERS_MAX, REQUEST_WITHIN};
+use super::room::Attendance;
 use super::session::NewSession;
 use super::{Shared, files, pages, session, socket};
 use crate::channel::problem::Problem;
@@ -91,6 +92,8 @@ struct Config {
     privacy_text: String,
     languages: Vec<Language>,
     open: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notice: Option<String>,
     transcript: bool,
     limits: Limits,
 }
@@ -106,9 +109,9 @@ async fn config(
     let body = plan.administrations.get(&visitor.administration).ok_or_else(Problem::not_found)?;
     let settings = chat.options.accounts.get(&visitor.account).cloned().unwrap_or_default();
     let wanted = chat.wanted_by(&plan, &visitor, None, language);
-    let open = match wanted {
-        Some(wanted) => chat.room.is_attended(&plan, &visitor.pool, &wanted).await?,
-        None => false,
+    let Attendance { is_open: open, notice } = match wanted {
+        Some(wanted) => chat.room.attendance(&plan, &visitor.pool, &wanted).await?,
+        None => Attendance::default(),
     };
     let config = Config {
         account: visitor.account.to_string(),
@@ -118,6 +121,7 @@ async fn config(
         privacy_text: settings.privacy_text,
         languages: if settings.languages.is_empty() { body.languages.clone() } else { settings.languages },
         open,
+        notice,
         transcript: plan.mail_account(&visitor.administration, None).is_some(),
         limits: Limits {
             message_chars: MESSAGE_CHARACTERS_MAX,

@@ -14,7 +14,9 @@ use super::codec::{
 };
 use super::counters::ChatCounters;
 use super::hub::{Counted, Heard};
-use super::limits::{FRAME_BYTES_MAX, FRAME_BYTES_READ_MAX, HELLO_WITHIN, PLACE_EVERY, RETRY_SECONDS, WRITE_WITHIN};
+use super::limits::{
+    FAREWELL_FRAMES_MAX, FAREWELL_WITHIN, FRAME_BYTES_MAX, FRAME_BYTES_READ_MAX, HELLO_WITHIN, PLACE_EVERY, RETRY_SECONDS, WRITE_WITHIN,
+};
 use super::talk::Talk;
 use crate::channel::problem::Problem;
 
@@ -62,7 +64,7 @@ pub async fn socket(
 
 async fn serve(chat: Shared, visitor: Visitor, socket: WebSocket) {
     let _counted = Counted::new(&chat.counters);
-    let (sink, stream) = socket.split();
+    let (sink, mut stream) = socket.split();
     let mut wire = Wire { sink };
     let end = match chat.measures.socket(&visitor) {
         _ if visitor.is_foreign => {
@@ -73,13 +75,23 @@ async fn serve(chat: Shared, visitor: Visitor, socket: WebSocket) {
             chat.counters.refuse("sockets");
             End::TooMuch
         }
-        Some(_place) => talk(&chat, &visitor, &mut wire, stream).await,
+        Some(_place) => talk(&chat, &visitor, &mut wire, &mut stream).await,
     };
     match end {
         End::Close(code, reason) => wire.close(code, reason).await,
         End::TooMuch => wire.close(CLOSE_TOO_MUCH, &RETRY_SECONDS.to_string()).await,
-        End::Gone => {}
-        End::Lost => ChatCounters::count(&chat.counters.lost),
+        End::Gone => return,
+        End::Lost => return ChatCounters::count(&chat.counters.lost),
+    }
+    if !chat.shutdown.is_cancelled() {
+        let _late = timeout(FAREWELL_WITHIN, drop_rest(&mut stream)).await;
+    }
+}
+
+/// Reads on to the browser's own goodbye: a connection that is closed with something unread in it takes the reason back.
+async fn drop_rest(stream: &mut SplitStream<WebSocket>) {
+    for _ in 0..FAREWELL_FRAMES_MAX {
+        let Some(Ok(_)) = stream.next().await else { return };
     }
 }
 
@@ -163,7 +175,7 @@ fn too_large(chat: &Shared) -> End {
     End::Close(CLOSE_TOO_LARGE, "at most 64 KiB")
 }
 
-async fn talk(chat: &Shared, visitor: &Visitor, wire: &mut Wire, mut stream: SplitStream<WebSocket>) -> End {
+async fn talk(chat: &Shared, visitor: &Visitor, wire: &mut Wire, stream: &mut SplitStream<WebSocket>) -> End {
     let hello = async {
         loop {
             match came(chat, stream.next().await)? {
@@ -194,7 +206,7 @@ async fn talk(chat: &Shared, visitor: &Visitor, wire: &mut Wire, mut stream: Spl
     end
 }
 
-async fn listen(chat: &Shared, talk: &mut Talk, wire: &mut Wire, mut stream: SplitStream<WebSocket>) -> End {
+async fn listen(chat: &Shared, talk: &mut Talk, wire: &mut Wire, stream: &mut SplitStream<WebSocket>) -> End {
     let mut ping = interval_at(Instant::now() + chat.options.ping_every, chat.options.ping_every);
     let mut place = interval_at(Instant::now() + PLACE_EVERY, PLACE_EVERY);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);

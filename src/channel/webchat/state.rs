@@ -23,6 +23,8 @@ pub struct Chat {
     pub marks: Marks,
     /// Whether the citizen ended it for good.
     pub ended_by_citizen: bool,
+    /// Whether an operator has written.
+    pub was_answered: bool,
     /// Whether the citizen can be answered elsewhere.
     pub answerable: bool,
     /// Whether the citizen was without a connection for too long, and has not been served since.
@@ -79,7 +81,10 @@ impl Chat {
             chat.seq = chat.seq.max(message.seq);
             match message.direction {
                 Direction::Inbound => chat.last_from_citizen = chat.last_from_citizen.max(message.seq),
-                Direction::Outbound if message.author.is_some() => chat.marks.read = chat.last_from_citizen,
+                Direction::Outbound if message.author.is_some() => {
+                    chat.marks.read = chat.last_from_citizen;
+                    chat.was_answered = true;
+                }
                 Direction::Outbound => {}
             }
         }
@@ -96,6 +101,7 @@ impl Chat {
             Stage::Idle if self.ended_by_citizen => Status::Ended,
             Stage::Idle => Status::Idle,
             Stage::Waiting | Stage::Served if self.deferrable && self.answerable => Status::Left,
+            Stage::Waiting | Stage::Served if self.ended_by_citizen => Status::Ended,
             Stage::Waiting => Status::Waiting,
             Stage::Served => Status::Served,
             Stage::WrapUp | Stage::Abandoned | Stage::Closed => Status::Ended,
@@ -167,6 +173,7 @@ impl Chat {
             }
             EventBody::MessageQueued { message, operator } => {
                 if operator.is_some() {
+                    self.was_answered = true;
                     self.marks = Marks { delivered: self.last_from_citizen, read: self.last_from_citizen };
                 }
                 follows.push(Follows::Message(message));
@@ -283,6 +290,16 @@ mod tests {
     }
 
     #[test]
+    fn who_left_for_good_has_left_whatever_becomes_of_the_contact() {
+        let mut chat = Chat::default();
+        chat.take(&event(1, 7, Mode::Deferrable, received()));
+        chat.take(&event(2, 7, Mode::Deferrable, queued()));
+        chat.ended_by_citizen = true;
+        assert_eq!((chat.status(), chat.reason()), (Status::Ended, Some(Reason::Citizen)));
+        assert!(!chat.waits() && !chat.takes_messages());
+    }
+
+    #[test]
     fn who_was_gone_too_long_is_told_so() {
         let mut chat = after(vec![received(), assigned(1)]);
         chat.was_gone = true;
@@ -316,8 +333,10 @@ mod tests {
         chat.take(&event(4, 7, Mode::Live, wrote(6, Some(1))));
         assert_eq!(chat.marks, Marks { delivered: 4, read: 2 });
         let reply = EventBody::MessageQueued { message: MessageId(8), operator: Some(OperatorId(1)) };
+        assert!(!chat.was_answered);
         chat.take(&event(5, 7, Mode::Live, reply));
         assert_eq!(chat.marks, Marks { delivered: 4, read: 4 });
+        assert!(chat.was_answered);
     }
 
     #[test]

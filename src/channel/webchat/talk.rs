@@ -11,7 +11,7 @@ use super::hub::Line;
 use super::limits::*;
 use super::outbox::Outbox;
 use super::publish::{client_id, conversation_of};
-use super::room::Wanted;
+use super::room::{Attendance, Wanted};
 use super::socket::{End, Wire};
 use super::state::{Chat, Follows};
 use super::{Shared, files, session};
@@ -42,7 +42,10 @@ pub struct Talk {
     pub outbox: Outbox,
     state: Chat,
     told: Option<State>,
-    is_unattended: bool,
+    /// What the closed queue says to citizens.
+    notice: Option<String>,
+    /// What it was told last of nobody being there.
+    unattended: Option<Told>,
     /// The number of the last message that it was told.
     last_message: i64,
     from_citizen: VecDeque<(i64, MessageId)>,
@@ -94,7 +97,8 @@ impl Talk {
             line,
             state,
             told: None,
-            is_unattended: false,
+            notice: None,
+            unattended: None,
             last_message: after.unwrap_or(0),
             from_citizen: VecDeque::new(),
             from_office: VecDeque::new(),
@@ -274,17 +278,22 @@ impl Talk {
         wanted
     }
 
-    async fn is_attended(&self) -> bool {
+    async fn attendance(&self) -> Attendance {
+        let open = Attendance { is_open: true, notice: None };
+        if self.state.status() == Status::Served {
+            return open;
+        }
         let plan = self.chat.current_plan();
         match self.wanted() {
-            Some(wanted) => self.chat.room.is_attended(&plan, &self.visitor.pool, &wanted).await.unwrap_or(true),
-            None => false,
+            Some(wanted) => self.chat.room.attendance(&plan, &self.visitor.pool, &wanted).await.unwrap_or(open),
+            None => Attendance::default(),
         }
     }
 
-    async fn now_state(&self) -> State {
+    async fn now_state(&mut self) -> State {
         let status = self.state.status();
-        let open = status == Status::Served || self.is_attended().await;
+        let Attendance { is_open: open, notice } = self.attendance().await;
+        self.notice = notice;
         let place = match (status, &self.state.queue, self.state.contact) {
             (Status::Waiting, Some(queue), Some(contact)) => {
                 self.chat.room.place(&self.session.administration, queue, contact).await.unwrap_or(None)
@@ -311,11 +320,12 @@ impl Talk {
 
     async fn tell_unattended(&mut self, wire: &mut Wire) -> Result<(), End> {
         let is_open = self.told.as_ref().is_some_and(|state| state.open);
-        let unattended = matches!(self.state.status(), Status::Waiting) && (!is_open || self.state.is_deferrable());
-        if unattended && !self.is_unattended {
-            wire.tell(&Told::Unattended).await?;
+        let is_unattended = matches!(self.state.status(), Status::Waiting) && (!is_open || self.state.is_deferrable());
+        let unattended = is_unattended.then(|| Told::Unattended { notice: self.notice.clone() });
+        if let Some(news) = unattended.as_ref().filter(|_| unattended != self.unattended) {
+            wire.tell(news).await?;
         }
-        self.is_unattended = unattended;
+        self.unattended = unattended;
         Ok(())
     }
 }

@@ -20,6 +20,12 @@ fn is_over(contact: &Contact) -> bool {
     contact.state.is_final() || matches!(contact.state, ContactState::WrapUp { .. })
 }
 
+/// Whether an operator has written: words of nobody but the citizen are not sent to whatever address they gave.
+fn was_answered(messages: &[Message]) -> bool {
+    let said = messages.iter().filter(|message| message.channel.is_session());
+    said.into_iter().any(|message| message.direction == Direction::Outbound && message.author.is_some())
+}
+
 /// Hands over the transcript of a chat that is over. False: not yet.
 pub async fn send(chat: &Shared, session: &ChatSession) -> Result<bool, String> {
     let Some(to) = &session.transcript_to else { return Ok(true) };
@@ -27,6 +33,9 @@ pub async fn send(chat: &Shared, session: &ChatSession) -> Result<bool, String> 
     let view = chat.store.conversation(&session.administration, conversation).await.map_err(|error| error.to_string())?;
     let Some(view) = view else { return Ok(session.ended) };
     let Some(contact) = view.contacts.last().filter(|contact| is_over(contact)) else { return Ok(false) };
+    if !was_answered(&view.messages) {
+        return done(chat, session).await;
+    }
     let plan = chat.current_plan();
     let Some(account) = plan.mail_account(&session.administration, Some(&contact.queue)) else { return Ok(true) };
     let Some(pool) = plan.pool_of(&account).cloned() else { return Ok(true) };
@@ -68,6 +77,10 @@ pub async fn send(chat: &Shared, session: &ChatSession) -> Result<bool, String> 
         Ok(Reply::Refused { code }) => tracing::warn!(%code, "a transcript was refused"),
         Err(error) => return Err(error.to_string()),
     }
+    done(chat, session).await
+}
+
+async fn done(chat: &Shared, session: &ChatSession) -> Result<bool, String> {
     let sent = ChatChange::TranscriptSent;
     chat.chats.change_chat(&session.administration, session.id, sent).await.map_err(|error| error.to_string())?;
     Ok(true)

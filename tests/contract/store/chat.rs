@@ -94,8 +94,14 @@ async fn absence_and_transcripts_are_found(place: Place) {
     assert_eq!(store.absent_chats(&comune(), seconds(91), 2).await.expect("reads").len(), 2);
 
     let wanted = async || store.wanted_transcripts(&comune(), 10).await.expect("reads");
-    store.change_chat(&comune(), ChatSessionId(2), ChatChange::TranscriptTo("x@example.it".into())).await.expect("changes");
+    let want = async |email: &str| store.want_transcript(&comune(), ChatSessionId(2), email, 2).await.expect("changes");
+    assert!(want("x@example.it").await);
     assert_eq!(wanted().await.iter().map(|chat| chat.transcript_to.clone()).collect::<Vec<_>>(), [Some("x@example.it".to_owned())]);
     store.change_chat(&comune(), ChatSessionId(2), ChatChange::TranscriptSent).await.expect("changes");
     assert_eq!(wanted().await, []);
+    for (email, expected) in [("y@example.it", true), ("z@example.it", false), ("y@example.it", true), ("x@example.it", false)] {
+        assert_eq!(want(email).await, expected, "{email}");
+    }
+    assert_eq!(wanted().await[0].transcript_to.as_deref(), Some("y@example.it"), "the last that was taken");
+    assert!(!store.want_transcript(&comune(), ChatSessionId(99), "x@example.it", 2).await.expect("reads"), "no chat");
 }

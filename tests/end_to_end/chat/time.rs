@@ -18,6 +18,7 @@ async fn story(pair: Pair) {
     std::fs::write(&file, plan).unwrap();
     house.done(&["plan", "apply", file.to_str().unwrap()]).await;
     let (anna, carla) = (Person::sign_in(&house, "anna").await, Person::sign_in(&house, "carla").await);
+    a_closed_queue_says_why(&house, &carla).await;
     who_comes_back_in_time_has_lost_nothing(&house, &carla).await;
     who_stays_away_has_left(&house, &carla).await;
     let live = anna.ready().await;
@@ -30,6 +31,22 @@ async fn state_of(carla: &Person, name: &str) -> Option<(String, String, String)
     let contacts = carla.get("/contacts?limit=100&state=queued,offered,active,abandoned,closed,wrap_up").await;
     let contact = contacts["items"].as_array()?.iter().find(|contact| contact["citizen"] == name)?.clone();
     Some((text(&contact["id"]), text(&contact["state"]), text(&contact["mode"])))
+}
+
+async fn a_closed_queue_says_why(house: &House, carla: &Person) {
+    let notice = "Torniamo <b>alle 14</b>";
+    carla.post("/queues/chat/close", json!({ "notice": notice })).await;
+    let citizen = Citizen::about(house, "Ada", "residenza").await;
+    let config = async || citizen.request(reqwest::Method::GET, "/config").send().await.ok()?.json::<serde_json::Value>().await.ok();
+    eventually("the notice is there before the first word", async || config().await.filter(|config| config["notice"] == notice)).await;
+    let (tab, _) = citizen.hello(None).await;
+    tab.write("m-1", "Ci siete?").await;
+    tab.frame("the notice while waiting", |frame| frame["type"] == "unattended" && frame["notice"] == notice).await;
+    carla.post("/queues/chat/open", json!({})).await;
+    tab.frame("it holds no longer", |frame| frame["type"] == "unattended" && frame.get("notice").is_none()).await;
+    eventually("nor before the first word", async || config().await.filter(|config| config.get("notice").is_none())).await;
+    tab.say(json!({ "type": "end" }));
+    tab.status("ended").await;
 }
 
 async fn who_comes_back_in_time_has_lost_nothing(house: &House, carla: &Person) {

@@ -1,17 +1,14 @@
 //! The whole way with people at real browsers: a letter reaches the operator who can answer it, the answer reaches the citizen,
 //! the citizen's answer comes back to the same conversation, the supervisor moves a contact.
 
-use std::process::Stdio;
-
 use base64::Engine as _;
 use serde_json::Value;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::kill::header;
-use crate::daemon::{DEADLINE, House, Pair, eventually};
+use crate::daemon::{House, Pair, eventually};
 use crate::dovecot::Dovecot;
 use crate::people::{Person, letter, mail, text};
+use crate::script::Script;
 
 const CARD: &str = "Carta d'identità smarrita";
 const TAX: &str = "Quanto pago di TARI?";
@@ -30,7 +27,7 @@ async fn story(pair: Pair) {
         ),
         None => letter(&house, "luisa@example.it", "tributi@comune.example", TAX, "Grazie").await,
     }
-    let mut browser = Browser::start(&house);
+    let mut browser = Script::start(&house, "whole.e2e.mjs");
     browser.reaches("replied").await;
     let id = the_answer_arrived(&house).await;
     // The daemon falls over; the open page goes on by itself when it is back.
@@ -43,7 +40,6 @@ async fn story(pair: Pair) {
     );
     assert!(mail(&house, "mario@example.it", "urp@comune.example", answer.as_bytes()).await.starts_with("250"));
     browser.go().await;
-    browser.reaches("done").await;
     browser.ends().await;
     as_the_desk_has_it(&house).await;
     house.finish().await;
@@ -93,54 +89,6 @@ async fn as_the_desk_has_it(house: &House) {
     let tax = anna.own(TAX).await;
     assert_eq!(tax["owner"], anna.id.as_str());
     assert_eq!(bruno.get("/state").await["contacts"].as_array().unwrap().len(), 0);
-}
-
-/// The script that plays anna, bruno and carla.
-struct Browser {
-    child: Child,
-    input: ChildStdin,
-    output: Lines<BufReader<ChildStdout>>,
-    printed: Vec<String>,
-}
-
-impl Browser {
-    fn start(house: &House) -> Self {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        assert!(root.join("web/node_modules/playwright-core").is_dir(), "run `npm --prefix web ci`, or `make test`, which does");
-        let mut command = Command::new("node");
-        command.arg(root.join("web/tests/whole.e2e.mjs")).env("SPORTELLO_URL", &house.at.desk).kill_on_drop(true);
-        for (login, password) in &house.passwords {
-            command.env(format!("SPORTELLO_PASSWORD_{}", login.to_uppercase()), password);
-        }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("node is installed");
-        let (input, output) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()).lines());
-        Self { child, input, output, printed: Vec::new() }
-    }
-
-    /// Waits until the script says so.
-    async fn reaches(&mut self, step: &str) {
-        let wait = async {
-            while let Some(line) = self.output.next_line().await.unwrap() {
-                if line == format!("== {step}") {
-                    return true;
-                }
-                self.printed.push(line);
-            }
-            false
-        };
-        let reached = tokio::time::timeout(2 * DEADLINE, wait).await.unwrap_or(false);
-        assert!(reached, "the browser never came to `{step}`:\n{}", self.printed.join("\n"));
-    }
-
-    /// Lets the script go on.
-    async fn go(&mut self) {
-        self.input.write_all(b"go\n").await.unwrap();
-    }
-
-    async fn ends(mut self) {
-        let status = tokio::time::timeout(DEADLINE, self.child.wait()).await.expect("the browser ends").unwrap();
-        assert!(status.success(), "{}", self.printed.join("\n"));
-    }
 }
 
 on_both_pairs!(story);

@@ -59,6 +59,7 @@ export function start(chat: Chat, words: Words, typed: Typed, onLanguage: (langu
   const root = h('form', { class: 'start', novalidate: true, onsubmit: (event) => void submit(event), oninput: keep, onchange: keep },
     languages(chat, words, onLanguage),
     h('p', { class: 'intro' }, t(closed ? 'start.closed' : chat.wasOver ? 'start.over' : 'start.intro')),
+    closed && config.notice ? h('p', { class: 'notice' }, config.notice) : undefined,
     name.root, email.root, topic.root, text.root,
     notice(config.privacy_url, words),
     privacy.root, failure, button);

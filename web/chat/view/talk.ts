@@ -19,6 +19,7 @@ export class Talk {
   private readonly warning = h('div', { class: 'banner warning', hidden: true });
   private readonly countdown = h('span', { 'aria-hidden': 'true' });
   private readonly unattended: HTMLElement;
+  private readonly notice = h('p', { class: 'notice', role: 'status', hidden: true });
   private readonly over: HTMLElement;
   private readonly ending = h('p', { class: 'ending', role: 'status', tabindex: -1 });
   private readonly bottom = h('div', { class: 'bottom' });
@@ -37,7 +38,7 @@ export class Talk {
     this.log = new Log(chat, words, () => this.seen());
     this.composer = new Composer(chat, words);
     this.unattended = h('div', { class: 'banner', role: 'group', 'aria-label': t('leave.title'), hidden: true },
-      h('p', { role: 'status' }, t('unattended.text')),
+      h('p', { role: 'status' }, t('unattended.text')), this.notice,
       h('div', { class: 'buttons' },
         h('button', { type: 'button', onclick: () => chat.dispatch({ do: 'dismiss_unattended' }) }, t('unattended.wait')),
         h('button', { type: 'button', class: 'primary', onclick: () => this.open('leave') }, t('unattended.leave'))));
@@ -88,6 +89,8 @@ export class Talk {
     write(this.typing, model.typing ? (model.typing.name ? this.words.t('typing.name', { name: model.typing.name }) : this.words.t('typing.someone')) : '');
     set(this.typing, 'data-on', model.typing !== undefined);
     this.updateWarning();
+    write(this.notice, model.notice ?? '');
+    show(this.notice, model.notice !== undefined);
     show(this.unattended, model.unattended && this.opened?.kind !== 'leave');
     this.updateTranscript(over);
     this.opened?.update?.();
@@ -138,10 +141,11 @@ export class Talk {
   private updateTranscript(over: boolean): void {
     const { transcript, link } = this.chat.model;
     const { t } = this.words;
-    const words = { asked: t(link === 'online' ? 'transcript.done' : 'transcript.asked'), confirmed: t('transcript.done'), refused: this.words.code('error', transcript?.code) };
+    const words = { asked: t('transcript.asked'), confirmed: t('transcript.done'), refused: this.words.code('error', transcript?.code) };
     write(this.transcript, transcript ? words[transcript.state] : '');
     show(this.transcript, transcript !== undefined);
-    const may = this.chat.config?.transcript !== false && this.chat.model.messages.length > 0 && (!over || link === 'online') && (!transcript || transcript.state === 'refused');
+    set(this.transcript, 'data-state', transcript?.state);
+    const may = this.chat.config?.transcript !== false && this.chat.model.messages.some((message) => message.from === 'operator') && (!over || link === 'online') && (!transcript || transcript.state === 'refused');
     show(this.transcriptLink, may && this.chat.model.state.status !== 'left');
   }
 

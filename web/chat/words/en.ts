@@ -94,6 +94,8 @@ export const en: Record<keyof typeof it, string> = {
   'error.bad_email': 'The email address is not valid.',
   'error.invalid': 'Check what you wrote and try again.',
   'error.no_transcript': 'There is no transcript for this conversation.',
+  'error.not_served': 'You can ask for the transcript once an operator has answered.',
+  'error.too_many_addresses': 'The transcript was already asked for to two other addresses.',
   'error.too_long': 'The message is too long.',
   'error.ended': 'The conversation ended before it was sent.',
   'error.session_over': 'The conversation is over.',

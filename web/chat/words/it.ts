@@ -92,6 +92,8 @@ export const it = {
   'error.bad_email': 'L’indirizzo email non è valido.',
   'error.invalid': 'Controlla i dati e riprova.',
   'error.no_transcript': 'Per questa conversazione non c’è la trascrizione.',
+  'error.not_served': 'La trascrizione si può chiedere dopo la risposta di un operatore.',
+  'error.too_many_addresses': 'La trascrizione è già stata chiesta per due altri indirizzi.',
   'error.too_long': 'Il messaggio è troppo lungo.',
   'error.ended': 'La conversazione è finita prima dell’invio.',
   'error.session_over': 'La conversazione è finita.',

@@ -5,7 +5,7 @@ use crate::channel::outbound::publish_report;
 use crate::channel::webchat::codec::{self, Refused, Said, Told};
 use crate::channel::webchat::counters::ChatCounters;
 use crate::channel::webchat::files;
-use crate::channel::webchat::limits::{ANSWERABLE_FOR, CLIENT_ID_CHARACTERS_MAX, REFUSED_MAX};
+use crate::channel::webchat::limits::{ANSWERABLE_FOR, CLIENT_ID_CHARACTERS_MAX, REFUSED_MAX, TRANSCRIPT_ADDRESSES_MAX};
 use crate::channel::webchat::outbox::Published;
 use crate::channel::webchat::publish::{self, Words};
 use crate::channel::webchat::socket::{End, Wire};
@@ -137,14 +137,23 @@ impl Talk {
         Ok(None)
     }
 
+    /// A letter to whatever address: so only of a talk that an operator was part of, and not to many.
     async fn want_transcript(&mut self, email: String, wire: &mut Wire) -> Result<Option<Refused>, End> {
         let plan = self.chat.current_plan();
         if plan.mail_account(&self.session.administration, self.state.queue.as_ref()).is_none() {
             return Ok(Some(Refused::NoTranscript));
         }
-        let change = ChatChange::TranscriptTo(email);
-        if self.chat.chats.change_chat(&self.session.administration, self.session.id, change).await.is_err() {
-            return Ok(Some(Refused::Later));
+        if !self.state.was_answered {
+            return Ok(Some(Refused::NotServed));
+        }
+        if !self.chat.measures.transcript(self.visitor.peer) {
+            return Ok(Some(Refused::TooMany));
+        }
+        let (administration, id) = (&self.session.administration, self.session.id);
+        match self.chat.chats.want_transcript(administration, id, &email, TRANSCRIPT_ADDRESSES_MAX).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some(Refused::TooManyAddresses)),
+            Err(_) => return Ok(Some(Refused::Later)),
         }
         wire.tell(&Told::Accepted { id: "transcript".to_owned(), message: None }).await?;
         Ok(None)
