@@ -201,7 +201,15 @@ impl Driver {
                 collected = collector.collect(&mut inflow, &mut commands, &stop), if !stopping && room > 0 && open.panicked.is_none() => {
                     match collected {
                         Some((arrivals, acks)) => self.decide(arrivals, acks, &mut open, &inflow).await,
-                        None if self.lost.is_cancelled() => return Ended::Fenced,
+                        None if self.lost.is_cancelled() => {
+                            // what is on its way is not cut off: whether it counts, the database says
+                            if let Some(committing) = under_way.take()
+                                && let (batch, Ok(())) = self.take_back(committing).await
+                            {
+                                self.act(batch, &inflow);
+                            }
+                            return Ended::Fenced;
+                        }
                         None => stopping = true,
                     }
                 }

@@ -1,5 +1,7 @@
 //! Facts for intake.
 
+use std::time::Duration;
+
 use sportello::model::channel::{Channel, IdentityLevel};
 use sportello::model::contact::{Contact, ContactState};
 use sportello::model::id::{AddressKey, CitizenId, ContactId, ConversationId, InputId, MessageId, OperatorId};
@@ -40,9 +42,12 @@ async fn everything_that_is_known(place: Place) {
     let mut by_chat = contact(3);
     by_chat.address = Some(AddressKey(10));
     by_chat.channel = Channel::new(Channel::WEBCHAT).expect("name");
+    let later_chat = Contact { id: ContactId(4), opened_at: by_chat.opened_at.plus(Duration::from_secs(1)), ..by_chat.clone() };
+    let chat = by_chat.channel.clone();
     leader
         .commit(|writes| {
-            writes.contacts = vec![contact(1), second.clone(), by_chat, closed(20, 100, 7), closed(21, 200, 8), closed(22, 150, 9)];
+            writes.contacts =
+                vec![contact(1), second.clone(), later_chat.clone(), by_chat, closed(20, 100, 7), closed(21, 200, 8), closed(22, 150, 9)];
             writes.messages = vec![message(1, 1), message(2, 20)];
             writes.citizens = vec![
                 address(10, 1, IdentityLevel::Claimed),
@@ -61,22 +66,18 @@ async fn everything_that_is_known(place: Place) {
         FactQuery { thread: Some(InputId(1)), ..query(4) },
         FactQuery { references: vec![MessageId(1), MessageId(2)], administration: asl(), ..query(5) },
         FactQuery { address: Some(AddressKey(10)), administration: asl(), ..query(6) },
+        FactQuery { address: Some(AddressKey(10)), channel: chat, ..query(7) },
     ];
     let rows = facts(&place, &asked).await;
     assert_eq!(rows.len(), asked.len());
-    let known = FactRow {
-        duplicate: true,
-        recent: Some(Box::new(second.clone())),
-        citizen: Some(CitizenId(1)),
-        last_helper: Some(OperatorId(8)),
-        ..FactRow::default()
-    };
-    assert_eq!(rows[0], known, "by address: the newest on that channel, the newest closed one's owner");
+    let known = FactRow { duplicate: true, citizen: Some(CitizenId(1)), last_helper: Some(OperatorId(8)), ..FactRow::default() };
+    assert_eq!(rows[0], known, "by address: who it is, the newest closed one's owner; mail does not go on by address");
     assert_eq!(rows[1], FactRow { reference: Some(Box::new(second)), ..FactRow::default() }, "newest message, newest contact");
     assert_eq!(rows[2], FactRow::default(), "a shared address identifies nobody");
     assert_eq!(rows[3], FactRow { thread_contact: Some(ContactId(2)), ..FactRow::default() });
     assert_eq!(rows[4], FactRow::default(), "another administration's messages");
     assert_eq!(rows[5], FactRow::default(), "another administration's address");
+    assert_eq!(rows[6].recent, Some(Box::new(later_chat)), "on a channel that goes on by address: the newest with it there");
 }
 
 async fn nothing_is_known(place: Place) {
