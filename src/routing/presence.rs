@@ -66,6 +66,9 @@ impl Engine {
             presence.lost_at = presence.lost_at.or(Some(now));
         });
         self.revoke_offers(id, effects);
+        if signed_out {
+            self.wait_for_anybody(id, |mode| mode == Mode::Live, effects);
+        }
         self.tell_presence(id, effects);
     }
 
@@ -99,6 +102,7 @@ impl Engine {
             operator.presence.since = now;
         });
         self.revoke_offers(id, effects);
+        self.wait_for_anybody(id, |mode| mode == Mode::Live, effects);
         self.tell_presence(id, effects);
     }
 
@@ -151,12 +155,23 @@ impl Engine {
         for contact in owned {
             self.release(contact, ReleasedReason::OwnerLost, QueuedReason::OwnerLost, effects);
         }
-        let wanted: Vec<ContactId> = self.operators[&id].wanted.iter().map(|(_, contact)| *contact).collect();
+        self.wait_for_anybody(id, |_| true, effects);
+        self.tell_presence(id, effects);
+    }
+
+    /// Contacts transferred to an operator who will not take them wait for anybody who can, with their place kept: a live one
+    /// as soon as that colleague takes a break or leaves, a deferrable one when they stay away.
+    fn wait_for_anybody(&mut self, id: OperatorId, whose: impl Fn(Mode) -> bool, effects: &mut Effects) {
+        let wanted: Vec<ContactId> = self.operators[&id]
+            .wanted
+            .iter()
+            .map(|(_, contact)| *contact)
+            .filter(|contact| whose(self.contacts[contact].contact.mode))
+            .collect();
         for contact in wanted {
             self.change(contact, effects, |contact| contact.wanted = None);
             self.to_place.push_back(contact);
         }
-        self.tell_presence(id, effects);
     }
 
     /// What happens to a lost operator's contacts: live ones after a minute, deferrable ones after hours, pending ones when
@@ -181,6 +196,7 @@ impl Engine {
             }
             self.release(contact, ReleasedReason::OwnerLost, QueuedReason::OwnerLost, effects);
         }
+        self.wait_for_anybody(id, |mode| all_gone || (live_gone && mode == Mode::Live), effects);
         let was_here = self.operators[&id].operator.presence.state != PresenceState::Offline;
         let now = self.now;
         self.change_operator(id, effects, |operator| {

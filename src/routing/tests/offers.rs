@@ -1,5 +1,6 @@
 //! Offers, capacity, order and choice.
 
+use super::super::parameters::LIVE_OWNER_GONE;
 use super::world::{World, name, operator};
 use crate::model::command::{CommandBody, Refusal, RejectReason, TransferTarget};
 use crate::model::contact::{ContactState, Outcome, Resolution, StateName};
@@ -191,6 +192,36 @@ fn transfers_keep_the_wait_and_reach_the_colleague() {
     assert_eq!(world.state(call).name(), StateName::Queued, "the sender is not asked again at once");
     world.pass(10);
     assert_eq!(world.offered_to(call), Some(bruno), "but he is the only one who could");
+}
+
+/// Who transfers to a colleague's name trusts that they come; if they do not, somebody else does.
+#[test]
+fn a_transfer_to_a_colleague_who_leaves_waits_for_anybody() {
+    let gone = |colleague, signed_out| CommandBody::Disconnect { operator: colleague, node: "desk-1".into(), signed_out };
+    let lost = LIVE_OWNER_GONE.as_secs() + 1;
+    for (leaves, after) in [
+        (CommandBody::Away { operator: operator(2), reason: "pausa".into() }, 0),
+        (gone(operator(2), true), 0),
+        (gone(operator(2), false), lost),
+    ] {
+        let mut world = World::new();
+        let anna = world.hire(1, |_| {});
+        let call = world.arrive(10, "telefono");
+        world.accept(call);
+        let bruno = world.hire(2, |_| {});
+        let busy = world.arrive(11, "telefono");
+        world.accept(busy);
+        assert_eq!(world.owner(busy), Some(bruno));
+        let to_bruno = CommandBody::Transfer { contact: call, to: TransferTarget::Operator(bruno), reason: "competence".into() };
+        world.by(anna, to_bruno).expect("transferred");
+        assert_eq!((world.state(call).name(), world.rows[&call].wanted), (StateName::Queued, Some(bruno)), "it waits for him");
+        let key = world.rows[&call].key;
+        world.hire(3, |_| {});
+        world.by(bruno, leaves.clone()).expect("he leaves");
+        world.pass(after);
+        assert!(world.offered_to(call).is_some_and(|offered| offered != bruno), "{leaves:?}: somebody else");
+        assert_eq!((world.rows[&call].wanted, world.rows[&call].key), (None, key), "{leaves:?}: in its place");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::model::delivery::{AttemptResult, DeliveryReport};
 use crate::model::id::{ContactId, MessageId, OfferId, OperatorId};
 use crate::model::inbound::Signal;
 use crate::model::input::Input;
+use crate::model::operator::PresenceState;
 
 /// SplitMix64: one seed, one run.
 struct Random(u64);
@@ -132,7 +133,14 @@ fn check_rules(world: &World, seed: u64, step: u64) {
         assert_eq!(held, desk.load.holding.len(), "seed {seed} step {step}");
     }
     for (id, entry) in &engine.contacts {
-        if entry.contact.state != ContactState::Queued || entry.contact.wanted.is_some() {
+        if entry.contact.state != ContactState::Queued {
+            continue;
+        }
+        if let Some(wanted) = entry.contact.wanted {
+            let colleague = &engine.operators[&wanted].operator;
+            let may_come =
+                colleague.enabled && (entry.contact.mode == Mode::Deferrable || colleague.presence.state == PresenceState::Ready);
+            assert!(may_come, "seed {seed} step {step}: {id} waits for {wanted} alone, who does not come");
             continue;
         }
         let class = entry.class.expect("queued contacts have a class");
