@@ -67,6 +67,9 @@ pub async fn live(
     if desk.hub.consoles(&caller.login.pool, caller.operator()) >= desk.options.sockets_per_operator_max {
         return Err(Problem::new(axum::http::StatusCode::TOO_MANY_REQUESTS, "too_many_consoles", "close another console first"));
     }
+    let seat = Arc::clone(&desk.seats).try_acquire_owned().map_err(|_| {
+        Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "too_many_consoles", "this process has all the consoles it may have")
+    })?;
     let upgrade = upgrade
         .max_frame_size(FRAME_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX)
@@ -75,7 +78,12 @@ pub async fn live(
         .max_write_buffer_size(1024 * 1024);
     let tracker = desk.tracker.clone();
     // The server does not wait for upgraded sockets when it stops; the tracker does.
-    Ok(upgrade.on_upgrade(move |socket| tracker.track_future(serve(desk, caller, socket, after))))
+    Ok(upgrade.on_upgrade(move |socket| {
+        tracker.track_future(async move {
+            serve(desk, caller, socket, after).await;
+            drop(seat);
+        })
+    }))
 }
 
 async fn serve(desk: Shared, caller: Arc<Caller>, socket: WebSocket, after: Option<i64>) {

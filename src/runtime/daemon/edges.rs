@@ -142,6 +142,7 @@ impl Parts {
             session_idle: settings.session_idle,
             session_absolute: settings.session_max,
             trusted_proxies: settings.trusted_proxies.clone(),
+            sockets_max: settings.sockets_max as usize,
             queue_frames_max: settings.socket_queue_len_max as usize,
             ..DeskOptions::new(public_url, self.node.clone())
         };

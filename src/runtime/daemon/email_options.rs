@@ -11,6 +11,7 @@ pub fn options(settings: &Settings) -> EmailOptions {
     let maildir = settings.data.maildir_folder();
     let installation = &settings.installation;
     let mut options = EmailOptions::new(installation.event_type_prefix.clone(), installation.message_domain.clone(), &maildir);
+    options.limits.size_max = email.message_bytes_max;
     options.smtp = email.smtp.listen.map(|listen| {
         let hostname = match email.smtp.hostname.as_str() {
             "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
