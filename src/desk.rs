@@ -121,6 +121,8 @@ struct Desk {
     hub: Hub,
     presence: Presence,
     uploads: Semaphore,
+    /// A place for each console.
+    sockets: Arc<Semaphore>,
     shutdown: CancellationToken,
     tracker: TaskTracker,
 }
@@ -157,6 +159,7 @@ pub fn router(deps: DeskDeps, shutdown: CancellationToken, tracker: TaskTracker)
         hub: Hub::new(Arc::clone(&store), plan.clone(), Arc::clone(&counters)),
         presence: Presence::default(),
         uploads: Semaphore::new(options.uploads_max),
+        sockets: Arc::new(Semaphore::new(options.sockets_max)),
         store,
         blobs,
         commands,

@@ -18,8 +18,6 @@ pub struct ChannelApiSettings {
     pub requests_per_second: u32,
     /// Requests at once of one token.
     pub burst: u32,
-    /// The most bytes of one request without attachments.
-    pub body_bytes_max: usize,
 }
 
 impl Check for ChannelApiSettings {
@@ -28,9 +26,6 @@ impl Check for ChannelApiSettings {
             if !(1..=100_000).contains(&value) {
                 problem(key, "write a number from 1 to 100000".into());
             }
-        }
-        if !(4_096..=64 * 1024 * 1024).contains(&self.body_bytes_max) {
-            problem("body_bytes_max", "write a number from 4096 to 67108864".into());
         }
     }
 }
