@@ -121,8 +121,8 @@ struct Desk {
     hub: Hub,
     presence: Presence,
     uploads: Semaphore,
-    /// A place for each console that may be connected.
-    seats: Arc<Semaphore>,
+    /// A place for each console.
+    sockets: Arc<Semaphore>,
     shutdown: CancellationToken,
     tracker: TaskTracker,
 }
@@ -159,7 +159,7 @@ pub fn router(deps: DeskDeps, shutdown: CancellationToken, tracker: TaskTracker)
         hub: Hub::new(Arc::clone(&store), plan.clone(), Arc::clone(&counters)),
         presence: Presence::default(),
         uploads: Semaphore::new(options.uploads_max),
-        seats: Arc::new(Semaphore::new(options.sockets_max)),
+        sockets: Arc::new(Semaphore::new(options.sockets_max)),
         store,
         blobs,
         commands,

@@ -1,5 +1,5 @@
 //! The daemon under test: the release binary as a process of its own, with the shipped settings; only addresses, backends,
-//! roles and folders are set.
+//! roles and folders are set, and for citizens who all come by one token, that token's measure.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

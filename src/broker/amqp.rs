@@ -31,7 +31,9 @@ pub struct AmqpOptions {
     pub heartbeat: Duration,
     /// A file's content: certificate authorities in PEM that sign the broker's certificate. None: the system's.
     pub ca_pem: Option<String>,
-    /// The longest wait for a connection, and for any single answer of the broker, confirms and acknowledgements included.
+    /// The longest wait for a connection.
+    pub connect_within: Duration,
+    /// The longest wait for any single answer of the broker, confirms and acknowledgements included.
     pub deadline: Duration,
     /// The longest pause between two attempts to connect.
     pub backoff_max: Duration,
@@ -42,13 +44,14 @@ pub struct AmqpOptions {
 }
 
 impl AmqpOptions {
-    /// What fits a broker in the same network: heartbeat 4 s, deadline 10 s, a watchdog every 15 s.
+    /// What fits a broker in the same network: heartbeat 4 s, connected within 5 s, deadline 10 s, a watchdog every 15 s.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             name: "sportello".into(),
             heartbeat: Duration::from_secs(4),
             ca_pem: None,
+            connect_within: Duration::from_secs(5),
             deadline: Duration::from_secs(10),
             backoff_max: Duration::from_secs(5),
             watchdog_every: Duration::from_secs(15),

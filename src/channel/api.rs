@@ -21,14 +21,16 @@ use crate::port::broker::Publisher;
 use crate::port::store::Store;
 
 mod document;
+mod limits;
 mod publish;
 mod request;
 mod routes;
 mod status;
 
 pub use self::document::openapi_document;
+use self::limits::ProgramLimits;
 
-/// The longest body of a request, in bytes.
+/// The longest body of a request, in bytes: as much as goes into one message at the broker, for there is nothing beside it.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// How long a request may take.
 const REQUEST_WITHIN: Duration = Duration::from_secs(30);
@@ -49,6 +51,17 @@ pub struct ChannelApiDeps {
     pub ids: IdMaker,
     /// The name that the installation owns, before `.inbound.message.v1`: `it.example.sportello`.
     pub type_prefix: String,
+    /// Settings.
+    pub options: ChannelApiOptions,
+}
+
+/// What can be set about the channel API.
+#[derive(Debug, Clone, Copy)]
+pub struct ChannelApiOptions {
+    /// Requests per second of one token.
+    pub requests_per_second: u32,
+    /// Requests at once of one token.
+    pub burst: u32,
 }
 
 struct ChannelApi {
@@ -57,6 +70,7 @@ struct ChannelApi {
     plan: watch::Receiver<Arc<Plan>>,
     ids: IdMaker,
     type_prefix: String,
+    limits: ProgramLimits,
     tokens: Mutex<HashMap<String, (Instant, AccountId)>>,
     accepted: Mutex<HashMap<InputId, AccountId>>,
 }
@@ -80,8 +94,10 @@ impl ChannelApi {
 
 /// The channel API as a router under `/channel/v1`.
 pub fn router(deps: ChannelApiDeps) -> Router {
-    let ChannelApiDeps { store, publisher, plan, ids, type_prefix } = deps;
-    let api = Arc::new(ChannelApi { store, publisher, plan, ids, type_prefix, tokens: Mutex::default(), accepted: Mutex::default() });
+    let ChannelApiDeps { store, publisher, plan, ids, type_prefix, options } = deps;
+    let (tokens, accepted) = (Mutex::default(), Mutex::default());
+    let limits = ProgramLimits::new(options);
+    let api = Arc::new(ChannelApi { store, publisher, plan, ids, type_prefix, limits, tokens, accepted });
     let (routes, _) = api_routes().split_for_parts();
     let header = |name: HeaderName, value| SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value));
     let routes = routes

@@ -15,12 +15,14 @@ pub struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
+    retry_after: Option<u64>,
 }
 
 impl Problem {
     /// A problem with a status, a code and a sentence.
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into() }
+        let retry_after = (status == StatusCode::SERVICE_UNAVAILABLE).then_some(2);
+        Self { status, code, detail: detail.into(), retry_after }
     }
 
     /// Nothing there, or another account's.
@@ -38,6 +40,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "a message has at most 64 KiB")
     }
 
+    /// More requests than a token may make; `seconds` until the next is taken.
+    pub fn too_many(seconds: u64) -> Self {
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many requests with this token; send the same again later");
+        Self { retry_after: Some(seconds), ..problem }
+    }
+
     /// No token, or not one that counts.
     pub fn unauthorised() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorised", "send a token of a channel account: `Authorization: Bearer …`")
@@ -49,11 +57,12 @@ impl IntoResponse for Problem {
         let status = self.status;
         let mut response = ProblemDocument::new(status, self.code, self.detail).into_response();
         let headers = response.headers_mut();
-        match status {
-            StatusCode::SERVICE_UNAVAILABLE => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2")),
-            StatusCode::UNAUTHORIZED => headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")),
-            _ => None,
-        };
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
     }
 }

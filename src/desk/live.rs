@@ -38,6 +38,8 @@ const BESIDE_PER_SECOND: NonZeroU32 = NonZeroU32::new(10).expect("not zero");
 const BESIDE_AT_ONCE: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
 /// How long a close frame or a write may take.
 const WRITE_WITHIN: Duration = Duration::from_secs(5);
+/// What a console is told to wait, in seconds, when there is no place for it.
+const FULL_RETRY_SECONDS: u64 = 10;
 /// How long a console may stay while the store cannot say whether its session stands.
 const UNKNOWN_MAX: Duration = Duration::from_secs(30);
 
@@ -51,7 +53,8 @@ pub struct After {
 /// The live feed and the way of commands. Frames: see the document of the API.
 #[utoipa::path(get, path = "/live", tag = "live", params(After), responses(
     (status = 101, description = "a WebSocket; JSON text frames both ways"),
-    (status = 401, body = super::problem::ProblemDocument), (status = 403, body = super::problem::ProblemDocument)))]
+    (status = 401, body = super::problem::ProblemDocument), (status = 403, body = super::problem::ProblemDocument),
+    (status = 429, body = super::problem::ProblemDocument), (status = 503, body = super::problem::ProblemDocument)))]
 pub async fn live(
     State(desk): State<Shared>,
     SignedIn(caller): SignedIn,
@@ -67,9 +70,12 @@ pub async fn live(
     if desk.hub.consoles(&caller.login.pool, caller.operator()) >= desk.options.sockets_per_operator_max {
         return Err(Problem::new(axum::http::StatusCode::TOO_MANY_REQUESTS, "too_many_consoles", "close another console first"));
     }
-    let seat = Arc::clone(&desk.seats).try_acquire_owned().map_err(|_| {
-        Problem::new(axum::http::StatusCode::SERVICE_UNAVAILABLE, "too_many_consoles", "this process has all the consoles it may have")
-    })?;
+    // held as long as the console is there
+    let full = |_| Problem {
+        retry_after: Some(FULL_RETRY_SECONDS),
+        ..Problem::unavailable("too_many_consoles", "no place for another console here now; come again")
+    };
+    let seat = Arc::clone(&desk.sockets).try_acquire_owned().map_err(full)?;
     let upgrade = upgrade
         .max_frame_size(FRAME_BYTES_MAX)
         .max_message_size(FRAME_BYTES_MAX)

@@ -30,7 +30,7 @@ pub struct DeskOptions {
     pub queue_frames_max: usize,
     /// Bytes waiting for one console before it is cut.
     pub queue_bytes_max: usize,
-    /// Consoles at once.
+    /// Consoles at once, of everybody.
     pub sockets_max: usize,
     /// Consoles of one person at once.
     pub sockets_per_operator_max: usize,
@@ -56,7 +56,7 @@ impl DeskOptions {
             uploads_max: 4,
             queue_frames_max: 256,
             queue_bytes_max: 1024 * 1024,
-            sockets_max: 2000,
+            sockets_max: 2_000,
             sockets_per_operator_max: 16,
             ping_every: Duration::from_secs(5),
             session_recheck: Duration::from_millis(1_250),

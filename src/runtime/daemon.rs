@@ -42,6 +42,7 @@ mod chat_options;
 mod edges;
 mod email_options;
 mod first_start;
+mod http;
 mod measured;
 mod public;
 mod sampler;

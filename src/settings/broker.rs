@@ -32,6 +32,9 @@ pub struct BrokerSettings {
     /// AMQP heartbeat.
     #[serde(with = "human_duration")]
     pub heartbeat: Duration,
+    /// How long to wait for a connection.
+    #[serde(with = "human_duration")]
+    pub connect_timeout: Duration,
     /// How long to wait for the confirmation of a publish.
     #[serde(with = "human_duration")]
     pub publish_timeout: Duration,
@@ -61,6 +64,7 @@ impl Check for BrokerSettings {
         }
         // AMQP counts heartbeats in whole seconds.
         within("heartbeat", self.heartbeat, 1, 60, problem);
+        within("connect_timeout", self.connect_timeout, 1, 60, problem);
         within("publish_timeout", self.publish_timeout, 1, 300, problem);
         if !(1..=10_000_000).contains(&self.queue_len_max) {
             problem("queue_len_max", "write a number from 1 to 10000000".into());

@@ -14,8 +14,18 @@ pub struct ChannelApiSettings {
     /// An address of its own; none: the desk's.
     #[serde(with = "optional_address")]
     pub listen: Option<SocketAddr>,
+    /// Requests per second of one token.
+    pub requests_per_second: u32,
+    /// Requests at once of one token.
+    pub burst: u32,
 }
 
 impl Check for ChannelApiSettings {
-    fn check(&mut self, _: &mut dyn FnMut(&str, String)) {}
+    fn check(&mut self, problem: &mut dyn FnMut(&str, String)) {
+        for (key, value) in [("requests_per_second", self.requests_per_second), ("burst", self.burst)] {
+            if !(1..=100_000).contains(&value) {
+                problem(key, "write a number from 1 to 100000".into());
+            }
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! `[store]`: the database.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::load::Check;
+use super::load::{Check, within};
 use super::secret::{self, Secret};
+use super::value::human_duration;
 
 /// Which database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct StoreSettings {
     pub url_file: PathBuf,
     /// The most connections beside the router's own.
     pub connections_max: u32,
+    /// How long to wait for a connection.
+    #[serde(with = "human_duration")]
+    pub connect_timeout: Duration,
 }
 
 impl Check for StoreSettings {
@@ -54,5 +59,6 @@ impl Check for StoreSettings {
         if !(2..=500).contains(&self.connections_max) {
             problem("connections_max", "write a number from 2 to 500".into());
         }
+        within("connect_timeout", self.connect_timeout, 1, 60, problem);
     }
 }

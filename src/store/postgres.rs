@@ -32,6 +32,8 @@ pub struct PostgresOptions {
     pub url: SecretString,
     /// The most connections of the common pool, at least 1. Each pool of operators that is led takes two more.
     pub connections_max: u32,
+    /// How long a connection may take, a new one or one of the common pool.
+    pub connect_within: Duration,
 }
 
 /// How long a client waits for an answer before it gives the connection up. The server's own limits are shorter; this one
@@ -39,8 +41,6 @@ pub struct PostgresOptions {
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A connection used so lately is not asked whether it still works.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
-/// How long the pool may take to hand out a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Limits that the server keeps for every session of ours: a paused process must not hold a lock for longer than a take-over
 /// may wait, and a host that went away must be noticed.
@@ -74,11 +74,11 @@ impl PostgresStore {
             .parse()
             .map_err(|_| StoreError::Refused("the database's address is not of the form postgres://user@host/database".into()))?;
         let connect = connect.application_name("sportello").disable_statement_logging();
-        migrate(&connect).await?;
+        migrate(&connect, options.connect_within).await?;
         let connect = connect.options(LIMITS);
         let pool = PgPoolOptions::new()
             .max_connections(options.connections_max.max(1))
-            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .acquire_timeout(options.connect_within)
             .test_before_acquire(false)
             .before_acquire(|connection, known| {
                 Box::pin(async move {
@@ -92,12 +92,12 @@ impl PostgresStore {
             .await
             .map_err(classify)?;
         warn_if_unbound(&pool).await?;
-        Ok(Self::new(PostgresEngine { pool, connect }))
+        Ok(Self::new(PostgresEngine { pool, connect, connect_within: options.connect_within }))
     }
 }
 
-async fn migrate(connect: &PgConnectOptions) -> Result<(), StoreError> {
-    let mut connection = connect.connect().await.map_err(classify)?;
+async fn migrate(connect: &PgConnectOptions, within: Duration) -> Result<(), StoreError> {
+    let mut connection = patiently(within, connect.connect()).await?;
     let mut migrations = sqlx::migrate!("src/store/migrations/postgres");
     migrations.set_ignore_missing(true).run(&mut connection).await.map_err(migration_error)?;
     connection.close().await.map_err(classify)
@@ -128,11 +128,12 @@ async fn warn_if_unbound(pool: &PgPool) -> Result<(), StoreError> {
 pub struct PostgresEngine {
     pool: PgPool,
     connect: PgConnectOptions,
+    connect_within: Duration,
 }
 
 impl PostgresEngine {
     async fn open(&self) -> Result<PostgresSession, StoreError> {
-        let connection = patiently(self.connect.connect()).await?;
+        let connection = patiently(self.connect_within, self.connect.connect()).await?;
         Ok(PostgresSession { connection, held: Vec::new() })
     }
 }
@@ -240,10 +241,10 @@ fn bind(values: Vec<Value>) -> Result<PgArguments, StoreError> {
     Ok(arguments)
 }
 
-async fn patiently<T>(work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
-    match tokio::time::timeout(PATIENCE, work).await {
+async fn patiently<T>(within: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(within, work).await {
         Ok(answer) => answer.map_err(classify),
-        Err(_) => Err(StoreError::Unavailable(format!("no answer within {} s", PATIENCE.as_secs()))),
+        Err(_) => Err(StoreError::Unavailable(format!("no answer within {} ms", within.as_millis()))),
     }
 }
 
@@ -257,22 +258,22 @@ struct PostgresSession {
 impl Session for PostgresSession {
     async fn begin(&mut self, scope: &Scope, writing: bool) -> Result<(), StoreError> {
         let begin = begin_in(if writing { Kind::Writing } else { Kind::Reading }.begin(), scope);
-        patiently(self.connection.execute(sqlx::raw_sql(AssertSqlSafe(begin)))).await.map(drop)
+        patiently(PATIENCE, self.connection.execute(sqlx::raw_sql(AssertSqlSafe(begin)))).await.map(drop)
     }
 
     async fn run(&mut self, sql: &'static str, arguments: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let rows = patiently(sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut self.connection)).await?;
+        let rows = patiently(PATIENCE, sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut self.connection)).await?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 
     /// One statement, whose parts are `with` clauses: a commit is four round trips instead of sixteen.
     async fn run_together(&mut self, steps: Vec<Step>) -> Result<(), StoreError> {
         let (sql, arguments) = together(steps);
-        patiently(sqlx::query_with(AssertSqlSafe(sql), bind(arguments)?).execute(&mut self.connection)).await.map(drop)
+        patiently(PATIENCE, sqlx::query_with(AssertSqlSafe(sql), bind(arguments)?).execute(&mut self.connection)).await.map(drop)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        patiently(self.connection.execute(sqlx::raw_sql("commit"))).await.map(drop)
+        patiently(PATIENCE, self.connection.execute(sqlx::raw_sql("commit"))).await.map(drop)
     }
 }
 
@@ -328,4 +329,18 @@ impl LeadSession for PostgresSession {
 fn lock_key(pool: &PoolId, epoch: i64) -> i64 {
     let digest = Sha256::digest(format!("sportello lead {pool} {epoch}"));
     i64::from_be_bytes(digest[..8].try_into().expect("a SHA-256 digest has 32 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_given_up_in_time() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("postgres://u:p@{}/d?sslmode=disable", silent.local_addr().expect("bound")).into();
+        let options = PostgresOptions { url, connections_max: 2, connect_within: Duration::from_millis(50) };
+        let refused = PostgresStore::connect(options).await.err().expect("nobody answers");
+        assert!(matches!(&refused, StoreError::Unavailable(reason) if reason == "no answer within 50 ms"), "{refused}");
+    }
 }

@@ -13,12 +13,14 @@ pub(super) struct Dialer {
     uri: AMQPUri,
     name: String,
     ca_pem: Option<String>,
+    connect_within: Duration,
     pub(super) deadline: Duration,
 }
 
 impl Dialer {
     pub(super) fn new(uri: AMQPUri, options: &AmqpOptions) -> Self {
-        Self { uri, name: options.name.clone(), ca_pem: options.ca_pem.clone(), deadline: options.deadline }
+        let AmqpOptions { name, ca_pem, connect_within, deadline, .. } = options;
+        Self { uri, name: name.clone(), ca_pem: ca_pem.clone(), connect_within: *connect_within, deadline: *deadline }
     }
 
     /// A new connection named `<name>/<role>`; the reason in words if there is none.
@@ -28,7 +30,7 @@ impl Dialer {
         let properties = ConnectionProperties::default().with_connection_name(format!("{}/{role}", self.name).into());
         let tls = OwnedTLSConfig { identity: None, cert_chain: self.ca_pem.clone() };
         let connecting = Connection::connect_uri_with_config(self.uri.clone(), properties, tls, runtime);
-        within(self.deadline, "connecting", connecting).await
+        within(self.connect_within, "connecting", connecting).await
     }
 }
 
@@ -42,5 +44,19 @@ pub(super) async fn within<T, E: std::fmt::Display>(
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{what}: {error}")),
         Err(_) => Err(format!("{what}: no answer within {} ms", deadline.as_millis())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_given_up_in_time() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("amqp://{}", silent.local_addr().expect("bound"));
+        let options = AmqpOptions { connect_within: Duration::from_millis(50), ..AmqpOptions::new(&url) };
+        let refused = Dialer::new(url.parse().expect("a URL"), &options).connect("test").await.expect_err("nobody answers");
+        assert_eq!(refused, "connecting: no answer within 50 ms");
     }
 }

@@ -60,7 +60,8 @@ impl FromRequestParts<Shared> for Program {
             return Err(Problem::unauthorised());
         }
         let hash: String = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        let account = account_of(api, hash).await?.ok_or_else(Problem::unauthorised)?;
+        let account = account_of(api, &hash).await?.ok_or_else(Problem::unauthorised)?;
+        api.limits.count(&hash).map_err(Problem::too_many)?;
         let plan = std::sync::Arc::clone(&api.plan.borrow());
         // An account that left the plan brings nothing any more.
         let known = plan.accounts.get(&account).ok_or_else(Problem::unauthorised)?;
@@ -70,22 +71,22 @@ impl FromRequestParts<Shared> for Program {
     }
 }
 
-async fn account_of(api: &Shared, hash: String) -> Result<Option<AccountId>, Problem> {
+async fn account_of(api: &Shared, hash: &str) -> Result<Option<AccountId>, Problem> {
     let remembered = || api.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((asked, account)) = remembered().get(&hash)
+    if let Some((asked, account)) = remembered().get(hash)
         && asked.elapsed() < TOKEN_AGE_MAX
     {
         return Ok(Some(account.clone()));
     }
     let asked = Instant::now();
-    let account = api.store.token(&hash, now()).await?.and_then(|token| token.account);
+    let account = api.store.token(hash, now()).await?.and_then(|token| token.account);
     let mut tokens = remembered();
     if tokens.len() >= REMEMBERED_MAX {
         tokens.clear();
     }
     match &account {
-        Some(account) => tokens.insert(hash, (asked, account.clone())),
-        None => tokens.remove(&hash),
+        Some(account) => tokens.insert(hash.to_owned(), (asked, account.clone())),
+        None => tokens.remove(hash),
     };
     Ok(account)
 }

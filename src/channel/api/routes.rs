@@ -30,7 +30,8 @@ fn accepted(input: InputId) -> (StatusCode, Json<Accepted>) {
 /// status tells, with the notice for the citizen.
 #[utoipa::path(post, path = "/contacts", request_body = NewContact, responses(
     (status = 202, body = Accepted), (status = 401, body = ProblemDocument), (status = 413, body = ProblemDocument),
-    (status = 422, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+    (status = 422, body = ProblemDocument),
+    (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn open(State(api): State<Shared>, program: Program, Body(new): Body<NewContact>) -> Answer {
     publish::message(&api, &program, new, None).await.map(accepted)
 }
@@ -38,7 +39,8 @@ pub async fn open(State(api): State<Shared>, program: Program, Body(new): Body<N
 /// Adds to a contact that the program opened.
 #[utoipa::path(post, path = "/contacts/{input}/messages", request_body = NewMessage, params(("input" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument),
-    (status = 413, body = ProblemDocument), (status = 422, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+    (status = 413, body = ProblemDocument), (status = 422, body = ProblemDocument),
+    (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn add(State(api): State<Shared>, program: Program, Input(input): Input, Body(new): Body<NewMessage>) -> Answer {
     status::known(&api, &program, input).await?;
     publish::message(&api, &program, new.into(), Some(input)).await.map(accepted)
@@ -47,7 +49,7 @@ pub async fn add(State(api): State<Shared>, program: Program, Input(input): Inpu
 /// The citizen left before being served.
 #[utoipa::path(post, path = "/contacts/{input}/abandon", params(("input" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument),
-    (status = 503, body = ProblemDocument)))]
+    (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn abandon(State(api): State<Shared>, program: Program, Input(input): Input) -> Answer {
     status::known(&api, &program, input).await?;
     publish::signal(&api, &program, input, Signal::Abandoned).await.map(accepted)
@@ -56,7 +58,7 @@ pub async fn abandon(State(api): State<Shared>, program: Program, Input(input): 
 /// The citizen left after being served: the operator wraps up.
 #[utoipa::path(post, path = "/contacts/{input}/end", params(("input" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument),
-    (status = 503, body = ProblemDocument)))]
+    (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn end(State(api): State<Shared>, program: Program, Input(input): Input) -> Answer {
     status::known(&api, &program, input).await?;
     publish::signal(&api, &program, input, Signal::Ended).await.map(accepted)

@@ -62,7 +62,7 @@ pub struct OfficeMessage {
 /// What became of an input of this account.
 #[utoipa::path(get, path = "/inputs/{input}", params(("input" = String, Path)), responses(
     (status = 200, body = Status), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument),
-    (status = 503, body = ProblemDocument)))]
+    (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn status(State(api): State<Shared>, program: Program, Input(input): Input) -> Result<Json<Status>, Problem> {
     let Some(InputStatus { at, outcome, contact }) = known(&api, &program, input).await? else {
         return Ok(Json(Status { input, state: "accepted", outcome: None, at: None, contact: None, messages: Vec::new() }));

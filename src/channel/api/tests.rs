@@ -10,7 +10,7 @@ use axum::http::{Request, header};
 use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::{ChannelApiDeps, openapi_document, router};
+use super::{ChannelApiDeps, ChannelApiOptions, openapi_document, router};
 use crate::model::id::{AccountId, IdMaker};
 use crate::model::inbound::{CloudEvent, InboundMessage, InboundSignal, Signal};
 use crate::port::broker::{Destination, Outgoing, PublishError, Publisher};
@@ -42,6 +42,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(ChannelApiOptions { requests_per_second: 1_000, burst: 1_000 })
+    }
+
+    fn with(options: ChannelApiOptions) -> Self {
         let fixture = fixture::Fixture::new();
         let broker = Arc::new(Broker::default());
         let (plan, receiver) = watch::channel(Arc::new(fixture.plan()));
@@ -51,6 +55,7 @@ impl Bench {
             plan: receiver,
             ids: IdMaker::new([7; 32]),
             type_prefix: "it.example.sportello".into(),
+            options,
         };
         Self { app: router(deps), broker, fixture, _plan: plan }
     }
@@ -188,6 +193,24 @@ async fn bodies_of_any_shape() {
             assert_eq!(headers["content-type"], "application/problem+json");
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_has_its_measure_and_leaves_the_others_theirs() {
+    let bench = Bench::with(ChannelApiOptions { requests_per_second: 1, burst: 2 });
+    let (wild, other) = (bench.fixture.token("centralino"), bench.fixture.token("cupline"));
+    let mut refused = None;
+    for _ in 0..50 {
+        let answer = bench.call("POST", "/contacts", &wild, OPEN).await;
+        if answer.0 != 202 {
+            refused = Some(answer);
+            break;
+        }
+    }
+    let (status, headers, body) = refused.expect("two at once and one a second are far less than fifty");
+    assert_eq!((status, &body["code"], headers["content-type"].as_str()), (429, &"too_many".into(), "application/problem+json"));
+    assert!((1..=2).contains(&headers["retry-after"].parse::<u64>().unwrap()), "{headers:?}");
+    assert_eq!(bench.call("POST", "/contacts", &other, OPEN).await.0, 202);
 }
 
 #[test]

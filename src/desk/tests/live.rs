@@ -373,3 +373,19 @@ async fn pending_keeps_a_holder() {
     let last = desk.happen(vec![(11, EventBody::ContactCase)], false);
     assert_eq!(seqs(&mut anna, last).await, [102, last]);
 }
+
+#[tokio::test]
+async fn one_console_too_many_is_told_to_come_again() {
+    let desk = TestDesk::with(|options| options.sockets_max = 1).await;
+    let address = serve(&desk).await;
+    let (first, _) = open(address, &desk.cookie(1), None).await;
+    let Err(Error::Http(refused)) = try_open(address, &desk.cookie(2), None, None).await else { panic!("there is one place") };
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "10"));
+    let said: serde_json::Value = serde_json::from_slice(refused.body().as_deref().unwrap_or_default()).unwrap();
+    assert_eq!(said["code"], "too_many_consoles");
+    drop(first);
+    let started = Instant::now();
+    while try_open(address, &desk.cookie(2), None, None).await.is_err() {
+        assert!(started.elapsed() < WITHIN, "the place of one who left is free");
+    }
+}

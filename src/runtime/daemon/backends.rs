@@ -43,7 +43,8 @@ pub async fn open_backends(settings: &Settings) -> Result<Backends, DaemonError>
         }
         StoreKind::Postgres => {
             let url = SecretString::from(settings.store.url.expose().to_owned());
-            let options = PostgresOptions { url, connections_max: settings.store.connections_max };
+            let (connections_max, connect_within) = (settings.store.connections_max, settings.store.connect_timeout);
+            let options = PostgresOptions { url, connections_max, connect_within };
             let store = PostgresStore::connect(options).await.map_err(|error| part("store")(error.to_string()))?;
             (Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&store) as Arc<dyn Leases>, store)
         }
@@ -81,6 +82,7 @@ impl OpenBroker {
                 let options = AmqpOptions {
                     name: format!("sportello@{node}"),
                     heartbeat: settings.broker.heartbeat,
+                    connect_within: settings.broker.connect_timeout,
                     deadline: settings.broker.publish_timeout,
                     ..AmqpOptions::new(settings.broker.url.expose())
                 };

@@ -7,7 +7,7 @@ use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::channel::api::{self, ChannelApiDeps};
+use crate::channel::api::{self, ChannelApiDeps, ChannelApiOptions};
 use crate::channel::email::{self, EmailDeps};
 use crate::channel::sms::{self, SmsDeps};
 use crate::channel::webchat::{self, WebChatDeps};
@@ -17,6 +17,7 @@ use crate::port::aside::Asides;
 use crate::port::commands::Commands;
 use crate::settings::ProcessRole;
 
+use super::http::{self, Limits};
 use super::public::Public;
 use super::{Addresses, DaemonError, Parts, PublicFigures, chat_options, email_options, measured, part, sms_options};
 
@@ -58,7 +59,7 @@ impl Parts {
         }
         addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
         let (listener, router) = public.into_parts();
-        self.serve(listener, router);
+        self.serve(listener, router, self.settings.webchat.sockets_max);
         Ok((sms_figures, chat_figures))
     }
 
@@ -113,14 +114,14 @@ impl Parts {
                 addresses.channel_api = Some(url.clone());
             }
             addresses.desk = Some(url);
-            self.serve(listener, router);
+            self.serve(listener, router, self.settings.desk.sockets_max as usize);
         }
         if let Some(api) = api
             && (own_address.is_some() || !roles.has(ProcessRole::Desk))
         {
             let listener = bind("the channel API's address", own_address.unwrap_or(self.settings.desk.listen)).await?;
             addresses.channel_api = listener.local_addr().ok().map(|address| format!("http://{address}"));
-            self.serve(listener, api);
+            self.serve(listener, api, 0);
         }
         Ok(())
     }
@@ -132,6 +133,10 @@ impl Parts {
             plan: self.plans.subscribe(),
             ids: self.ids.clone(),
             type_prefix: self.settings.installation.event_type_prefix.clone(),
+            options: ChannelApiOptions {
+                requests_per_second: self.settings.channel_api.requests_per_second,
+                burst: self.settings.channel_api.burst,
+            },
         })
     }
 
@@ -142,8 +147,8 @@ impl Parts {
             session_idle: settings.session_idle,
             session_absolute: settings.session_max,
             trusted_proxies: settings.trusted_proxies.clone(),
-            sockets_max: settings.sockets_max as usize,
             queue_frames_max: settings.socket_queue_len_max as usize,
+            sockets_max: settings.sockets_max as usize,
             ..DeskOptions::new(public_url, self.node.clone())
         };
         let deps = DeskDeps {
@@ -162,16 +167,10 @@ impl Parts {
         desk::router(deps, self.edges.clone(), self.edge_tasks.clone()).map_err(|error| part("desk")(error.to_string()))
     }
 
-    fn serve(&self, listener: TcpListener, router: axum::Router) {
-        let stop = self.edges.clone();
+    /// Serves what is asked on a listener, and so many sockets.
+    fn serve(&self, listener: TcpListener, router: axum::Router, sockets_max: usize) {
         let router = router.layer(from_fn_with_state(Arc::clone(&self.metrics), measured::time_request));
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        self.edge_tasks.spawn(async move {
-            let served = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned()).await;
-            if let Err(error) = served {
-                tracing::error!(%error, "the HTTP listener ended");
-            }
-        });
+        self.edge_tasks.spawn(http::serve(listener, router, Limits::with_sockets(sockets_max), self.edges.clone()));
     }
 }
 

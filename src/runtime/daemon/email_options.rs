@@ -1,5 +1,6 @@
 //! The email channel's options from the settings.
 
+use crate::channel::email::gate::GateLimits;
 use crate::channel::email::options::{CertificateFiles, Credentials, ImapSecurity, Start, Submission, SubmissionSecurity};
 use crate::channel::email::{EmailOptions, MailboxOptions, SmtpOptions, Transport};
 use crate::settings::Settings;
@@ -11,7 +12,7 @@ pub fn options(settings: &Settings) -> EmailOptions {
     let maildir = settings.data.maildir_folder();
     let installation = &settings.installation;
     let mut options = EmailOptions::new(installation.event_type_prefix.clone(), installation.message_domain.clone(), &maildir);
-    options.limits.size_max = email.message_bytes_max;
+    options.limits = GateLimits { size_max: email.message_bytes_max, ..GateLimits::default() };
     options.smtp = email.smtp.listen.map(|listen| {
         let hostname = match email.smtp.hostname.as_str() {
             "" => rustix::system::uname().nodename().to_string_lossy().into_owned(),
@@ -69,5 +70,19 @@ fn transport(relay: &RelaySettings, maildir: &std::path::Path) -> Transport {
                 .then(|| Credentials::Password { login: relay.user.clone(), password: relay.password.expose().to_owned().into() }),
             timeout: relay.timeout,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::Sources;
+
+    #[test]
+    fn every_way_in_has_the_same_largest_mail() {
+        let overrides = vec![("email.message_bytes_max".to_owned(), "100000".to_owned())];
+        let settings = Settings::load(&Sources { overrides, ..Sources::default() }).expect("in order");
+        let options = options(&settings);
+        assert_eq!((options.limits.size_max, options.smtp.expect("a listener").size_max), (100_000, 100_000));
     }
 }

@@ -1,6 +1,7 @@
 //! A fresh database for one test, on either engine, and a way behind the store's back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sportello::port::chat::Chats;
 use sportello::port::store::{Leases, Store, StoreError};
@@ -113,7 +114,7 @@ fn sqlite_options(folder: &tempfile::TempDir) -> SqliteOptions {
 }
 
 fn postgres_options(url: &str) -> PostgresOptions {
-    PostgresOptions { url: url.to_owned().into(), connections_max: 2 }
+    PostgresOptions { url: url.to_owned().into(), connections_max: 2, connect_within: Duration::from_secs(10) }
 }
 
 fn with_database(server: &str, name: &str, role: Option<&str>) -> String {
