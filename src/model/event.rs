@@ -369,6 +369,8 @@ pub enum QueuedReason {
     Returned,
     /// It was transferred.
     Transferred,
+    /// The colleague it was transferred to did not take it.
+    NotTaken,
     /// Its time came: deferred or pending.
     Due,
     /// The citizen wrote while its owner was not ready.

@@ -134,7 +134,7 @@ impl Engine {
 
     /// Whether an operator may have a contact at all: administration, restricted office, enabled. Skills are the router's
     /// business, not a person's.
-    fn check_allowed(&self, operator: OperatorId, contact: &Contact) -> Result<(), Refusal> {
+    pub(super) fn check_allowed(&self, operator: OperatorId, contact: &Contact) -> Result<(), Refusal> {
         let desk = self.operators.get(&operator).ok_or(Refusal::NotFound)?;
         let profile = &desk.operator.profile;
         let restricted = self.plan.is_restricted(&contact.administration, &contact.office);
@@ -247,7 +247,7 @@ impl Engine {
         }
         self.rescind_offer(id, effects);
         self.change(id, effects, |contact| {
-            contact.preferred = contact.state.owner().or(contact.preferred);
+            contact.preferred = contact.state.owner().or(contact.wanted.take()).or(contact.preferred);
             contact.state = ContactState::Deferred { until };
         });
         self.tell(id, effects, EventBody::ContactDeferred { until });
@@ -347,11 +347,14 @@ impl Engine {
         };
         let office = self.plan.queues.get(&queue).map(|queue| queue.office.clone());
         self.rescind_offer(id, effects);
-        if let (Some(sender), None) = (sender, wanted) {
+        if let Some(sender) = sender {
             self.exclude(id, sender, false, effects);
         }
         let key = self.place_in(&queue, tier, credit);
+        let now = self.now;
         self.change(id, effects, |contact| {
+            // it begins to wait anew: the colleague's time to take it counts from here
+            (contact.waited_us, contact.queued_at) = (contact.waited_us.saturating_add(waiting_us), now);
             contact.queue = queue;
             contact.office = office.unwrap_or_else(|| contact.office.clone());
             contact.requirement =

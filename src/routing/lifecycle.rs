@@ -11,6 +11,7 @@ use crate::model::time::Timestamp;
 use super::effects::Effects;
 use super::engine::Engine;
 use super::parameters::{COOL_OFF_ALONE, MISSES_MAX};
+use super::timer::wanted_until;
 
 /// For a queue that the plan does not know any more.
 pub(super) const OFFER_TIMEOUT_DEFAULT: Duration = Duration::from_secs(20);
@@ -79,6 +80,13 @@ impl Engine {
             contact.exclusions.retain(|exclusion| exclusion.until > now);
         });
         self.announce_queued(id, reason, effects);
+    }
+
+    /// A contact that waited for the colleague it was transferred to waits for anybody from now on, with its place kept. The
+    /// colleague still comes first, should they be free then.
+    pub(super) fn wait_for_anybody(&mut self, id: ContactId, effects: &mut Effects) {
+        self.change(id, effects, |contact| contact.preferred = contact.wanted.take());
+        self.announce_queued(id, QueuedReason::NotTaken, effects);
     }
 
     /// To the queue in a new place: what counts now is when it must be looked at from now on.
@@ -252,7 +260,10 @@ impl Engine {
             self.tell(id, effects, EventBody::ContactDeferrable);
             self.queue_again(id, QueuedReason::Returned, effects);
         } else {
-            self.change(id, effects, |contact| contact.state = ContactState::Abandoned { at: now });
+            self.change(id, effects, |contact| {
+                contact.state = ContactState::Abandoned { at: now };
+                contact.preferred = contact.wanted.take().or(contact.preferred);
+            });
             self.tell(id, effects, EventBody::ContactAbandoned { short });
         }
     }
@@ -283,6 +294,9 @@ impl Engine {
     pub(super) fn contact_due(&mut self, id: ContactId, effects: &mut Effects) {
         let Some(entry) = self.contacts.get(&id) else { return };
         match entry.contact.state {
+            ContactState::Queued if wanted_until(&self.plan, &entry.contact).is_some_and(|until| until <= self.now) => {
+                self.wait_for_anybody(id, effects);
+            }
             ContactState::Queued => {
                 let at = super::timer::contact_deadline(&self.plan, &entry.contact, self.now);
                 self.timers.set(super::timer::Timer::Contact(id), at);

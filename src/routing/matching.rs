@@ -115,9 +115,11 @@ impl Engine {
             && !self.is_reserved_for_earlier(operator, contact)
     }
 
-    /// A contact transferred to one person asks for nothing but that they are there and have room.
-    fn could_take_wanted(&self, desk: &Desk, contact: &Contact) -> bool {
-        desk.operator.is_ready() && desk.load.fits(&desk.operator.profile.capacity, contact.mode, &contact.channel)
+    /// A contact transferred to one person asks for nothing but that they are there, have room, and still may have it.
+    pub(super) fn could_take_wanted(&self, desk: &Desk, contact: &Contact) -> bool {
+        desk.operator.is_ready()
+            && desk.load.fits(&desk.operator.profile.capacity, contact.mode, &contact.channel)
+            && self.check_allowed(desk.operator.id, contact).is_ok()
     }
 
     /// Deferrable work waits while an operator is busy with live work, until it is promoted.

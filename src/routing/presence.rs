@@ -67,7 +67,7 @@ impl Engine {
         });
         self.revoke_offers(id, effects);
         if signed_out {
-            self.wait_for_anybody(id, |mode| mode == Mode::Live, effects);
+            self.want_no_more(id, |mode| mode == Mode::Live, effects);
         }
         self.tell_presence(id, effects);
     }
@@ -102,7 +102,7 @@ impl Engine {
             operator.presence.since = now;
         });
         self.revoke_offers(id, effects);
-        self.wait_for_anybody(id, |mode| mode == Mode::Live, effects);
+        self.want_no_more(id, |mode| mode == Mode::Live, effects);
         self.tell_presence(id, effects);
     }
 
@@ -155,13 +155,15 @@ impl Engine {
         for contact in owned {
             self.release(contact, ReleasedReason::OwnerLost, QueuedReason::OwnerLost, effects);
         }
-        self.wait_for_anybody(id, |_| true, effects);
+        self.want_no_more(id, |_| true, effects);
         self.tell_presence(id, effects);
     }
 
-    /// Contacts transferred to an operator who will not take them wait for anybody who can, with their place kept: a live one
-    /// as soon as that colleague takes a break or leaves, a deferrable one when they stay away.
-    fn wait_for_anybody(&mut self, id: OperatorId, whose: impl Fn(Mode) -> bool, effects: &mut Effects) {
+    /// Contacts transferred to an operator who will not take them wait for anybody who can: a live one as soon as that colleague
+    /// takes a break or leaves, a deferrable one when they stay away. Whoever stays has the time that [`wanted_until`] gives.
+    ///
+    /// [`wanted_until`]: super::timer::wanted_until
+    fn want_no_more(&mut self, id: OperatorId, whose: impl Fn(Mode) -> bool, effects: &mut Effects) {
         let wanted: Vec<ContactId> = self.operators[&id]
             .wanted
             .iter()
@@ -169,8 +171,7 @@ impl Engine {
             .filter(|contact| whose(self.contacts[contact].contact.mode))
             .collect();
         for contact in wanted {
-            self.change(contact, effects, |contact| contact.wanted = None);
-            self.to_place.push_back(contact);
+            self.wait_for_anybody(contact, effects);
         }
     }
 
@@ -196,7 +197,7 @@ impl Engine {
             }
             self.release(contact, ReleasedReason::OwnerLost, QueuedReason::OwnerLost, effects);
         }
-        self.wait_for_anybody(id, |mode| all_gone || (live_gone && mode == Mode::Live), effects);
+        self.want_no_more(id, |mode| all_gone || (live_gone && mode == Mode::Live), effects);
         let was_here = self.operators[&id].operator.presence.state != PresenceState::Offline;
         let now = self.now;
         self.change_operator(id, effects, |operator| {

@@ -10,6 +10,7 @@ use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 use crate::plan::{Plan, SilenceLimits};
 
+use super::lifecycle::{OFFER_TIMEOUT_DEFAULT, UNTOUCHED_DEFAULT};
 use super::parameters::{ABANDONED_GRACE, DEFERRABLE_OWNER_GONE, LIVE_OWNER_GONE, PROMOTION_DIVISOR};
 
 /// Whose deadline it is.
@@ -76,7 +77,8 @@ pub(super) fn contact_deadline(plan: &Plan, contact: &Contact, now: Timestamp) -
         ContactState::Queued => {
             let exclusions = contact.exclusions.iter().flat_map(|exclusion| [exclusion.until, exclusion.alone_until]);
             let promotion = (contact.mode == Mode::Deferrable).then(|| promoted_at(plan, contact));
-            exclusions.chain(promotion).filter(|at| *at > now && *at < Timestamp::MAX).min()
+            let reminders = exclusions.chain(promotion).filter(|at| *at > now && *at < Timestamp::MAX);
+            reminders.chain(wanted_until(plan, contact)).min()
         }
         ContactState::Offered { deadline, .. } => Some(*deadline),
         ContactState::Active { untouched_until, .. } => {
@@ -89,6 +91,18 @@ pub(super) fn contact_deadline(plan: &Plan, contact: &Contact, now: Timestamp) -
         ContactState::Abandoned { at } => Some(at.plus(ABANDONED_GRACE)),
         ContactState::Closed { .. } => None,
     }
+}
+
+/// Until when a contact transferred to a colleague waits for them alone: a live one as long as it would ring, a deferrable one as
+/// long as it could lie untouched on their desk.
+pub(super) fn wanted_until(plan: &Plan, contact: &Contact) -> Option<Timestamp> {
+    contact.wanted?;
+    let queue = plan.queues.get(&contact.queue);
+    let patience = match contact.mode {
+        Mode::Live => queue.map_or(OFFER_TIMEOUT_DEFAULT, |queue| queue.offer_timeout),
+        Mode::Deferrable => queue.map_or(UNTOUCHED_DEFAULT, |queue| queue.untouched_for),
+    };
+    Some(contact.queued_at.plus(patience))
 }
 
 /// How long the citizen of a live contact may be silent.

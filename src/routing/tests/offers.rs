@@ -1,10 +1,14 @@
 //! Offers, capacity, order and choice.
 
+use std::time::Duration;
+
 use super::super::parameters::LIVE_OWNER_GONE;
 use super::world::{World, name, operator};
 use crate::model::command::{CommandBody, Refusal, RejectReason, TransferTarget};
 use crate::model::contact::{ContactState, Outcome, Resolution, StateName};
-use crate::model::id::{ContactId, OfferId};
+use crate::model::event::{EventBody, QueuedReason};
+use crate::model::id::{ContactId, OfferId, OperatorId};
+use crate::model::operator::OperatorProfile;
 
 fn done() -> Outcome {
     Outcome { topic: Some(name("tari")), resolution: Resolution::Resolved }
@@ -194,34 +198,116 @@ fn transfers_keep_the_wait_and_reach_the_colleague() {
     assert_eq!(world.offered_to(call), Some(bruno), "but he is the only one who could");
 }
 
-/// Who transfers to a colleague's name trusts that they come; if they do not, somebody else does.
+/// A world in which a contact of anna's was transferred to bruno, who has no room, and carla and dario are free.
+fn transferred_to_busy_bruno(account: &str, offer_timeout: u64) -> (World, ContactId) {
+    let mut world =
+        World::with(|plan| plan.queues.get_mut(&name("urp")).expect("in the plan").offer_timeout = Duration::from_secs(offer_timeout));
+    let anna = world.hire(1, |_| {});
+    let contact = world.arrive(10, account);
+    let own = |world: &mut World, contact: ContactId, who: OperatorId| {
+        if matches!(world.state(contact), ContactState::Offered { .. }) {
+            world.accept(contact);
+        }
+        assert_eq!(world.owner(contact), Some(who));
+        world.by(who, CommandBody::Touch { contact }).expect("touched");
+    };
+    own(&mut world, contact, anna);
+    world.by(anna, CommandBody::Away { operator: anna, reason: "lunch".into() }).expect("away");
+    let bruno = world.hire(2, |profile| profile.capacity.desk_slots = 1);
+    let busy = world.arrive(11, account);
+    own(&mut world, busy, bruno);
+    world.by(anna, CommandBody::Ready { operator: anna }).expect("ready");
+    let to_bruno = CommandBody::Transfer { contact, to: TransferTarget::Operator(bruno), reason: "competence".into() };
+    world.by(anna, to_bruno).expect("transferred");
+    world.hire(3, |_| {});
+    world.hire(4, |_| {});
+    assert_eq!((world.state(contact).name(), world.rows[&contact].wanted), (StateName::Queued, Some(bruno)), "it waits for him");
+    (world, contact)
+}
+
+/// Who transfers to a colleague's name trusts that they come; if they do not, somebody else does: in the contact's place, and not
+/// who gave it away.
 #[test]
-fn a_transfer_to_a_colleague_who_leaves_waits_for_anybody() {
-    let gone = |colleague, signed_out| CommandBody::Disconnect { operator: colleague, node: "desk-1".into(), signed_out };
-    let lost = LIVE_OWNER_GONE.as_secs() + 1;
-    for (leaves, after) in [
-        (CommandBody::Away { operator: operator(2), reason: "pausa".into() }, 0),
-        (gone(operator(2), true), 0),
-        (gone(operator(2), false), lost),
-    ] {
-        let mut world = World::new();
-        let anna = world.hire(1, |_| {});
-        let call = world.arrive(10, "telefono");
-        world.accept(call);
-        let bruno = world.hire(2, |_| {});
-        let busy = world.arrive(11, "telefono");
-        world.accept(busy);
-        assert_eq!(world.owner(busy), Some(bruno));
-        let to_bruno = CommandBody::Transfer { contact: call, to: TransferTarget::Operator(bruno), reason: "competence".into() };
-        world.by(anna, to_bruno).expect("transferred");
-        assert_eq!((world.state(call).name(), world.rows[&call].wanted), (StateName::Queued, Some(bruno)), "it waits for him");
-        let key = world.rows[&call].key;
-        world.hire(3, |_| {});
-        world.by(bruno, leaves.clone()).expect("he leaves");
-        world.pass(after);
-        assert!(world.offered_to(call).is_some_and(|offered| offered != bruno), "{leaves:?}: somebody else");
-        assert_eq!((world.rows[&call].wanted, world.rows[&call].key), (None, key), "{leaves:?}: in its place");
+fn a_transfer_to_a_colleague_who_does_not_come_waits_for_anybody() {
+    let gone = |signed_out| CommandBody::Disconnect { operator: operator(2), node: "desk-1".into(), signed_out };
+    let away = CommandBody::Away { operator: operator(2), reason: "pausa".into() };
+    let (offer, untouched, lost) = (300, 1800, LIVE_OWNER_GONE.as_secs());
+    // account, what bruno does, after how many seconds it goes to anybody
+    let table = [
+        ("telefono", Some(away.clone()), 0),
+        ("telefono", Some(gone(true)), 0),
+        ("telefono", Some(gone(false)), lost),
+        ("telefono", None, offer),
+        ("posta", Some(away), untouched),
+        ("posta", Some(gone(true)), untouched),
+        ("posta", Some(gone(false)), untouched),
+        ("posta", None, untouched),
+    ];
+    for (account, leaves, after) in table {
+        for rebuilt in [false, true] {
+            let what = format!("{account} {leaves:?} rebuilt={rebuilt}");
+            let (mut world, contact) = transferred_to_busy_bruno(account, offer);
+            let key = world.rows[&contact].key;
+            if let Some(body) = leaves.clone() {
+                world.by(operator(2), body).expect("he leaves");
+            }
+            if rebuilt {
+                world.rebuild();
+            }
+            if after > 0 {
+                world.pass(after - 1);
+                assert_eq!(world.rows[&contact].wanted, Some(operator(2)), "{what}: not yet");
+                world.pass(1);
+            }
+            let who = world.offered_to(contact).or(world.owner(contact));
+            assert!(who.is_some_and(|who| who > operator(2)), "{what}: somebody else, not {who:?}");
+            assert_eq!((world.rows[&contact].wanted, world.rows[&contact].key), (None, key), "{what}: in its place");
+            let told = world.events.iter().filter(|body| matches!(body, EventBody::ContactQueued { reason: QueuedReason::NotTaken, .. }));
+            assert_eq!(told.count(), 1, "{what}");
+        }
     }
+}
+
+/// Nobody led while the time went by: the next leader finds it over.
+#[test]
+fn a_transfer_that_fell_due_while_nobody_led_is_not_forgotten() {
+    let (mut world, contact) = transferred_to_busy_bruno("telefono", 20);
+    world.now = world.now.plus(Duration::from_secs(3600));
+    world.rebuild();
+    world.take_over();
+    world.pass(0);
+    assert!(world.offered_to(contact).is_some_and(|who| who > operator(2)));
+}
+
+/// In time he gets it, whoever else is free.
+#[test]
+fn a_transfer_reaches_the_colleague_who_gets_room() {
+    for account in ["telefono", "posta"] {
+        let (mut world, contact) = transferred_to_busy_bruno(account, 20);
+        world.pass(19);
+        world.by(operator(2), CommandBody::Close { contact: ContactId(11), outcome: done() }).expect("closed");
+        assert_eq!(world.offered_to(contact).or(world.owner(contact)), Some(operator(2)));
+    }
+}
+
+/// What a colleague may not have any more does not come to them, though it was transferred when they might.
+#[test]
+fn a_transfer_does_not_outlive_the_right_to_it() {
+    let mut world = World::new();
+    let member = |profile: &mut OperatorProfile| drop(profile.offices.insert(name("sociali")));
+    let anna = world.hire(1, member);
+    let call = world.arrive(10, "assistenti");
+    world.accept(call);
+    let bruno = world.hire(2, member);
+    let busy = world.arrive(11, "assistenti");
+    world.accept(busy);
+    world.by(anna, CommandBody::Transfer { contact: call, to: TransferTarget::Operator(bruno), reason: "other".into() }).expect("done");
+    let profile = OperatorProfile { administrations: [name("comune")].into(), ..OperatorProfile::default() };
+    world.supervisor(CommandBody::PutOperator { operator: bruno, profile, enabled: true }).expect("left the office");
+    world.by(bruno, CommandBody::Close { contact: busy, outcome: done() }).expect("closed");
+    assert_eq!(world.offered_to(call), None);
+    world.pass(30);
+    assert_eq!(world.offered_to(call), Some(anna), "nobody else is there");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::lane::lane;
+use super::super::timer::wanted_until;
 use super::super::{Effects, Engine};
 use super::world::{World, name, operator, plan};
 use crate::model::command::{CommandBody, RejectReason, TransferTarget};
@@ -137,10 +138,14 @@ fn check_rules(world: &World, seed: u64, step: u64) {
             continue;
         }
         if let Some(wanted) = entry.contact.wanted {
-            let colleague = &engine.operators[&wanted].operator;
+            let desk = &engine.operators[&wanted];
+            let colleague = &desk.operator;
             let may_come =
                 colleague.enabled && (entry.contact.mode == Mode::Deferrable || colleague.presence.state == PresenceState::Ready);
             assert!(may_come, "seed {seed} step {step}: {id} waits for {wanted} alone, who does not come");
+            let until = wanted_until(engine.plan(), &entry.contact).expect("it is wanted");
+            assert!(world.now < until, "seed {seed} step {step}: {id} waits for {wanted} alone after {until}");
+            assert!(!engine.could_take_wanted(desk, &entry.contact), "seed {seed} step {step}: {id} waits though {wanted} is free");
             continue;
         }
         let class = entry.class.expect("queued contacts have a class");

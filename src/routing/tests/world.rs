@@ -139,6 +139,12 @@ impl World {
         self.now = until;
     }
 
+    /// The engine is made again from its rows, as the next leader does.
+    pub(super) fn rebuild(&mut self) {
+        let (plan, rows) = (Arc::clone(self.engine.plan()), self.engine.all_rows());
+        self.engine = Engine::rebuild(name("main"), plan, self.now, rows);
+    }
+
     /// Another process leads from now on.
     pub(super) fn take_over(&mut self) {
         self.input(Input::LeaderStarted { epoch: 2, engine_version: crate::routing::ENGINE_VERSION, digest: self.engine.digest() });

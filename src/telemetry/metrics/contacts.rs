@@ -66,7 +66,7 @@ struct Handles {
     transferred: IntCounter,
     closed: [IntCounter; 7],
     abandoned: [IntCounter; 2],
-    returned: [IntCounter; 11],
+    returned: [IntCounter; 12],
     offers: [IntCounter; 6],
     to_offer: Histogram,
     to_accept: Histogram,
@@ -329,7 +329,7 @@ fn resolution_index(resolution: Resolution) -> usize {
 }
 
 /// Every reason but `New`.
-const RETURNS: [(QueuedReason, &str); 11] = [
+const RETURNS: [(QueuedReason, &str); 12] = [
     (QueuedReason::Rejected, "rejected"),
     (QueuedReason::Expired, "expired"),
     (QueuedReason::Revoked, "revoked"),
@@ -337,6 +337,7 @@ const RETURNS: [(QueuedReason, &str); 11] = [
     (QueuedReason::OwnerLost, "owner_lost"),
     (QueuedReason::Returned, "returned"),
     (QueuedReason::Transferred, "transferred"),
+    (QueuedReason::NotTaken, "not_taken"),
     (QueuedReason::Due, "due"),
     (QueuedReason::CitizenWrote, "citizen_wrote"),
     (QueuedReason::CameBack, "came_back"),
