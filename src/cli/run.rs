@@ -360,7 +360,7 @@ async fn quarantine_command(store: Arc<dyn Store>, command: &quarantine::Quarant
     use std::io::Write as _;
     match command {
         quarantine::QuarantineCommand::List(args) => {
-            for item in store.quarantined(Page { limit: args.limit, offset: args.offset }).await? {
+            for item in store.quarantined(None, Page { limit: args.limit, offset: args.offset }).await? {
                 say(&format!("{}\t{}\t{}\t{}\t{}", item.id, item.at, item.source, item.key, item.reason));
             }
         }

@@ -98,6 +98,31 @@ impl Rights {
         self.reach(Role::Supervisor).any(|grant| covers(&self.plan, &grant.scope, administration, office))
     }
 
+    /// The offices that a supervisor's or administrator's grants reach: what their lists are narrowed to.
+    pub fn supervised_offices(&self) -> Vec<(AdministrationId, OfficeId)> {
+        let known = self.plan.administrations.iter();
+        let known = known.flat_map(|(id, body)| body.offices.keys().map(move |office| (id.clone(), office.clone())));
+        let named = self.reach(Role::Supervisor).filter_map(|grant| match &grant.scope {
+            Scope::Office(id, office) => Some((id.clone(), office.clone())),
+            Scope::Pool(_) | Scope::Administration(_) => None,
+        });
+        known.chain(named).filter(|(id, office)| self.supervises(id, office)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// The administrations in which a supervisor's or administrator's grants reach anything.
+    pub fn supervised_administrations(&self) -> Vec<AdministrationId> {
+        let mut reached = BTreeSet::new();
+        for grant in self.reach(Role::Supervisor) {
+            match &grant.scope {
+                Scope::Pool(pool) => reached.extend(self.plan.administrations_of(pool).cloned()),
+                Scope::Administration(id) | Scope::Office(id, _) => {
+                    reached.insert(id.clone());
+                }
+            }
+        }
+        reached.into_iter().collect()
+    }
+
     /// Refuses who is nowhere at least `role`.
     pub fn require(&self, role: Role) -> Result<(), Problem> {
         if self.caller.has_role(role) { Ok(()) } else { Err(Problem::forbidden()) }
@@ -254,7 +279,12 @@ mod tests {
         ];
         for (what, grants, administrations, offices, administration, office, expected) in table {
             let contact = testing::contact(7, administration, office, ContactState::Queued);
-            assert_eq!(rights(grants, administrations, offices).sight(&contact), expected, "{what}");
+            let rights = rights(grants, administrations, offices);
+            assert_eq!(rights.sight(&contact), expected, "{what}");
+            let supervises = expected.is_some_and(|sight| sight.supervises);
+            let place = (contact.administration.clone(), contact.office.clone());
+            assert_eq!(rights.supervises(&place.0, &place.1), supervises, "{what}");
+            assert_eq!(rights.supervised_offices().contains(&place), supervises, "{what}");
         }
     }
 

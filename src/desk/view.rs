@@ -117,6 +117,8 @@ pub struct ContactView {
     pub case: Option<CaseReference>,
     /// How often it came back.
     pub returns: u32,
+    /// Whether that is more often than its queue allows: a supervisor is called, and it stays marked until it ends.
+    pub escalated: bool,
     /// How often it was transferred.
     pub transfers: u32,
     /// The closed contact that it follows.
@@ -148,6 +150,7 @@ impl ContactView {
             subject: subject.filter(|_| sight.content),
             citizen: citizen.filter(|_| sight.content),
             due: due(&contact, plan),
+            escalated: is_escalated(&contact, plan),
             administration: contact.administration,
             office: contact.office,
             queue: contact.queue,
@@ -179,6 +182,11 @@ impl ContactView {
             ContactState::Queued | ContactState::Abandoned { .. } | ContactState::Closed { .. } => {}
         }
     }
+}
+
+/// A queue that the plan does not know any more calls nobody.
+fn is_escalated(contact: &Contact, plan: &Plan) -> bool {
+    !contact.state.is_final() && plan.queues.get(&contact.queue).is_some_and(|queue| contact.returns > queue.returns_max)
 }
 
 /// The place in the queue is the due time less the queue's head start.

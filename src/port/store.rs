@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use crate::model::channel::Channel;
 use crate::model::channel::IdentityLevel;
-use crate::model::contact::{Contact, Offer, StateName};
+use crate::model::contact::{Contact, Mode, Offer, StateName};
 use crate::model::conversation::{Message, Note};
 use crate::model::delivery::Delivery;
 use crate::model::id::{
@@ -311,6 +311,37 @@ pub struct ContactFilter {
     pub operator: Option<OperatorId>,
     /// A conversation.
     pub conversation: Option<ConversationId>,
+    /// Only what its reader may know of; none: everything of the administrations.
+    pub reach: Option<Reach>,
+}
+
+/// Which contacts somebody may know of. A list is narrowed by it before it is cut, so that what they may not know of takes no
+/// place in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Those of these offices.
+    pub offices: Vec<(AdministrationId, OfficeId)>,
+    /// And those that this operator has, or that ring at them.
+    pub holder: Option<OperatorId>,
+}
+
+/// Whose things in quarantine somebody may know of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QuarantineReach {
+    /// Those of these administrations.
+    pub administrations: Vec<AdministrationId>,
+    /// And those that came to this pool, or to none, and are of none of the administrations named: nobody else would see them.
+    pub strays: Option<(PoolId, Vec<AdministrationId>)>,
+}
+
+impl QuarantineReach {
+    /// Whether it has an item.
+    pub fn has(&self, item: &Quarantined) -> bool {
+        let is_stray = |(pool, known): &(PoolId, Vec<AdministrationId>)| {
+            item.pool.as_ref().is_none_or(|its| its == pool) && item.administration.as_ref().is_none_or(|id| !known.contains(id))
+        };
+        item.administration.as_ref().is_some_and(|id| self.administrations.contains(id)) || self.strays.as_ref().is_some_and(is_stray)
+    }
 }
 
 /// A conversation with all that was said.
@@ -474,7 +505,8 @@ pub trait Store: Send + Sync {
     /// A contact of one of these administrations.
     async fn contact(&self, administrations: &[AdministrationId], contact: ContactId) -> Result<Option<ContactSummary>, StoreError>;
 
-    /// Contacts of these administrations: waiting ones in their order, others the oldest first.
+    /// Contacts of these administrations: waiting ones in their order, then what rings, is worked on or wrapped up, then pending,
+    /// then deferred ones, then those that ended; each the oldest first.
     async fn contacts(
         &self,
         administrations: &[AdministrationId],
@@ -638,8 +670,8 @@ pub trait Store: Send + Sync {
     /// Keeps something that could not be processed; the same (source, message_id) is kept once.
     async fn quarantine(&self, item: &Quarantined) -> Result<(), StoreError>;
 
-    /// What is held, newest first. Bodies are left out.
-    async fn quarantined(&self, page: Page) -> Result<Vec<Quarantined>, StoreError>;
+    /// What is held and within `reach`, newest first; without it, everything. Bodies are left out.
+    async fn quarantined(&self, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError>;
 
     /// One item with its body.
     async fn quarantined_item(&self, id: i64) -> Result<Option<Quarantined>, StoreError>;
@@ -654,6 +686,24 @@ pub trait Store: Send + Sync {
 
     /// Contacts by administration, queue, channel and state, with the oldest `queued_at`: what metrics show of waiting.
     async fn contact_counts(&self, pool: &PoolId) -> Result<Vec<ContactCount>, StoreError>;
+
+    /// What the operators of a pool have, or what rings at them, counted: however much it is.
+    async fn operator_loads(&self, pool: &PoolId) -> Result<Vec<OperatorLoad>, StoreError>;
+}
+
+/// A row of [`Store::operator_loads`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorLoad {
+    /// Who.
+    pub operator: OperatorId,
+    /// By which channel.
+    pub channel: Channel,
+    /// Live or deferrable.
+    pub mode: Mode,
+    /// Whether they take capacity: pending ones do not.
+    pub holds: bool,
+    /// How many.
+    pub count: i64,
 }
 
 /// A row of [`Store::contact_counts`].

@@ -265,6 +265,11 @@ impl Store for FakeStore {
                 && (if filter.states.is_empty() { !contact.state.is_final() } else { filter.states.contains(&contact.state.name()) })
                 && filter.queue.as_ref().is_none_or(|queue| *queue == contact.queue)
                 && filter.operator.is_none_or(|who| [contact.state.owner(), contact.state.holder()].contains(&Some(who)))
+                && filter.reach.as_ref().is_none_or(|reach| {
+                    let holder = contact.state.owner().or(contact.state.holder());
+                    reach.offices.contains(&(contact.administration.clone(), contact.office.clone()))
+                        || (holder.is_some() && holder == reach.holder)
+                })
         });
         Ok(wanted.skip(page.offset as usize).take(page.limit as usize).map(summary).collect())
     }
@@ -404,8 +409,10 @@ impl Store for FakeStore {
         self.up()?.quarantine.push(item.clone());
         Ok(())
     }
-    async fn quarantined(&self, _: Page) -> Result<Vec<Quarantined>, StoreError> {
-        Ok(self.up()?.quarantine.clone())
+    async fn quarantined(&self, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+        let rows = self.up()?;
+        let held = rows.quarantine.iter().filter(|item| reach.is_none_or(|reach| reach.has(item)));
+        Ok(held.skip(page.offset as usize).take(page.limit as usize).cloned().collect())
     }
     async fn quarantined_item(&self, id: i64) -> Result<Option<Quarantined>, StoreError> {
         Ok(self.up()?.quarantine.iter().find(|item| item.id == id).cloned())
@@ -449,7 +456,26 @@ impl Store for FakeStore {
         Ok(None)
     }
     async fn contact_counts(&self, _: &PoolId) -> Result<Vec<ContactCount>, StoreError> {
-        Ok(Vec::new())
+        let rows = self.up()?;
+        let open = rows.contacts.values().filter(|contact| !contact.state.is_final());
+        let count = |contact: &Contact| ContactCount {
+            administration: contact.administration.clone(),
+            office: contact.office.clone(),
+            queue: contact.queue.clone(),
+            channel: contact.channel.clone(),
+            state: contact.state.name(),
+            count: 1,
+            oldest: contact.queued_at,
+        };
+        Ok(open.map(count).collect())
+    }
+    async fn operator_loads(&self, _: &PoolId) -> Result<Vec<OperatorLoad>, StoreError> {
+        let rows = self.up()?;
+        let load = |contact: &Contact| {
+            let (holder, operator) = (contact.state.holder(), contact.state.owner().or(contact.state.holder())?);
+            Some(OperatorLoad { operator, channel: contact.channel.clone(), mode: contact.mode, holds: holder.is_some(), count: 1 })
+        };
+        Ok(rows.contacts.values().filter_map(load).collect())
     }
 }
 

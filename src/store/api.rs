@@ -13,7 +13,8 @@ use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 use crate::port::store::{
     ApiToken, AttemptStart, ContactCount, ContactFilter, ContactSummary, ConversationView, EventRecord, FactQuery, FactRow, InputRecord,
-    InputStatus, Leadership, Leases, Login, OptOut, Page, Quarantined, QueueState, Session, Store, StoreError, Watermark, Writer,
+    InputStatus, Leadership, Leases, Login, OperatorLoad, OptOut, Page, QuarantineReach, Quarantined, QueueState, Session, Store,
+    StoreError, Watermark, Writer,
 };
 
 use super::commit::SqlWriter;
@@ -273,8 +274,8 @@ impl<E: Engine> Store for SqlStore<E> {
         quarantine::put(&*self.engine, item).await
     }
 
-    async fn quarantined(&self, page: Page) -> Result<Vec<Quarantined>, StoreError> {
-        quarantine::page(&*self.engine, page).await
+    async fn quarantined(&self, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::page(&*self.engine, reach, page).await
     }
 
     async fn quarantined_item(&self, id: i64) -> Result<Option<Quarantined>, StoreError> {
@@ -291,5 +292,9 @@ impl<E: Engine> Store for SqlStore<E> {
 
     async fn contact_counts(&self, pool: &PoolId) -> Result<Vec<ContactCount>, StoreError> {
         desk::contact_counts(&*self.engine, pool).await
+    }
+
+    async fn operator_loads(&self, pool: &PoolId) -> Result<Vec<OperatorLoad>, StoreError> {
+        desk::operator_loads(&*self.engine, pool).await
     }
 }

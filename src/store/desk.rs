@@ -6,7 +6,7 @@ use crate::model::conversation::Message;
 use crate::model::id::{AdministrationId, ContactId, ConversationId, InputId, MessageId, PoolId};
 use crate::model::operator::Operator;
 use crate::port::store::{
-    ContactCount, ContactFilter, ContactSummary, Conversation, ConversationView, InputStatus, Page, QueueState, StoreError,
+    ContactCount, ContactFilter, ContactSummary, Conversation, ConversationView, InputStatus, OperatorLoad, Page, QueueState, StoreError,
 };
 
 use super::engine::{Dialect, Engine, Scope, read};
@@ -57,17 +57,20 @@ macro_rules! summary {
     };
 }
 
-/// A page of contacts: waiting ones in their order, then the others, oldest first.
+/// A page of contacts: waiting ones in their order, then the others by how near they are to somebody's hands, oldest first. `$8`:
+/// offices, `$9`: an operator, to either of whom it must belong.
 macro_rules! contact_page {
     ($among:literal, $condition:literal) => {
         concat!(
             summary!(
                 $among,
                 "and c.state in (select value ->> 0 from json_each($2)) and ($3 is null or c.queue = $3) \
-                 and ($4 is null or c.operator = $4) and ($5 is null or c.conversation = $5) "
+                 and ($4 is null or c.operator = $4) and ($5 is null or c.conversation = $5) \
+                 and ($8 is null or c.administration || '/' || c.office in (select value ->> 0 from json_each($8)) or c.operator = $9) "
             ),
             $condition,
-            " order by c.state <> 'queued', case when c.state = 'queued' then c.tier end, \
+            " order by case c.state when 'queued' then 0 when 'pending' then 2 when 'deferred' then 3 when 'abandoned' then 4 \
+             when 'closed' then 4 else 1 end, case when c.state = 'queued' then c.tier end, \
              case when c.state = 'queued' then c.due end, case when c.state = 'queued' then c.key_seq end, c.opened_at, c.id \
              limit $6 offset $7"
         )
@@ -119,6 +122,9 @@ const COUNTS: &str = "select administration, office, queue, channel, state, coun
      where pool = $1 and finished_at is null group by administration, office, queue, channel, state \
      order by administration, office, queue, channel, state";
 
+const LOADS: &str = "select operator, channel, mode, state <> 'pending', count(*) from contact \
+     where pool = $1 and finished_at is null and operator is not null group by 1, 2, 3, 4 order by 1, 2, 3, 4";
+
 fn read_summary(row: &Row) -> Result<ContactSummary, StoreError> {
     Ok(ContactSummary { contact: row.json(0)?, subject: row.text_option(1)?, citizen: row.text_option(2)? })
 }
@@ -154,6 +160,8 @@ pub async fn contacts<E: Engine>(
         filter.conversation.as_ref().into(),
         page.limit.into(),
         page.offset.into(),
+        filter.reach.as_ref().map_or(Value::Text(None), |reach| list(reach.offices.iter().map(|(id, office)| format!("{id}/{office}")))),
+        filter.reach.as_ref().and_then(|reach| reach.holder.as_ref()).into(),
     ];
     read(engine, Scope::of(administrations), texts.of(E::DIALECT), arguments).await?.iter().map(read_summary).collect()
 }
@@ -240,4 +248,12 @@ pub async fn contact_counts<E: Engine>(engine: &E, pool: &PoolId) -> Result<Vec<
         })
     };
     rows.iter().map(count).collect()
+}
+
+pub async fn operator_loads<E: Engine>(engine: &E, pool: &PoolId) -> Result<Vec<OperatorLoad>, StoreError> {
+    let rows = read(engine, Scope::Pool(pool.clone()), LOADS, arguments![pool]).await?;
+    let load = |row: &Row| {
+        Ok(OperatorLoad { operator: row.parse(0)?, channel: row.parse(1)?, mode: row.word(2)?, holds: row.flag(3)?, count: row.int(4)? })
+    };
+    rows.iter().map(load).collect()
 }

@@ -1,18 +1,22 @@
 //! What could not be processed: kept once, listed, settled by command.
 
-use crate::port::store::{Page, Quarantined, StoreError};
+use crate::port::store::{Page, QuarantineReach, Quarantined, StoreError};
 
 use super::engine::{Engine, Scope, Step, read, write};
 use super::row::read_quarantined;
-use super::value::{arguments, clean};
+use super::value::{Value, arguments, clean, list};
 
 /// Kept once; what was retried and failed again is held again, with its newest reason.
 const PUT: &str = "insert into quarantine (pool, administration, source, key, message_id, reason, body, at, state) \
      values ($1, $2, $3, $4, $5, $6, $7, $8, 'held') on conflict (source, message_id) do update set state = 'held', \
      reason = excluded.reason, body = excluded.body, at = excluded.at where quarantine.state = 'retried'";
 const ITEM: &str = "select id, pool, administration, source, key, message_id, reason, body, at, state from quarantine where id = $1";
+/// `$1`: administrations, none: everything; `$2`: the pool whose strays are shown too, `$3`: the administrations they are not of.
 const PAGE: &str = "select id, pool, administration, source, key, message_id, reason, substr(body, 1, 0), at, state from quarantine \
-     where state = 'held' order by at desc, id desc limit $1 offset $2";
+     where state = 'held' and ($1 is null or administration in (select value ->> 0 from json_each($1)) \
+     or ((pool is null or pool = $2) and $2 is not null \
+         and (administration is null or administration not in (select value ->> 0 from json_each($3))))) \
+     order by at desc, id desc limit $4 offset $5";
 const SETTLE: &str = "update quarantine set state = $2, body = case when $2 = 'discarded' then substr(body, 1, 0) else body end \
      where id = $1 and state = 'held' returning id";
 const COUNTS: &str = "select source, count(*) from quarantine where state = 'held' group by source order by source";
@@ -30,8 +34,16 @@ pub async fn put<E: Engine>(engine: &E, item: &Quarantined) -> Result<(), StoreE
     write(engine, sql, arguments).await.map(drop)
 }
 
-pub async fn page<E: Engine>(engine: &E, page: Page) -> Result<Vec<Quarantined>, StoreError> {
-    let rows = read(engine, Scope::Installation, PAGE, arguments![page.limit, page.offset]).await?;
+pub async fn page<E: Engine>(engine: &E, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+    let strays = reach.and_then(|reach| reach.strays.as_ref());
+    let arguments = vec![
+        reach.map_or(Value::Text(None), |reach| list(&reach.administrations)),
+        strays.map(|(pool, _)| pool).into(),
+        list(strays.map_or(&[][..], |(_, known)| known)),
+        page.limit.into(),
+        page.offset.into(),
+    ];
+    let rows = read(engine, Scope::Installation, PAGE, arguments).await?;
     rows.iter().map(read_quarantined).collect()
 }
 

@@ -440,7 +440,7 @@ impl Store for World {
     async fn command_answer(&self, _pool: &PoolId, _id: &str) -> Result<Option<String>, StoreError> {
         absent()
     }
-    async fn quarantined(&self, _page: Page) -> Result<Vec<Quarantined>, StoreError> {
+    async fn quarantined(&self, _reach: Option<&QuarantineReach>, _page: Page) -> Result<Vec<Quarantined>, StoreError> {
         absent()
     }
     async fn quarantined_item(&self, _id: i64) -> Result<Option<Quarantined>, StoreError> {
@@ -453,6 +453,9 @@ impl Store for World {
         absent()
     }
     async fn contact_counts(&self, _pool: &PoolId) -> Result<Vec<ContactCount>, StoreError> {
+        absent()
+    }
+    async fn operator_loads(&self, _pool: &PoolId) -> Result<Vec<OperatorLoad>, StoreError> {
         absent()
     }
 }

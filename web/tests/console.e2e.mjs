@@ -309,6 +309,14 @@ async function supervisor(page) {
     await page.locator('.queue', { hasText: 'Tributi' }).getByText('Informazioni IMU').waitFor();
     await look(page, 'room');
   });
+  await test('a contact that keeps coming back calls the supervisor, and stays marked', async () => {
+    const mark = page.locator('.queue-list li', { hasText: 'Informazioni IMU' }).getByText('Serve un supervisore');
+    await mark.waitFor();
+    mock.push({ event: 'contact.escalated', returns: 6 }, mock.find(ct(7)));
+    await page.getByText('ha bisogno di un supervisore: Tributi').first().waitFor();
+    await page.reload();
+    await mark.waitFor();
+  });
   await test('assigning a waiting contact', async () => {
     await page.locator('.queue-list li', { hasText: 'Informazioni IMU' }).getByRole('button', { name: 'Assegna' }).click();
     await page.getByRole('dialog').getByLabel('Operatore').selectOption({ index: 1 });

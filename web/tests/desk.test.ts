@@ -7,7 +7,7 @@ import { actionOf } from '../src/lib/keys';
 import { pieces } from '../src/lib/linkify';
 import { splitQuote } from '../src/lib/quote';
 import { Drafts, DRAFT_AGE_MAX_MS, type DraftStorage } from '../src/state/drafts';
-import { figures, mine, NO_FILTER, waitingByQueue } from '../src/state/groups';
+import { deferred, figures, held, mine, NO_FILTER, waitingByQueue } from '../src/state/groups';
 import { hashOf, parseRoute, type Route } from '../src/state/route';
 import { formOf, grantOf, profileOf, scopeKey } from '../src/views/admin/profile';
 
@@ -74,13 +74,26 @@ describe('groups', () => {
   });
   it('order queues by their most urgent contact and count what is late', () => {
     const queue = (id: string) => ({ id, name: id, administration: 'c', office: 'o', closed: false, waiting: 0 });
-    const room: Room = { waiting: [contact('x', 50, { queue: 'b' }), contact('y', 10, { queue: 'b' }), contact('z', 30)], held: [], operators: [], queues: [queue('a'), queue('b'), queue('empty')] };
+    const room: Room = { waiting: [contact('x', 50, { queue: 'b' }), contact('y', 10, { queue: 'b' }), contact('z', 30)], held: [], deferred: [], counts: { waiting: 3, held: 700, deferred: 0 }, operators: [], queues: [queue('a'), queue('b'), queue('empty')] };
     const groups = waitingByQueue(room, NO_FILTER, 20);
     expect(groups.map((group) => group.queue.id)).toEqual(['b', 'a', 'empty']);
     expect(groups[0]).toMatchObject({ overdue: 1, waiting: [{ id: 'y' }, { id: 'x' }] });
-    expect(figures(room, 20)).toEqual({ waiting: 3, overdue: 1, held: 0, ready: 0, closed: 0 });
+    expect(figures(room, 20)).toEqual({ waiting: 3, overdue: 1, held: 700, deferred: 0, escalated: 0, ready: 0, closed: 0 });
     expect(waitingByQueue(room, { ...NO_FILTER, text: 'Z' }, 20).flatMap((group) => group.waiting)).toHaveLength(1);
   });
+});
+
+describe('the room', () => {
+  const off = (id: string, minutes: number) => contact(id, 1, { state: 'deferred', deferred_until: new Date(minutes * 60_000).toISOString() });
+  const room: Room = {
+    waiting: [contact('w', 5, { escalated: true })], held: [contact('a', 1), contact('b', 9, { escalated: true })],
+    deferred: [off('late', 90), off('soon', 10)], counts: { waiting: 1, held: 2, deferred: 2 }, operators: [], queues: [],
+  };
+  it('puts on top what calls a supervisor, and counts it wherever it is', () => {
+    expect(held(room, NO_FILTER).map((each) => each.id)).toEqual(['b', 'a']);
+    expect(figures(room, 0)).toMatchObject({ escalated: 2, deferred: 2 });
+  });
+  it('shows what was put off by when it comes back', () => expect(deferred(room, NO_FILTER).map((each) => each.id)).toEqual(['soon', 'late']));
 });
 
 describe('routes', () => {

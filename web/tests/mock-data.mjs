@@ -23,7 +23,7 @@ export function script() {
     contact(4, { ...mine, subject: 'Ricorso avverso avviso di accertamento', citizen: 'Studio Ferri', state: 'pending', pending_on: 'office', back_after: at(60 * 24), due: at(60 * 30) }),
     contact(5, { ...mine, subject: 'Iscrizione asilo nido', citizen: 'Elena Conti', state: 'wrap_up', channel: 'webchat', mode: 'live', queue: 'scuola', office: 'scuola-ufficio', wrap_up_until: at(2) }),
     contact(6, { state: 'offered', ...mine, ordinal: 1, channel: 'webchat', mode: 'live', subject: 'Chat dal sito: pagamento mensa', citizen: 'Sara Greco', queue: 'scuola', office: 'scuola-ufficio', due: at(1), language: 'it', filed_at: at(-1) }),
-    contact(7, { state: 'queued', subject: 'Informazioni IMU seconda casa', citizen: 'Luca Marino', due: at(-14), filed_at: at(-254), returns: 2 }),
+    contact(7, { state: 'queued', subject: 'Informazioni IMU seconda casa', citizen: 'Luca Marino', due: at(-14), filed_at: at(-254), returns: 6, escalated: true }),
     contact(8, { state: 'queued', subject: 'Rateizzazione avviso bonario', citizen: 'Maria Gallo', due: at(26), filed_at: at(-214) }),
     contact(9, { state: 'queued', subject: 'Certificato di nascita', citizen: 'Davide Costa', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(170), filed_at: at(-70) }),
     contact(10, { state: 'queued', subject: 'Anfrage Wohnsitz', citizen: 'Hans Gruber', queue: 'anagrafe', office: 'anagrafe-ufficio', language: 'de', due: at(200), filed_at: at(-40), channel: 'sms' }),
@@ -77,10 +77,10 @@ export function script() {
     ],
     colleagues: [{ operator: id('op', 3), name: 'Marco Verdi', state: 'ready', administrations: ['comune'] }, { operator: id('op', 4), name: 'Lucia Serra', state: 'away', administrations: ['comune'] }, { operator: CHIEF, name: 'Carla Neri', state: 'ready', administrations: ['comune'] }],
     room: [
-      { operator: OP, name: 'Anna Bianchi', state: 'ready', connected: true, since: at(-42), live_used: 33, live_units: 100, desk_used: 2, desk_slots: 2, holding: [id('ct', 1), id('ct', 2)] },
-      { operator: id('op', 3), name: 'Marco Verdi', state: 'ready', connected: true, since: at(-130), live_used: 0, live_units: 100, desk_used: 1, desk_slots: 2, holding: [id('ct', 11)] },
-      { operator: id('op', 4), name: 'Lucia Serra', state: 'away', reason: 'screen_break', connected: true, since: at(-9), live_used: 0, live_units: 100, desk_used: 0, desk_slots: 2, holding: [] },
-      { operator: id('op', 6), name: 'Piero Longo', state: 'offline', connected: false, since: at(-600), live_used: 0, live_units: 100, desk_used: 0, desk_slots: 2, holding: [] },
+      { operator: OP, name: 'Anna Bianchi', state: 'ready', connected: true, since: at(-42), live_used: 33, live_units: 100, desk_used: 2, desk_slots: 2, holds: 2 },
+      { operator: id('op', 3), name: 'Marco Verdi', state: 'ready', connected: true, since: at(-130), live_used: 0, live_units: 100, desk_used: 1, desk_slots: 2, holds: 1 },
+      { operator: id('op', 4), name: 'Lucia Serra', state: 'away', reason: 'screen_break', connected: true, since: at(-9), live_used: 0, live_units: 100, desk_used: 0, desk_slots: 2, holds: 0 },
+      { operator: id('op', 6), name: 'Piero Longo', state: 'offline', connected: false, since: at(-600), live_used: 0, live_units: 100, desk_used: 0, desk_slots: 2, holds: 0 },
     ],
     accounts: [
       { operator: OP, login: 'op', name: 'Anna Bianchi', enabled: true, profile: profile({ tributi: 8, spid: 5 }), grants: [grant('operator')] },

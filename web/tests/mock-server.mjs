@@ -204,8 +204,9 @@ export async function startMock() {
   }
   function roomOf() {
     const waiting = world.contacts.filter((contact) => contact.state === 'queued');
+    const [holding, deferred] = [world.contacts.filter(held), world.contacts.filter((contact) => contact.state === 'deferred')];
     return {
-      waiting, held: world.contacts.filter(held), operators: world.room,
+      waiting, held: holding, deferred, counts: { waiting: waiting.length, held: holding.length, deferred: deferred.length }, operators: world.room,
       queues: world.plan.administrations.flatMap((body) => body.queues.map((queue) => ({ ...queue, administration: body.id, waiting: waiting.filter((contact) => contact.queue === queue.id).length }))),
     };
   }

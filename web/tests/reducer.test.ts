@@ -128,6 +128,14 @@ describe('messages', () => {
   });
 });
 
+describe('escalations', () => {
+  it('are told to whoever hears of them, with the queue, though nobody holds the contact', () => {
+    const { model, effects } = reduce(holding(), event(11, { event: 'contact.escalated', returns: 6 }, 'z'));
+    expect(model.contacts).toEqual({});
+    expect(effects).toContainEqual({ do: 'tell', what: 'escalated', contact: 'z', queue: 'tributi' });
+  });
+});
+
 describe('pool', () => {
   it('follows presence, mine and colleagues', () => {
     const before: DeskModel = { ...holding(), colleagues: [{ operator: 'op_c', name: 'C', state: 'ready', administrations: [] }] };

@@ -16,7 +16,7 @@ use crate::model::id::{AccountId, AdministrationId};
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
 use crate::port::broker::{Destination, Outgoing, parse_inbound_key};
-use crate::port::store::Quarantined;
+use crate::port::store::{QuarantineReach, Quarantined};
 
 /// Something held, without its bytes.
 #[derive(Serialize, JsonSchema)]
@@ -55,15 +55,17 @@ pub struct QuarantineQuery {
     offset: Option<u32>,
 }
 
-fn is_mine(rights: &Rights, item: &Quarantined, role: Role) -> bool {
+/// What the caller may know of as a supervisor, or settle as an administrator. What came by a key of nobody's is for whoever has
+/// the pool.
+fn reach(rights: &Rights, role: Role) -> QuarantineReach {
     let pool = &rights.caller().login.pool;
-    let whole_pool = rights.administers_pool(pool) && item.pool.as_ref().is_none_or(|other| other == pool);
-    // What came by a key of nobody's is for whoever has the pool.
-    let administration = item.administration.as_ref().filter(|id| rights.plan().administrations.contains_key(*id));
-    match administration {
-        Some(administration) if role == Role::Admin => rights.administers(administration),
-        Some(administration) => rights.administrations().contains(administration) && rights.caller().has_role(Role::Supervisor),
-        None => whole_pool,
+    let known = || rights.plan().administrations.keys();
+    QuarantineReach {
+        administrations: match role {
+            Role::Admin => known().filter(|id| rights.administers(id)).cloned().collect(),
+            Role::Supervisor | Role::Operator => rights.supervised_administrations(),
+        },
+        strays: rights.administers_pool(pool).then(|| (pool.clone(), known().cloned().collect())),
     }
 }
 
@@ -77,8 +79,8 @@ pub async fn list(
 ) -> Result<Json<QuarantineList>, Problem> {
     let rights = desk.rights(&caller).await?;
     rights.require(Role::Supervisor)?;
-    let held = desk.store.quarantined(page(query.limit, query.offset)?).await?;
-    let items = held.into_iter().filter(|item| is_mine(&rights, item, Role::Supervisor)).map(|item| QuarantineItem {
+    let held = desk.store.quarantined(Some(&reach(&rights, Role::Supervisor)), page(query.limit, query.offset)?).await?;
+    let items = held.into_iter().map(|item| QuarantineItem {
         id: item.id,
         administration: item.administration,
         source: item.source,
@@ -94,7 +96,7 @@ async fn found(desk: &Shared, caller: &SignedIn, id: i64) -> Result<Quarantined,
     let rights = desk.rights(&caller.0).await?;
     rights.require(Role::Admin)?;
     let item = desk.store.quarantined_item(id).await?.ok_or_else(Problem::not_found)?;
-    if !is_mine(&rights, &item, Role::Admin) {
+    if !reach(&rights, Role::Admin).has(&item) {
         return Err(Problem::not_found());
     }
     if item.state != "held" {

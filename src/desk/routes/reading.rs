@@ -22,7 +22,7 @@ use crate::model::delivery::DeliveryState;
 use crate::model::id::{AddressKey, AdministrationId, ContactId, ConversationId, MessageId, NoteId, OperatorId, QueueId};
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
-use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page};
+use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page, Reach};
 
 /// The longest page.
 const LIMIT_MAX: u32 = 500;
@@ -69,14 +69,10 @@ pub async fn contacts(
     if !supervises {
         filter.operator = Some(caller.operator());
     }
-    let found = desk.store.contacts(rights.administrations(), &filter, page).await?;
     // A supervisor who is an operator too sees in lists what is theirs by either role, not what they could pull.
-    let me = caller.operator();
-    let mine = |summary: &ContactSummary| {
-        let contact = &summary.contact;
-        rights.supervises(&contact.administration, &contact.office) || [contact.state.owner(), contact.state.holder()].contains(&Some(me))
-    };
-    let items = contact_views(&rights, &people, found.into_iter().filter(mine).collect());
+    filter.reach = Some(Reach { offices: rights.supervised_offices(), holder: Some(caller.operator()) });
+    let found = desk.store.contacts(rights.administrations(), &filter, page).await?;
+    let items = contact_views(&rights, &people, found);
     Ok(Json(ContactList { items }))
 }
 

@@ -17,12 +17,12 @@ use crate::desk::session::SignedIn;
 use crate::desk::view::{ContactView, contact_views};
 use crate::model::channel::Channel;
 use crate::model::contact::{Mode, StateName};
-use crate::model::id::{AdministrationId, ContactId, OfficeId, OperatorId, QueueId};
+use crate::model::id::{AdministrationId, OfficeId, OperatorId, QueueId};
 use crate::model::operator::{Operator, Role};
 use crate::model::time::Timestamp;
-use crate::port::store::{ContactCount, ContactFilter, ContactSummary, Page, QueueState};
+use crate::port::store::{ContactCount, ContactFilter, ContactSummary, OperatorLoad, Page, QueueState, Reach};
 
-/// The most contacts in each list; the counts of queues are complete.
+/// The most contacts in each list; the counts are complete.
 const LIST_MAX: u32 = 500;
 /// Units of a chat: three fit into a hundred.
 const CHAT_UNITS: u16 = 33;
@@ -34,15 +34,30 @@ const CALL_UNITS: u16 = 100;
 pub struct Room {
     /// What waits, in its order; at most 500.
     waiting: Vec<ContactView>,
-    /// What somebody has or what rings; at most 500.
+    /// What somebody has or what rings, pending ones last; at most 500.
     held: Vec<ContactView>,
+    /// What was put off, the soonest to come back first; at most 500.
+    deferred: Vec<ContactView>,
+    /// How many there are of each, whether listed or not.
+    counts: RoomCounts,
     /// Who is there.
     operators: Vec<RoomOperator>,
     /// The queues.
     queues: Vec<RoomQueue>,
 }
 
-/// An operator in the room.
+/// How many contacts there are within the supervisor's scope.
+#[derive(Default, Serialize, JsonSchema)]
+pub struct RoomCounts {
+    /// Waiting.
+    waiting: i64,
+    /// Ringing, worked on, wrapped up or pending.
+    held: i64,
+    /// Put off.
+    deferred: i64,
+}
+
+/// An operator in the room. What they have is counted whole, whatever of it the supervisor may see: it is what the router goes by.
 #[derive(Serialize, JsonSchema)]
 pub struct RoomOperator {
     /// Who.
@@ -60,8 +75,8 @@ pub struct RoomOperator {
     desk_used: u16,
     /// How many may be.
     desk_slots: u8,
-    /// What they have or what rings at them.
-    holding: Vec<ContactId>,
+    /// How many contacts they have, pending ones too, or ring at them.
+    holds: i64,
 }
 
 /// A queue in the room.
@@ -96,42 +111,60 @@ pub async fn room(State(desk): State<Shared>, SignedIn(caller): SignedIn) -> Res
     let list = |states: Vec<StateName>| {
         let (desk, rights) = (&desk, &rights);
         async move {
-            let filter = ContactFilter { states, ..ContactFilter::default() };
+            let reach = Some(Reach { offices: rights.supervised_offices(), holder: None });
+            let filter = ContactFilter { states, reach, ..ContactFilter::default() };
             let page = Page { limit: LIST_MAX, offset: 0 };
-            let mut found = desk.store.contacts(rights.administrations(), &filter, page).await?;
-            found.retain(|summary| rights.supervises(&summary.contact.administration, &summary.contact.office));
+            let found = desk.store.contacts(rights.administrations(), &filter, page).await?;
             Ok::<Vec<ContactSummary>, Problem>(found)
         }
     };
     let waiting = list(vec![StateName::Queued]).await?;
     let held = list(vec![StateName::Offered, StateName::Active, StateName::Pending, StateName::WrapUp]).await?;
+    let mut deferred = contact_views(&rights, &people, list(vec![StateName::Deferred]).await?);
+    deferred.sort_by_key(|contact| contact.deferred_until);
+    let loads = desk.store.operator_loads(&caller.login.pool).await?;
     let counts = desk.store.contact_counts(&caller.login.pool).await?;
     let states = desk.store.queue_states(&caller.login.pool).await?;
     Ok(Json(Room {
-        operators: operators(&rights, &people, &held),
+        operators: operators(&rights, &people, &loads),
+        counts: room_counts(&rights, &counts),
         queues: queues(&rights, &counts, &states),
         waiting: contact_views(&rights, &people, waiting),
         held: contact_views(&rights, &people, held),
+        deferred,
     }))
+}
+
+fn room_counts(rights: &Rights, counts: &[ContactCount]) -> RoomCounts {
+    let mut sum = RoomCounts::default();
+    for count in counts.iter().filter(|count| rights.supervises(&count.administration, &count.office)) {
+        match count.state {
+            StateName::Queued => sum.waiting += count.count,
+            StateName::Offered | StateName::Active | StateName::Pending | StateName::WrapUp => sum.held += count.count,
+            StateName::Deferred => sum.deferred += count.count,
+            StateName::Abandoned | StateName::Closed => {}
+        }
+    }
+    sum
 }
 
 #[derive(Default)]
 struct Load {
     live: u16,
     desk: u16,
-    holding: Vec<ContactId>,
+    holds: i64,
 }
 
-fn operators(rights: &Rights, people: &People, held: &[ContactSummary]) -> Vec<RoomOperator> {
+fn operators(rights: &Rights, people: &People, counted: &[OperatorLoad]) -> Vec<RoomOperator> {
     let mut loads: BTreeMap<OperatorId, Load> = BTreeMap::new();
-    for ContactSummary { contact, .. } in held {
-        let Some(operator) = contact.state.owner().or(contact.state.holder()) else { continue };
-        let load = loads.entry(operator).or_default();
-        load.holding.push(contact.id);
-        match (contact.state.holder(), contact.mode) {
-            (Some(_), Mode::Live) => load.live += live_units(&contact.channel),
-            (Some(_), Mode::Deferrable) => load.desk += 1,
-            (None, _) => {}
+    for each in counted {
+        let load = loads.entry(each.operator).or_default();
+        let count = u16::try_from(each.count).unwrap_or(u16::MAX);
+        load.holds += each.count;
+        match each.mode {
+            _ if !each.holds => {}
+            Mode::Live => load.live = load.live.saturating_add(live_units(&each.channel).saturating_mul(count)),
+            Mode::Deferrable => load.desk = load.desk.saturating_add(count),
         }
     }
     let mut list: Vec<RoomOperator> = people
@@ -153,7 +186,7 @@ fn room_operator(operator: &Operator, people: &People, load: Load) -> RoomOperat
         live_units: operator.profile.capacity.live_units,
         desk_used: load.desk,
         desk_slots: operator.profile.capacity.desk_slots,
-        holding: load.holding,
+        holds: load.holds,
     }
 }
 

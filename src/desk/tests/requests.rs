@@ -4,11 +4,13 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 
 use crate::desk::openapi_document;
-use crate::desk::testing::{TestDesk, administration, message, pool};
+use crate::desk::testing::{TestDesk, administration, contact, message, pool};
 use crate::model::channel::Channel;
 use crate::model::command::{CommandBody, Refusal, Reply};
+use crate::model::contact::{ContactState, PendingOn};
 use crate::model::conversation::{Attachment, Automatic, BlobRef, Message, Party};
-use crate::model::id::{CommandId, ContactId, IdMaker};
+use crate::model::id::{CommandId, ContactId, IdMaker, OperatorId};
+use crate::model::time::Timestamp;
 use crate::port::blobs::Blobs;
 use crate::port::broker::Destination;
 use crate::port::clock::now;
@@ -352,5 +354,59 @@ fn the_document_is_whole() {
     for reference in text.split("\"$ref\":\"").skip(1) {
         let name = reference.split('"').next().unwrap().trim_start_matches("#/components/schemas/");
         assert!(schemas.contains_key(name), "{name} is referred to and not there");
+    }
+}
+
+/// More contacts than a list holds, most of them of an office that the supervisor may not know of: what they may know of is there,
+/// what somebody works on before what waits for a citizen, and the load is whole.
+#[tokio::test]
+async fn the_room_is_narrowed_before_it_is_cut() {
+    let desk = TestDesk::new().await;
+    let pending = ContactState::Pending { operator: OperatorId(1), on: PendingOn::Citizen, since: now(), back_after: None };
+    {
+        let mut rows = desk.store.rows();
+        let hidden = (100..700).map(|id| contact(id, "comune", "sociale", pending));
+        let seen = (1000..1600).map(|id| contact(id, "comune", "urp", pending));
+        let off = (2000..2002)
+            .map(|id| contact(id, "comune", "urp", ContactState::Deferred { until: Timestamp(i64::try_from(5000 - id).unwrap()) }));
+        let mut called = contact(3000, "comune", "urp", ContactState::Queued);
+        called.returns = 4;
+        let all = hidden.chain(seen).chain(off).chain([called]);
+        rows.contacts.extend(all.map(|contact| (contact.id, contact)));
+    }
+    let (_, room) = desk.json("GET", "/room", Some(&desk.cookie(3)), None).await;
+    let ids =
+        |list: &str| room[list].as_array().unwrap().iter().map(|contact| contact["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(ids("held").len(), 500);
+    assert!(ids("held").iter().all(|id| desk.store.rows().contacts[&id.parse().unwrap()].office.as_str() != "sociale"));
+    assert_eq!(ids("deferred"), [ContactId(2001), ContactId(2000)].map(|id| id.to_string()), "the soonest first");
+    assert_eq!(room["counts"], serde_json::json!({"waiting": 2, "held": 603, "deferred": 2}));
+    let anna = room["operators"].as_array().unwrap().iter().find(|who| who["name"] == "anna").unwrap();
+    assert_eq!((&anna["holds"], &anna["live_used"]), (&1202.into(), &200.into()), "a call, one that rings, and all that pends");
+    let escalated: Vec<_> = room["waiting"].as_array().unwrap().iter().map(|contact| contact["escalated"].clone()).collect();
+    assert_eq!(escalated, [false, true]);
+    let (_, list) = desk.json("GET", "/contacts?limit=500&state=pending", Some(&desk.cookie(3)), None).await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 500, "what is hidden takes no place here either");
+}
+
+#[tokio::test]
+async fn quarantine_is_narrowed_before_it_is_cut() {
+    let desk = TestDesk::new().await;
+    let item = |id: i64, whose: &str| Quarantined {
+        id,
+        pool: Some(pool()),
+        administration: Some(administration(whose)),
+        source: "inbound".into(),
+        key: "key".into(),
+        message_id: format!("in_{id}"),
+        reason: "not JSON".into(),
+        body: Vec::new(),
+        at: now(),
+        state: "held".into(),
+    };
+    desk.store.rows().quarantine = (1..200).map(|id| item(id, if id < 150 { "comune" } else { "asl" })).collect();
+    for (person, expected) in [(6, 50), (3, 100), (4, 100)] {
+        let (_, list) = desk.json("GET", "/quarantine", Some(&desk.cookie(person)), None).await;
+        assert_eq!(list["items"].as_array().unwrap().len(), expected, "operator {person}");
     }
 }

@@ -294,7 +294,7 @@ fn a_transfer_reaches_the_colleague_who_gets_room() {
 #[test]
 fn a_transfer_does_not_outlive_the_right_to_it() {
     let mut world = World::new();
-    let member = |profile: &mut OperatorProfile| drop(profile.offices.insert(name("sociali")));
+    let member = |profile: &mut OperatorProfile| profile.offices = [name("sociali")].into();
     let anna = world.hire(1, member);
     let call = world.arrive(10, "assistenti");
     world.accept(call);

@@ -1,22 +1,40 @@
 //! What the desk reads.
 
+use sportello::model::channel::Channel;
 use sportello::model::channel::IdentityLevel;
-use sportello::model::contact::{Contact, ContactState, OrderKey, StateName};
+use sportello::model::contact::{Contact, ContactState, Mode, OrderKey, PendingOn, StateName};
 use sportello::model::conversation::{Message, Note};
-use sportello::model::id::{AddressKey, CitizenId, ContactId, ConversationId, InputId, NoteId, OperatorId};
-use sportello::port::store::{ContactFilter, Page, QueueState};
+use sportello::model::id::{AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, InputId, NoteId, OfficeId, OperatorId};
+use sportello::port::store::{ContactFilter, OperatorLoad, Page, QueueState, Reach};
 
 use super::fixture::*;
 use super::on_both;
 use super::place::Place;
 
-on_both!(lists_are_in_order, filters_narrow, a_conversation_is_whole, an_input_has_a_status, operators_and_queues, counts_of_waiting);
+on_both!(
+    lists_are_in_order,
+    filters_narrow,
+    a_list_is_narrowed_before_it_is_cut,
+    a_conversation_is_whole,
+    an_input_has_a_status,
+    operators_and_queues,
+    counts_of_waiting,
+    loads_are_counted_whole
+);
 
 const ALL: Page = Page { limit: 500, offset: 0 };
 
 async fn listed(place: &Place, filter: ContactFilter, page: Page) -> Vec<u128> {
     let contacts = place.store.contacts(&[asl(), comune()], &filter, page).await.expect("lists");
     contacts.iter().map(|summary| summary.contact.id.0).collect()
+}
+
+fn pending(operator: u128) -> ContactState {
+    ContactState::Pending { operator: OperatorId(operator), on: PendingOn::Citizen, since: NOON, back_after: None }
+}
+
+fn ringing(operator: u128) -> ContactState {
+    ContactState::Offered { ordinal: 1, operator: OperatorId(operator), made_at: NOON, deadline: NOON }
 }
 
 async fn lists_are_in_order(place: Place) {
@@ -30,24 +48,25 @@ async fn lists_are_in_order(place: Place) {
         in_state(6, active(7)),
         in_state(5, ContactState::Deferred { until: NOON }),
         in_state(7, ContactState::Closed { at: NOON }),
+        in_state(8, pending(7)),
+        in_state(9, ringing(7)),
     ];
     leader.commit(|writes| writes.contacts = contacts).await;
-    assert_eq!(listed(&place, ContactFilter::default(), ALL).await, [4, 3, 2, 1, 5, 6]);
+    assert_eq!(listed(&place, ContactFilter::default(), ALL).await, [4, 3, 2, 1, 6, 9, 8, 5]);
     assert_eq!(listed(&place, ContactFilter::default(), Page { limit: 2, offset: 1 }).await, [3, 2]);
     let states = StateName::ALL.to_vec();
-    assert_eq!(listed(&place, ContactFilter { states, ..ContactFilter::default() }, ALL).await, [4, 3, 2, 1, 5, 6, 7]);
+    assert_eq!(listed(&place, ContactFilter { states, ..ContactFilter::default() }, ALL).await, [4, 3, 2, 1, 6, 9, 8, 5, 7]);
 }
 
 async fn filters_narrow(place: Place) {
     let mut leader = Leader::of(&place).await;
-    let ringing = ContactState::Offered { ordinal: 1, operator: OperatorId(7), made_at: NOON, deadline: NOON };
     let mut elsewhere = contact(4);
     elsewhere.queue = queue("tributi");
     let follow_on = Contact { conversation: ConversationId(5), ..contact(6) };
     let closed = in_state(5, ContactState::Closed { at: NOON });
     leader
         .commit(|writes| {
-            writes.contacts = vec![contact(1), in_state(2, ringing), in_state(3, active(7)), elsewhere, closed, follow_on];
+            writes.contacts = vec![contact(1), in_state(2, ringing(7)), in_state(3, active(7)), elsewhere, closed, follow_on];
         })
         .await;
     let of = |filter: ContactFilter| listed(&place, filter, ALL);
@@ -58,6 +77,47 @@ async fn filters_narrow(place: Place) {
     assert_eq!(of(ContactFilter { conversation, ..ContactFilter::default() }).await, [6]);
     let states = StateName::ALL.to_vec();
     assert_eq!(of(ContactFilter { conversation, states, ..ContactFilter::default() }).await, [6, 5]);
+}
+
+/// What the reader may not know of takes no place on their page.
+async fn a_list_is_narrowed_before_it_is_cut(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let of = |n: u128, administration: AdministrationId, office: &str, state: ContactState| Contact {
+        administration,
+        office: OfficeId::new(office).expect("name"),
+        ..in_state(n, state)
+    };
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![
+                of(1, comune(), "sociale", active(7)),
+                of(2, comune(), "sociale", active(8)),
+                of(3, asl(), "urp", active(8)),
+                of(4, comune(), "urp", active(8)),
+                of(5, comune(), "sociale", ringing(8)),
+                of(6, comune(), "sociale", ContactState::Queued),
+            ];
+        })
+        .await;
+    let urp = (comune(), OfficeId::new("urp").expect("name"));
+    let sociale = (comune(), OfficeId::new("sociale").expect("name"));
+    let table = [
+        (vec![urp.clone()], None, vec![4]),
+        (vec![urp.clone(), sociale], None, vec![6, 1]),
+        (vec![urp.clone()], Some(8), vec![2, 3]),
+        (vec![], Some(7), vec![1]),
+        (vec![], None, vec![]),
+    ];
+    for (offices, holder, expected) in table {
+        let reach = Some(Reach { offices: offices.clone(), holder: holder.map(OperatorId) });
+        let found = listed(&place, ContactFilter { reach, ..ContactFilter::default() }, Page { limit: 2, offset: 0 }).await;
+        assert_eq!(found, expected, "{offices:?} {holder:?}");
+    }
+    // narrowed by the administrations beside it too
+    let reach = Some(Reach { offices: vec![(asl(), urp.1)], holder: Some(OperatorId(8)) });
+    let filter = ContactFilter { reach, ..ContactFilter::default() };
+    let found = place.store.contacts(&[asl()], &filter, ALL).await.expect("lists");
+    assert_eq!(found.iter().map(|summary| summary.contact.id.0).collect::<Vec<_>>(), [3]);
 }
 
 async fn a_conversation_is_whole(place: Place) {
@@ -146,4 +206,30 @@ async fn counts_of_waiting(place: Place) {
     let counts = place.store.contact_counts(&pool()).await.expect("counts");
     let counts: Vec<_> = counts.iter().map(|row| (row.state, row.count, row.oldest)).collect();
     assert_eq!(counts, [(StateName::Active, 1, seconds(3)), (StateName::Queued, 2, seconds(1))]);
+}
+
+async fn loads_are_counted_whole(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let chat =
+        |n: u128, state: ContactState| Contact { channel: Channel::new("webchat").expect("name"), mode: Mode::Live, ..in_state(n, state) };
+    let wrapped = ContactState::WrapUp { operator: OperatorId(8), until: NOON };
+    // more than any page holds
+    let mut contacts: Vec<Contact> = (100..700).map(|n| in_state(n, pending(7))).collect();
+    contacts.extend([chat(1, ringing(7)), chat(2, active(7)), in_state(3, active(7)), chat(4, wrapped), contact(5)]);
+    contacts.extend([in_state(6, ContactState::Closed { at: NOON }), Contact { administration: asl(), ..in_state(7, active(7)) }]);
+    leader.commit(|writes| writes.contacts = contacts).await;
+    let load = |operator: u128, channel: &str, mode: Mode, holds: bool, count: i64| OperatorLoad {
+        operator: OperatorId(operator),
+        channel: Channel::new(channel).expect("name"),
+        mode,
+        holds,
+        count,
+    };
+    let expected = [
+        load(7, "email", Mode::Deferrable, false, 600),
+        load(7, "email", Mode::Deferrable, true, 2),
+        load(7, "webchat", Mode::Live, true, 2),
+        load(8, "webchat", Mode::Live, true, 1),
+    ];
+    assert_eq!(place.store.operator_loads(&pool()).await.expect("counts"), expected);
 }

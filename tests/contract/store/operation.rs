@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use sportello::model::channel::Channel;
 use sportello::model::delivery::DeliveryState;
-use sportello::model::id::{AccountId, AddressKey, MessageId};
-use sportello::port::store::{AttemptStart, OptOut, Page, StoreError, Watermark};
+use sportello::model::id::{AccountId, AddressKey, AdministrationId, MessageId, PoolId};
+use sportello::port::store::{AttemptStart, OptOut, Page, QuarantineReach, Quarantined, StoreError, Watermark};
 
 use super::fixture::*;
 use super::on_both;
@@ -20,7 +20,8 @@ on_both!(
     an_attempt_is_begun_once,
     the_last_word_on_messages_counts,
     an_attempt_is_found_by_its_providers_name,
-    quarantine_holds
+    quarantine_holds,
+    quarantine_is_narrowed_before_it_is_cut
 );
 
 /// Two releases run together while one replaces the other: the older one takes the newer one's schema. A schema whose known
@@ -166,7 +167,7 @@ async fn quarantine_holds(place: Place) {
     store.quarantine(&quarantined("b")).await.expect("keeps");
     store.quarantine(&quarantined("b")).await.expect("once");
     let page = Page { limit: 10, offset: 0 };
-    let held = store.quarantined(page).await.expect("lists");
+    let held = store.quarantined(None, page).await.expect("lists");
     assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     assert!(held.iter().all(|item| item.body.is_empty() && item.state == "held"));
     assert_eq!(store.quarantine_counts().await.expect("counts"), [("inbound".to_owned(), 2)]);
@@ -185,6 +186,51 @@ async fn quarantine_holds(place: Place) {
     for message in ["a", "b"] {
         store.quarantine(&quarantined(message)).await.expect("comes again");
     }
-    let held = store.quarantined(page).await.expect("lists");
+    let held = store.quarantined(None, page).await.expect("lists");
     assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b"]);
+}
+
+/// What the reader may not know of takes no place on their page; the statement and [`QuarantineReach::has`] say the same.
+async fn quarantine_is_narrowed_before_it_is_cut(place: Place) {
+    let store = &place.store;
+    let name = |name: &str| AdministrationId::new(name).expect("name");
+    let other_pool = PoolId::new("altro").expect("name");
+    let items = [
+        ("a", Some(comune()), Some(pool())),
+        ("b", Some(asl()), Some(pool())),
+        ("c", None, None),
+        ("d", Some(name("ignota")), Some(pool())),
+        ("e", None, Some(other_pool.clone())),
+        ("f", Some(asl()), None),
+    ];
+    let items: Vec<Quarantined> =
+        items.into_iter().map(|(message, administration, pool)| Quarantined { administration, pool, ..quarantined(message) }).collect();
+    for item in &items {
+        store.quarantine(item).await.expect("keeps");
+    }
+    let known = || vec![comune(), asl()];
+    let reach = |administrations: Vec<AdministrationId>, strays: Option<PoolId>| QuarantineReach {
+        administrations,
+        strays: strays.map(|pool| (pool, known())),
+    };
+    let table = [
+        (reach(vec![comune()], None), "a"),
+        (reach(vec![asl()], None), "fb"),
+        (reach(known(), Some(pool())), "fdcba"),
+        (reach(vec![], Some(other_pool)), "ec"),
+        (reach(vec![], None), ""),
+    ];
+    for (reach, expected) in table {
+        let page = Page { limit: 500, offset: 0 };
+        let listed: String = store.quarantined(Some(&reach), page).await.expect("lists").into_iter().map(|item| item.message_id).collect();
+        assert_eq!(listed, expected, "{reach:?}");
+        let has: String = items.iter().rev().filter(|item| reach.has(item)).map(|item| item.message_id.as_str()).collect();
+        assert_eq!(has, expected, "{reach:?}");
+        let first: Vec<_> = store.quarantined(Some(&reach), Page { limit: 1, offset: 0 }).await.expect("lists");
+        assert_eq!(
+            first.iter().map(|item| item.message_id.as_str()).collect::<String>(),
+            expected.get(..1).unwrap_or_default(),
+            "{reach:?}"
+        );
+    }
 }

@@ -80,6 +80,8 @@ export interface ContactView {
   citizen?: string;
   case?: CaseReference;
   returns: number;
+  /** It came back more often than its queue allows: a supervisor is called. */
+  escalated?: boolean;
   transfers: number;
   /** The closed contact it follows. */
   continues?: string;
@@ -200,7 +202,7 @@ export interface RoomOperator {
   live_units: number;
   desk_used: number;
   desk_slots: number;
-  holding: string[];
+  holds: number;
 }
 export interface RoomQueue {
   id: string;
@@ -215,6 +217,9 @@ export interface RoomQueue {
 export interface Room {
   waiting: ContactView[];
   held: ContactView[];
+  deferred: ContactView[];
+  /** How many there are of each; the lists are cut at 500. */
+  counts: { waiting: number; held: number; deferred: number };
   operators: RoomOperator[];
   queues: RoomQueue[];
 }

@@ -98,6 +98,7 @@ export const en: Record<Key, string> = {
   'tell.released': 'A contact went back to its queue: {reason}.',
   'tell.reassigned': 'One of your contacts was given to a colleague.',
   'tell.delivery_failed': 'One of your replies was not sent: open the contact and try again.',
+  'tell.escalated': 'A contact keeps coming back and needs a supervisor: {queue}.',
   'tell.bounced': 'One of your replies came back: the citizen did not get it.',
 
   'released.untouched': 'nobody opened it in time',
@@ -394,6 +395,12 @@ export const en: Record<Key, string> = {
   'room.load_live': 'Live',
   'room.load_desk': 'Desk',
   'room.nothing_held': 'No contact is held.',
+  'room.deferred': 'Put off',
+  'room.nothing_deferred': 'No contact is put off.',
+  'room.back_at': 'back {at}',
+  'room.cut': 'The list shows {n} of {total}.',
+  'room.escalated': 'Calling a supervisor',
+  'room.escalated_mark': 'Needs a supervisor',
   'room.contact': 'Contact',
   'room.state': 'State',
 

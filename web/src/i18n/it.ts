@@ -97,6 +97,7 @@ export const it = {
   'tell.released': 'Un contatto è tornato in coda: {reason}.',
   'tell.reassigned': 'Un tuo contatto è stato affidato a un collega.',
   'tell.delivery_failed': 'Una tua risposta non è partita: apri il contatto e riprova.',
+  'tell.escalated': 'Un contatto torna in coda di continuo e ha bisogno di un supervisore: {queue}.',
   'tell.bounced': 'Una tua risposta è tornata indietro: il cittadino non l\'ha ricevuta.',
 
   'released.untouched': 'nessuno l\'ha aperto in tempo',
@@ -393,6 +394,12 @@ export const it = {
   'room.load_live': 'Dal vivo',
   'room.load_desk': 'Scrivania',
   'room.nothing_held': 'Nessun contatto in carico.',
+  'room.deferred': 'Rinviati',
+  'room.nothing_deferred': 'Nessun contatto rinviato.',
+  'room.back_at': 'torna {at}',
+  'room.cut': 'L\'elenco ne mostra {n} di {total}.',
+  'room.escalated': 'Chiamano il supervisore',
+  'room.escalated_mark': 'Serve un supervisore',
   'room.contact': 'Contatto',
   'room.state': 'Stato',
 

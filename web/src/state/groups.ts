@@ -60,9 +60,17 @@ export function waitingByQueue(room: Room, filter: RoomFilter, now: number): Que
   return groups.sort((a, b) => first(a).localeCompare(first(b)) || a.queue.name.localeCompare(b.queue.name));
 }
 
-/** Held contacts, what is due first on top. */
+const calledFirst = (a: ContactView, b: ContactView) => Number(b.escalated ?? false) - Number(a.escalated ?? false);
+
+/** Held contacts: those for which a supervisor is called on top, then what is due first. */
 export function held(room: Room, filter: RoomFilter): ContactView[] {
-  return room.held.filter((contact) => matches(contact, filter)).sort(byDue);
+  return room.held.filter((contact) => matches(contact, filter)).sort((a, b) => calledFirst(a, b) || byDue(a, b));
+}
+
+/** Contacts put off, the soonest to come back on top. */
+export function deferred(room: Room, filter: RoomFilter): ContactView[] {
+  const byReturn = (a: ContactView, b: ContactView) => (a.deferred_until ?? '').localeCompare(b.deferred_until ?? '') || byDue(a, b);
+  return room.deferred.filter((contact) => matches(contact, filter)).sort(byReturn);
 }
 
 const PRESENCE_ORDER = { ready: 0, away: 1, offline: 2 } as const;
@@ -74,14 +82,16 @@ export function operators(room: Room): RoomOperator[] {
   );
 }
 
-export interface RoomFigures { waiting: number; overdue: number; held: number; ready: number; closed: number }
+export interface RoomFigures { waiting: number; overdue: number; held: number; deferred: number; escalated: number; ready: number; closed: number }
 
 /** The few numbers a supervisor looks at first. */
 export function figures(room: Room, now: number): RoomFigures {
   return {
-    waiting: room.waiting.length,
+    waiting: room.counts.waiting,
     overdue: room.waiting.filter((contact) => Date.parse(contact.due) < now).length,
-    held: room.held.length,
+    held: room.counts.held,
+    deferred: room.counts.deferred,
+    escalated: [room.waiting, room.held, room.deferred].flat().filter((contact) => contact.escalated).length,
     ready: room.operators.filter((operator) => operator.state === 'ready' && operator.connected).length,
     closed: room.queues.filter((queue) => queue.closed).length,
   };

@@ -7,11 +7,11 @@ export type Effect =
   | { do: 'load_contact'; contact: string }
   | { do: 'reload_conversation'; conversation: string }
   | { do: 'reload_state' }
-  | { do: 'tell'; what: Telling; contact: string; code?: string };
+  | { do: 'tell'; what: Telling; contact: string; code?: string; queue?: string };
 
 /** What is worth a sound, a desktop notification or a spoken line. */
 export type Telling =
-  | 'offer' | 'offer_ended' | 'assigned' | 'message' | 'released' | 'reassigned' | 'delivery_failed' | 'bounced';
+  | 'offer' | 'offer_ended' | 'assigned' | 'message' | 'released' | 'reassigned' | 'delivery_failed' | 'bounced' | 'escalated';
 
 export interface Step { model: DeskModel; effects: Effect[] }
 
@@ -87,6 +87,11 @@ function reduceContact(model: DeskModel, event: DeskEvent, id: string): Step {
     case 'contact.wrap_up':
       if (!mine) return event.operator === model.me ? { model, effects: [load(id)] } : still(model);
       return still(patch(model, withoutTimers(mine), { state: 'wrap_up', wrap_up_until: event.until }));
+    // It comes to supervisors only: nobody holds the contact at that moment.
+    case 'contact.escalated': {
+      const tell: Effect = { do: 'tell', what: 'escalated', contact: id, ...(event.about ? { queue: event.about.queue } : {}) };
+      return { model, effects: [...refreshOf(event), tell] };
+    }
     case 'contact.queued':
     case 'contact.deferred':
     case 'contact.transferred':

@@ -9,18 +9,18 @@ import type { Effect, Telling } from './reducer';
 import { router } from './router.svelte';
 
 const CHIME: Partial<Record<Telling, Chime>> = {
-  offer: 'offer', assigned: 'assigned', message: 'message', delivery_failed: 'trouble', bounced: 'trouble', released: 'trouble',
+  offer: 'offer', assigned: 'assigned', message: 'message', delivery_failed: 'trouble', bounced: 'trouble', released: 'trouble', escalated: 'trouble',
 };
 const TONE: Partial<Record<Telling, Tone>> = {
   assigned: 'info', message: 'info', offer_ended: 'warning', released: 'warning', reassigned: 'warning',
-  delivery_failed: 'danger', bounced: 'danger',
+  delivery_failed: 'danger', bounced: 'danger', escalated: 'danger',
 };
 
 /** Tells the operator; the queue and the channel are named, the citizen never is outside of the page. */
 export function tellOperator(effect: Extract<Effect, { do: 'tell' }>, model: DeskModel, names: Names): void {
   const contact = model.contacts[effect.contact];
   const offer = model.offers.find((each) => each.id === effect.contact);
-  const queue = names.queue(contact?.queue ?? offer?.queue ?? '');
+  const queue = names.queue(contact?.queue ?? offer?.queue ?? effect.queue ?? '');
   const chime = CHIME[effect.what];
   if (chime && preferences.sound) play(chime, preferences.volume);
   const text = sentence(effect, queue);
@@ -44,5 +44,6 @@ function sentence(effect: Extract<Effect, { do: 'tell' }>, queue: string): strin
     case 'reassigned': return t('tell.reassigned');
     case 'delivery_failed': return t('tell.delivery_failed');
     case 'bounced': return t('tell.bounced');
+    case 'escalated': return t('tell.escalated', { queue });
   }
 }
