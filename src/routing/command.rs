@@ -28,6 +28,7 @@ impl Engine {
     }
 
     fn obey(&mut self, command: &Command, effects: &mut Effects) -> Result<Applied, Refusal> {
+        check_actor(command)?;
         match &command.body {
             CommandBody::Connect { operator, node, country } => self.connect(*operator, node, country.as_ref(), effects)?,
             CommandBody::Disconnect { operator, node, signed_out } => self.disconnect(*operator, node, *signed_out, effects)?,
@@ -383,6 +384,25 @@ impl Engine {
         effects.events.push((None, body));
         Ok(())
     }
+}
+
+/// What an operator says of themself is theirs to say, or their supervisor's or the machinery's; what concerns everybody is not an
+/// operator's at all. Commands on a contact look at whose it is.
+fn check_actor(command: &Command) -> Result<(), Refusal> {
+    let may_for_all = command.actor.authority == Authority::Any;
+    let may = match &command.body {
+        CommandBody::Connect { operator, .. }
+        | CommandBody::Disconnect { operator, .. }
+        | CommandBody::Ready { operator }
+        | CommandBody::Away { operator, .. } => may_for_all || command.actor.operator == Some(*operator),
+        CommandBody::PutOperator { .. }
+        | CommandBody::LoseNode { .. }
+        | CommandBody::ApplyPlan { .. }
+        | CommandBody::CloseQueue { .. }
+        | CommandBody::OpenQueue { .. } => may_for_all,
+        _ => true,
+    };
+    may.then_some(()).ok_or(Refusal::NotOwner)
 }
 
 fn clear_untouched(contact: &mut Contact) {

@@ -1,5 +1,6 @@
 //! Tests of the engine: tables for each rule, and a seeded simulation that rebuilds the engine from its rows after every step.
 
+mod authority;
 mod inbound;
 mod offers;
 mod people;

@@ -21,7 +21,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const WITHIN: Duration = Duration::from_secs(10);
 
-async fn serve(desk: &TestDesk) -> SocketAddr {
+/// The desk behind a real listener.
+pub(super) async fn serve(desk: &TestDesk) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let app = desk.app.clone().into_make_service_with_connect_info::<SocketAddr>();
@@ -38,6 +39,21 @@ async fn try_open(address: SocketAddr, cookie: &str, after: Option<i64>, origin:
         request.headers_mut().insert("origin", origin.parse().unwrap());
     }
     tokio_tungstenite::connect_async(request).await.map(|(socket, _)| socket)
+}
+
+/// The status with which a console's upgrade is answered: 101 if it becomes a socket.
+pub(super) async fn upgrade(address: SocketAddr, cookie: Option<&str>) -> (u16, serde_json::Value) {
+    let mut request = format!("ws://{address}/api/v1/live").into_client_request().unwrap();
+    if let Some(cookie) = cookie {
+        request.headers_mut().insert("cookie", cookie.parse().unwrap());
+    }
+    match tokio_tungstenite::connect_async(request).await {
+        Ok((_, response)) => (response.status().as_u16(), serde_json::Value::Null),
+        Err(Error::Http(refused)) => {
+            (refused.status().as_u16(), serde_json::from_slice(refused.body().as_deref().unwrap_or_default()).unwrap_or_default())
+        }
+        Err(error) => panic!("neither a socket nor a refusal: {error}"),
+    }
 }
 
 async fn open(address: SocketAddr, cookie: &str, after: Option<i64>) -> (Socket, serde_json::Value) {
