@@ -31,6 +31,8 @@ pub struct DeskSettings {
     pub sockets_max: u32,
     /// The most events waiting for one console.
     pub socket_queue_len_max: u32,
+    /// The country its operators sit in, two letters of ISO 3166: what `{ field = "country" }` in a plan looks at.
+    pub country: String,
 }
 
 impl DeskSettings {
@@ -61,6 +63,9 @@ impl Check for DeskSettings {
             if plain.is_none_or(|url| url.path() != "/") {
                 problem("public_url", "write scheme and host only, such as https://sportello.comune.example".into());
             }
+        }
+        if self.country.parse::<phonenumber::country::Id>().is_err() {
+            problem("country", "write the two capital letters of a country, such as IT".into());
         }
         within("session_idle", self.session_idle, 60, 7 * 86_400, problem);
         within("session_max", self.session_max, 60, 30 * 86_400, problem);

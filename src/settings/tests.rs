@@ -109,13 +109,19 @@ fn every_problem_at_once_with_its_place() {
             "FILE, line 5: borker: there is no section `borker`: did you mean `broker`?",
             "--set data.dir: data.dir: unknown field `dir`, expected `folder`",
             "FILE, line 2: desk.listen: write an IP address and a port, such as 127.0.0.1:8080 or [::]:8080",
-            "FILE, line 3: desk.sessoin_idle: unknown field `sessoin_idle`, expected one of `listen`, `public_url`, `trusted_proxies`, `session_idle`, `session_max`, `sockets_max`, `socket_queue_len_max`",
+            "FILE, line 3: desk.sessoin_idle: unknown field `sessoin_idle`, expected one of `listen`, `public_url`, `trusted_proxies`, `session_idle`, `session_max`, `sockets_max`, `socket_queue_len_max`, `country`",
             "the environment (SPORTELLO__LOG__FORMAT): log.format: `yaml` is not one of the choices: config/default.toml names them",
             "--set metrics.watchdog: metrics.watchdog: write a duration from 5s to 10m",
             "the environment (SPORTELLO__ROUTER__LEASE_TTL): router.lease_ttl: `5` is not a duration: write whole numbers with a unit, such as 30s, 20m, 2h or 1d 12h",
             "FILE, line 8: store.connections_max: this must be an integer",
             "FILE, line 9: store.kind: `mysql` is not one of the choices: config/default.toml names them",
         ],
+    );
+    refused(
+        Some("[desk]\ncountry = \"Italia\"\n"),
+        &[],
+        &[],
+        &["FILE, line 2: desk.country: write the two capital letters of a country, such as IT"],
     );
     refused(
         Some("[desk]\nlisten = \n"),

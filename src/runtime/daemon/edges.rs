@@ -149,6 +149,7 @@ impl Parts {
             trusted_proxies: settings.trusted_proxies.clone(),
             queue_frames_max: settings.socket_queue_len_max as usize,
             sockets_max: settings.sockets_max as usize,
+            country: Some(settings.country.clone()),
             ..DeskOptions::new(public_url, self.node.clone())
         };
         let deps = DeskDeps {
