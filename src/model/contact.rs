@@ -273,6 +273,10 @@ pub struct Contact {
     /// The citizen, when known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub citizen: Option<CitizenId>,
+    /// How sure it is that the address is that citizen's and nobody else's. None: several write from it, or nobody knows: then it says
+    /// nothing of who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub citizen_level: Option<IdentityLevel>,
     /// The citizen's address, as a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<AddressKey>,

@@ -8,7 +8,9 @@ use super::command::Command;
 use super::contact::Mode;
 use super::conversation::Automatic;
 use super::delivery::{Delivery, DeliveryReport, Origin};
-use super::id::{AccountId, AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, InputId, MessageId, OperatorId, QueueId};
+use super::id::{
+    AccountId, AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, InputId, MessageId, OfficeId, OperatorId, QueueId,
+};
 use super::inbound::Signal;
 use super::requirement::Requirement;
 use super::time::Timestamp;
@@ -89,6 +91,9 @@ pub struct InboundFacts {
     pub address: Option<AddressKey>,
     /// The citizen behind it, when known.
     pub citizen: Option<CitizenId>,
+    /// How sure it is that the address is that citizen's and nobody else's: the strongest proof there was. None: several write from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub citizen_level: Option<IdentityLevel>,
     /// How sure that is.
     pub identity: IdentityLevel,
     /// Declared, previous or detected.
@@ -103,6 +108,9 @@ pub struct InboundFacts {
     pub recent: Option<Reference>,
     /// Who helped this citizen last.
     pub last_helper: Option<OperatorId>,
+    /// In which office: a restricted one's help shows outside it by nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_helper_office: Option<OfficeId>,
     /// Set if no person wrote it.
     pub automatic: Option<Automatic>,
     /// A bounce: the message of ours that came back.

@@ -233,8 +233,12 @@ pub struct FactRow {
     pub recent: Option<Box<Contact>>,
     /// The citizen behind the address, if exactly one is.
     pub citizen: Option<CitizenId>,
-    /// The owner of the citizen's newest closed contact in the administration.
-    pub last_helper: Option<OperatorId>,
+    /// How sure that is.
+    pub citizen_level: IdentityLevel,
+    /// Several are: it identifies nobody.
+    pub shared: bool,
+    /// The owner of the citizen's newest closed contact in the administration, and its office.
+    pub last_helper: Option<(OperatorId, OfficeId)>,
     /// The contact in which the `thread` input landed.
     pub thread_contact: Option<ContactId>,
 }

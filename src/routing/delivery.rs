@@ -257,6 +257,7 @@ impl Engine {
             queue: delivery.origin.queue.clone(),
             conversation: delivery.conversation,
             citizen: delivery.origin.citizen,
+            citizen_level: None,
             address: delivery.origin.address,
             identity: crate::model::channel::IdentityLevel::Claimed,
             channel: delivery.channel.clone(),

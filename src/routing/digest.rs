@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use super::engine::Engine;
 
 impl Engine {
-    /// SHA-256 in lower-case hexadecimal over contacts, operators, deliveries, closed queues, timers, waiting and idle sets.
+    /// SHA-256 in lower-case hexadecimal over contacts, operators, deliveries, closed queues, timers, waiting and idle sets, and where
+    /// contacts are looked up.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         let mut add = |part: &str| {
@@ -24,6 +25,15 @@ impl Engine {
         }
         for queue in &self.closed_queues {
             add(queue.as_str());
+        }
+        for found in &self.by_conversation {
+            add(&format!("{found:?}"));
+        }
+        for found in &self.by_address {
+            add(&format!("{found:?}"));
+        }
+        for found in &self.by_citizen {
+            add(&format!("{found:?}"));
         }
         for timer in self.timers.all() {
             add(&format!("{timer:?}"));

@@ -7,7 +7,9 @@ use crate::model::command::Refusal;
 use crate::model::contact::{Contact, ContactState, Mode, Offer, OfferState, OrderKey};
 use crate::model::delivery::Delivery;
 use crate::model::event::{About, EventBody};
-use crate::model::id::{AddressKey, AdministrationId, ContactId, ConversationId, MessageId, OfferId, OperatorId, PoolId, QueueId};
+use crate::model::id::{
+    AddressKey, AdministrationId, CitizenId, ContactId, ConversationId, MessageId, OfferId, OperatorId, PoolId, QueueId,
+};
 use crate::model::input::Input;
 use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
@@ -71,8 +73,10 @@ pub struct Engine {
     pub(super) timers: Timers,
     /// Whom an operator is kept free for, the other way round. Derived from operators.
     pub(super) reserved: BTreeMap<ContactId, OperatorId>,
-    by_conversation: BTreeMap<ConversationId, BTreeSet<ContactId>>,
-    by_address: BTreeMap<(AdministrationId, AddressKey), BTreeSet<ContactId>>,
+    pub(super) by_conversation: BTreeMap<ConversationId, BTreeSet<ContactId>>,
+    pub(super) by_address: BTreeMap<(AdministrationId, AddressKey), BTreeSet<ContactId>>,
+    /// Contacts whose address is one citizen's alone, by that citizen.
+    pub(super) by_citizen: BTreeMap<(AdministrationId, CitizenId), BTreeSet<ContactId>>,
     /// Contacts to be placed and operators to be filled once the present input is done.
     pub(super) to_place: VecDeque<ContactId>,
     pub(super) to_fill: BTreeSet<OperatorId>,
@@ -97,6 +101,7 @@ impl Engine {
             reserved: BTreeMap::new(),
             by_conversation: BTreeMap::new(),
             by_address: BTreeMap::new(),
+            by_citizen: BTreeMap::new(),
             to_place: VecDeque::new(),
             to_fill: BTreeSet::new(),
         };
@@ -193,6 +198,9 @@ impl Engine {
         if let Some(address) = contact.address {
             self.by_address.entry((contact.administration.clone(), address)).or_default().insert(contact.id);
         }
+        if let Some(citizen) = identified(&contact) {
+            self.by_citizen.entry((contact.administration.clone(), citizen)).or_default().insert(contact.id);
+        }
         let class = (!contact.state.is_final()).then(|| self.demand.class(&self.plan, &contact));
         if let Some(class) = class {
             self.demand.open(class);
@@ -214,6 +222,9 @@ impl Engine {
         remove_from(&mut self.by_conversation, &contact.conversation, id);
         if let Some(address) = contact.address {
             remove_from(&mut self.by_address, &(contact.administration.clone(), address), id);
+        }
+        if let Some(citizen) = identified(&contact) {
+            remove_from(&mut self.by_citizen, &(contact.administration.clone(), citizen), id);
         }
         self.timers.set(Timer::Contact(id), None);
         effects.finished.insert(id, contact);
@@ -302,6 +313,16 @@ impl Engine {
     pub(super) fn with_address(&self, administration: &AdministrationId, address: AddressKey) -> impl Iterator<Item = &Contact> {
         self.by_address
             .get(&(administration.clone(), address))
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.contacts.get(id))
+            .map(|entry| &entry.contact)
+    }
+
+    /// The contacts of a citizen of the administration, of those whose address is theirs alone.
+    pub(super) fn with_citizen(&self, administration: &AdministrationId, citizen: CitizenId) -> impl Iterator<Item = &Contact> {
+        self.by_citizen
+            .get(&(administration.clone(), citizen))
             .into_iter()
             .flatten()
             .filter_map(|id| self.contacts.get(id))
@@ -463,6 +484,11 @@ fn remove_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<ContactId>>, key: &K, id
             index.remove(key);
         }
     }
+}
+
+/// The citizen whom a contact's address identifies: one from which several write identifies nobody.
+fn identified(contact: &Contact) -> Option<CitizenId> {
+    contact.citizen.filter(|_| contact.citizen_level.is_some())
 }
 
 /// The contact as events show it.

@@ -1,11 +1,12 @@
 //! A citizen's message or leaving. What a message does in each state of its contact is one total table, [`landing`].
 
+use crate::model::channel::IdentityLevel;
 use crate::model::command::Refusal;
 use crate::model::contact::{Contact, ContactState, Direction, Mode, Outcome, Resolution, StateName};
 use crate::model::conversation::Automatic;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason};
-use crate::model::id::{ContactId, ConversationId, OperatorId};
+use crate::model::id::{ContactId, ConversationId, OfficeId, OperatorId};
 use crate::model::inbound::Signal;
 use crate::model::input::{Classification, InboundFacts, Reference, SignalFacts};
 use crate::model::requirement::Requirement;
@@ -195,6 +196,7 @@ impl Engine {
             queue: classification.queue.clone(),
             conversation: follows.map_or(facts.new_conversation, |reference| reference.conversation),
             citizen: facts.citizen,
+            citizen_level: facts.citizen_level,
             address: facts.address,
             identity: facts.identity,
             channel: facts.channel.clone(),
@@ -217,7 +219,7 @@ impl Engine {
             transfers: 0,
             exclusions: Vec::new(),
             wanted: None,
-            preferred: self.preferred_operator(facts, origin.and_then(|origin| origin.owner)),
+            preferred: self.preferred_operator(facts, &queue.office, origin.and_then(|origin| origin.owner)),
             case: None,
             outcome: None,
             last_owner: None,
@@ -228,13 +230,26 @@ impl Engine {
         })
     }
 
-    /// Who holds an open contact with the same address, then who had the contact it follows, then who helped last.
-    fn preferred_operator(&self, facts: &InboundFacts, follows: Option<OperatorId>) -> Option<OperatorId> {
-        let sibling = facts.address.and_then(|address| {
-            let siblings = self.with_address(&facts.administration, address);
-            siblings.filter_map(|contact| Some((contact.opened_at, contact.id, contact.state.owner()?))).max().map(|(.., owner)| owner)
-        });
-        sibling.or(follows).or(facts.last_helper)
+    /// Who holds an open contact of the same citizen, then who had the contact it follows, then who helped last. Where a restricted
+    /// office deals with the citizen, that shows in no other office: not even by who gets their next contact.
+    fn preferred_operator(&self, facts: &InboundFacts, office: &OfficeId, follows: Option<OperatorId>) -> Option<OperatorId> {
+        let may_show = |other: &OfficeId| other == office || !self.plan.is_restricted(&facts.administration, other);
+        let siblings = self.of_same_citizen(facts).filter(|contact| may_show(&contact.office));
+        let held = siblings.filter_map(|contact| Some((contact.opened_at, contact.id, contact.state.owner()?)));
+        let helper = || facts.last_helper.filter(|_| facts.last_helper_office.as_ref().is_none_or(may_show));
+        held.max().map(|(.., owner)| owner).or(follows).or_else(helper)
+    }
+
+    /// The contacts of whoever writes: by the same address, if it is one citizen's alone; by another address of theirs only where both
+    /// were proved, for anybody can claim to be their neighbour.
+    fn of_same_citizen(&self, facts: &InboundFacts) -> impl Iterator<Item = &Contact> {
+        let proved = Some(IdentityLevel::Verified);
+        let (address, is_proved) = (facts.address, facts.citizen_level >= proved);
+        let known = facts.citizen.filter(|_| facts.citizen_level.is_some());
+        let same = known.map(|citizen| self.with_citizen(&facts.administration, citizen));
+        same.into_iter()
+            .flatten()
+            .filter(move |contact| (address.is_some() && contact.address == address) || (is_proved && contact.citizen_level >= proved))
     }
 
     /// Whether a live contact may wait in its queue: it is open and not full. Deferrable ones always may.

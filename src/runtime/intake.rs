@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault;
-use crate::model::channel::normalise_address;
+use crate::model::channel::{IdentityLevel, normalise_address};
 use crate::model::contact::{Contact, ContactState, Mode};
 use crate::model::conversation::Automatic;
 use crate::model::delivery::{DeliveryReport, Origin};
@@ -233,6 +233,7 @@ impl Intake {
             filed_at: message.received_at,
             address: query.address,
             citizen,
+            citizen_level: citizen.and_then(|_| citizen_level(&row, message)),
             identity: message.identity,
             language: message.language.or_else(|| self.language_of(plan, message, reference.as_ref())),
             thread: message
@@ -241,7 +242,8 @@ impl Intake {
                 .unwrap_or_default(),
             reference,
             recent: row.recent.as_deref().filter(|contact| is_continued(contact, message, query)).map(reference_to),
-            last_helper: row.last_helper,
+            last_helper_office: row.last_helper.as_ref().map(|(_, office)| office.clone()),
+            last_helper: row.last_helper.map(|(operator, _)| operator),
             automatic: message.automatic,
             bounced,
             answerable: message.answer_to.is_some(),
@@ -397,6 +399,12 @@ fn trace_of(decoded: Option<String>, incoming: &Incoming) -> Option<Arc<str>> {
     decoded.or_else(in_header).map(Arc::from)
 }
 
+/// How sure it is that an address is one citizen's: by what was proved before, or by this message. Nothing at all if several write from
+/// it.
+fn citizen_level(row: &FactRow, message: &InboundMessage) -> Option<IdentityLevel> {
+    (!row.shared).then_some(row.citizen_level.max(message.identity))
+}
+
 /// Whether a message goes on with the newest contact of its address: with the same account, and not ended long before. A chat is
 /// one conversation however long it lasts.
 fn is_continued(newest: &Contact, message: &InboundMessage, query: &FactQuery) -> bool {
@@ -487,6 +495,24 @@ mod tests {
         store.rows().sources.insert(sources[1].clone());
         let items = intake.prepare(&plan, &batch).await.expect("looked up");
         assert!(matches!(&items[..], [Item::Input(_), Item::Duplicate]), "{items:?}");
+    }
+
+    #[test]
+    fn what_is_known_of_who_writes() {
+        use IdentityLevel::{Claimed, Spid, Verified};
+        for (shared, stored, said, expected) in [
+            (false, Claimed, Claimed, Some(Claimed)),
+            (false, Verified, Claimed, Some(Verified)),
+            (false, Claimed, Spid, Some(Spid)),
+            (true, Spid, Spid, None),
+        ] {
+            let row = FactRow { shared, citizen_level: stored, ..FactRow::default() };
+            let mut message: InboundMessage =
+                serde_json::from_value(serde_json::json!({"account": "centralino", "provider_id": "1", "received_at": Timestamp(0)}))
+                    .expect("a message");
+            message.identity = said;
+            assert_eq!(citizen_level(&row, &message), expected, "{shared} {stored:?} {said:?}");
+        }
     }
 
     /// A conversation goes on for a day after its end, with the same account, on channels that join by address.

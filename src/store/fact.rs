@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::model::delivery::Delivery;
-use crate::model::id::{AdministrationId, ConversationId, MessageId, PoolId};
+use crate::model::id::{AdministrationId, ConversationId, MessageId, OfficeId, OperatorId, PoolId};
 use crate::port::store::{FactQuery, FactRow, StoreError};
 
 use super::engine::{Engine, Scope, read};
@@ -26,7 +26,7 @@ with asked as materialized (
            value ->> 4 as channel, value ->> 5 as conversation, value ->> 6 as thread
     from json_each($2)
 ), found as materialized (
-    select asked.n, asked.administration, asked.conversation,
+    select asked.n, asked.administration, asked.conversation, asked.address,
         coalesce((select i.seq from input i where i.source = asked.input and i.pool = $1),
             (select t.erased_at from tombstone t where t.administration = asked.administration and t.source = asked.input))
             is not null as duplicate,
@@ -34,15 +34,17 @@ with asked as materialized (
             order by c.opened_at desc, c.id desc limit 1) as newest,
         (select c.id from contact c where c.administration = asked.administration and c.address = asked.address
             and c.channel = asked.channel and c.channel in ('sms', 'webchat') order by c.opened_at desc limit 1) as recent,
-        (select case when count(distinct a.citizen) = 1 then min(a.citizen) end from citizen_address a
+        (select case count(distinct a.citizen) when 0 then null when 1 then min(a.citizen) else '' end from citizen_address a
             where a.administration = asked.administration and a.key = asked.address) as citizen,
         (select i.contact from input i where i.source = asked.thread and i.pool = $1) as thread_contact
     from asked
 )
 select found.n, found.duplicate, newest.record, recent.record, found.citizen,
-    (select c.helper from contact c where c.administration = found.administration and c.citizen = found.citizen
+    (select c.helper || ' ' || c.office from contact c where c.administration = found.administration and c.citizen = found.citizen
         and c.state = 'closed' order by c.finished_at desc limit 1),
-    found.thread_contact
+    found.thread_contact,
+    (select a.level from citizen_address a where a.administration = found.administration and a.key = found.address
+        and a.citizen = found.citizen)
 from found
 left join contact newest on newest.administration = found.administration and newest.id = found.newest
 left join contact recent on recent.administration = found.administration and recent.id = found.recent";
@@ -122,12 +124,23 @@ async fn references<E: Engine>(
 }
 
 fn read_fact(row: &Row) -> Result<FactRow, StoreError> {
+    // several citizens are an empty name: one look at the index says all there is to say
+    let shared = row.text_option(4)?.is_some_and(|citizen| citizen.is_empty());
     Ok(FactRow {
         duplicate: row.flag(1)?,
         reference: row.json_option(2)?,
         recent: row.json_option(3)?,
-        citizen: row.parse_option(4)?,
-        last_helper: row.parse_option(5)?,
+        citizen: if shared { None } else { row.parse_option(4)? },
+        citizen_level: row.word_option(7)?.unwrap_or_default(),
+        shared,
+        last_helper: row.text_option(5)?.as_deref().map(read_helper).transpose()?,
         thread_contact: row.parse_option(6)?,
     })
+}
+
+/// `op_… office`.
+fn read_helper(text: &str) -> Result<(OperatorId, OfficeId), StoreError> {
+    let unreadable = || StoreError::Unreadable("a closed contact's helper and office were expected".into());
+    let (operator, office) = text.split_once(' ').ok_or_else(unreadable)?;
+    Ok((operator.parse().map_err(|_| unreadable())?, office.parse().map_err(|_| unreadable())?))
 }

@@ -1,14 +1,15 @@
 //! The table of what a citizen's message does in each state, row by row, and the ways of a contact that nobody serves.
 
 use super::super::inbound::{Landing, landing};
-use super::world::{World, is_live};
-use crate::model::channel::Channel;
+use super::world::{World, is_live, name};
+use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::command::CommandBody;
 use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
 use crate::model::conversation::Automatic;
-use crate::model::id::{AddressKey, ContactId};
+use crate::model::id::{AddressKey, CitizenId, ContactId, OperatorId};
 use crate::model::inbound::Signal;
 use crate::model::input::Reference;
+use crate::model::operator::OperatorProfile;
 use crate::model::time::Timestamp;
 
 #[test]
@@ -182,23 +183,77 @@ fn a_bounce_brings_the_contact_back_to_its_owner() {
 #[test]
 fn a_closed_queue_admits_live_contacts_as_letters() {
     let mut world = World::new();
-    world.supervisor(CommandBody::CloseQueue { queue: super::world::name("urp") }).expect("closed");
+    world.supervisor(CommandBody::CloseQueue { queue: name("urp") }).expect("closed");
     let call = world.arrive(10, "telefono");
     assert_eq!(world.rows[&call].mode, Mode::Deferrable);
     assert!(world.has("contact.deferrable"));
 }
 
+/// An open letter of a citizen that anna holds in one office, then a call to another: whether it rings at anna first. Bruno is there for
+/// both, and has been free for longer.
 #[test]
 fn the_holder_of_another_contact_of_the_citizen_comes_first() {
-    let mut world = World::new();
-    let anna = world.hire(1, |_| {});
-    let letter = world.arrive(10, "posta");
-    world.by(anna, CommandBody::Touch { contact: letter }).expect("touched");
-    world.hire(2, |_| {});
-    let mut facts = world.facts(11, "telefono");
-    facts.address = world.rows[&letter].address;
-    let call = world.receive(facts);
-    assert_eq!(world.offered_to(call), Some(anna));
+    use IdentityLevel::{Claimed, Spid, Verified};
+    struct Row {
+        what: &'static str,
+        /// Address, citizen and how sure it is, of the letter and of the call.
+        letter: (u128, u128, Option<IdentityLevel>),
+        call: (u128, u128, Option<IdentityLevel>),
+        /// Whose letter and whose call.
+        accounts: (&'static str, &'static str),
+        anna: bool,
+    }
+    let row = |what, letter, call, anna| Row { what, letter, call, accounts: ("posta", "telefono"), anna };
+    let of_office =
+        |what, letter, call, anna| Row { accounts: (letter, call), ..row(what, (1, 7, Some(Verified)), (2, 7, Some(Verified)), anna) };
+    let table = [
+        row("the same address", (1, 7, Some(Claimed)), (1, 7, Some(Claimed)), true),
+        row("a shared address, now", (1, 7, Some(Claimed)), (1, 7, None), false),
+        row("a shared address, then", (1, 7, None), (1, 7, Some(Claimed)), false),
+        row("another address, both proved", (1, 7, Some(Verified)), (2, 7, Some(Spid)), true),
+        row("another address that is only claimed", (1, 7, Some(Spid)), (2, 7, Some(Claimed)), false),
+        row("another address, the letter's only claimed", (1, 7, Some(Claimed)), (2, 7, Some(Spid)), false),
+        row("another address that is shared", (1, 7, Some(Spid)), (2, 7, None), false),
+        row("another citizen", (1, 7, Some(Spid)), (2, 8, Some(Spid)), false),
+        of_office("a restricted office's letter does not show elsewhere", "assistenti", "telefono", false),
+        of_office("but it does within the office", "assistenti", "assistenti", true),
+        of_office("an open office's letter shows in a restricted one, where she is a member", "posta", "assistenti", true),
+    ];
+    for Row { what, letter, call, accounts, anna } in table {
+        let mut world = World::new();
+        let member = |profile: &mut OperatorProfile| profile.offices = [name("sociali")].into();
+        let who = world.hire(1, member);
+        let arrive = |world: &mut World, number: u128, account: &str, mode: Mode, (address, citizen, level)| {
+            let mut facts = world.facts(number, account);
+            (facts.address, facts.citizen, facts.citizen_level) = (Some(AddressKey(address)), Some(CitizenId(citizen)), level);
+            facts.mode = mode;
+            world.receive(facts)
+        };
+        let first = arrive(&mut world, 10, accounts.0, Mode::Deferrable, letter);
+        assert_eq!(world.owner(first), Some(who), "{what}");
+        world.by(who, CommandBody::Touch { contact: first }).expect("touched");
+        world.hire(2, member);
+        let second = arrive(&mut world, 11, accounts.1, Mode::Live, call);
+        assert_eq!(world.offered_to(second) == Some(who), anna, "{what}");
+        assert!(world.offered_to(second).is_some(), "{what}");
+        world.rebuild();
+        let third = arrive(&mut world, 12, accounts.1, Mode::Live, call);
+        assert_eq!(world.rows[&third].preferred, world.rows[&second].preferred, "{what}: a rebuilt engine knows the same");
+    }
+}
+
+/// Who helped last in a restricted office is not asked first elsewhere: it would show that the office knows the citizen.
+#[test]
+fn help_of_a_restricted_office_does_not_show_elsewhere() {
+    for (office, account, preferred) in
+        [(Some("urp"), "posta", true), (Some("sociali"), "posta", false), (Some("sociali"), "assistenti", true), (None, "posta", true)]
+    {
+        let mut world = World::new();
+        let mut facts = world.facts(10, account);
+        (facts.last_helper, facts.last_helper_office) = (Some(OperatorId(1)), office.map(name));
+        let contact = world.receive(facts);
+        assert_eq!(world.rows[&contact].preferred.is_some(), preferred, "{office:?} {account}");
+    }
 }
 
 /// A text message belongs to the open contact of its number and account: also of two in one batch, for which intake found nothing.

@@ -8,10 +8,11 @@ use super::super::lane::lane;
 use super::super::timer::wanted_until;
 use super::super::{Effects, Engine};
 use super::world::{World, name, operator, plan};
+use crate::model::channel::IdentityLevel;
 use crate::model::command::{CommandBody, RejectReason, TransferTarget};
 use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
-use crate::model::id::{ContactId, MessageId, OfferId, OperatorId};
+use crate::model::id::{CitizenId, ContactId, MessageId, OfferId, OperatorId};
 use crate::model::inbound::Signal;
 use crate::model::input::Input;
 use crate::model::operator::PresenceState;
@@ -47,6 +48,8 @@ fn step(world: &mut World, random: &mut Random, number: u128) {
             let mut facts = world.facts(number, account);
             facts.has_text = random.below(2) == 0;
             facts.address = Some(crate::model::id::AddressKey(u128::from(random.below(8))));
+            facts.citizen = Some(CitizenId(u128::from(random.below(8))));
+            facts.citizen_level = random.pick(&[None, Some(IdentityLevel::Claimed), Some(IdentityLevel::Verified)]).flatten();
             world.receive(facts);
         }
         6 if world.rows.contains_key(&contact) => {

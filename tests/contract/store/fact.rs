@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sportello::model::channel::{Channel, IdentityLevel};
 use sportello::model::contact::{Contact, ContactState};
-use sportello::model::id::{AddressKey, CitizenId, ContactId, ConversationId, InputId, MessageId, OperatorId};
+use sportello::model::id::{AddressKey, CitizenId, ContactId, ConversationId, InputId, MessageId, OfficeId, OperatorId};
 use sportello::port::store::{FactQuery, FactRow};
 
 use super::fixture::*;
@@ -51,7 +51,7 @@ async fn everything_that_is_known(place: Place) {
             writes.messages = vec![message(1, 1), message(2, 20)];
             writes.citizens = vec![
                 address(10, 1, IdentityLevel::Claimed),
-                address(11, 1, IdentityLevel::Claimed),
+                address(11, 1, IdentityLevel::Verified),
                 address(12, 1, IdentityLevel::Claimed),
                 address(12, 2, IdentityLevel::Claimed),
             ];
@@ -67,17 +67,22 @@ async fn everything_that_is_known(place: Place) {
         FactQuery { references: vec![MessageId(1), MessageId(2)], administration: asl(), ..query(5) },
         FactQuery { address: Some(AddressKey(10)), administration: asl(), ..query(6) },
         FactQuery { address: Some(AddressKey(10)), channel: chat, ..query(7) },
+        FactQuery { address: Some(AddressKey(11)), ..query(8) },
     ];
     let rows = facts(&place, &asked).await;
     assert_eq!(rows.len(), asked.len());
-    let known = FactRow { duplicate: true, citizen: Some(CitizenId(1)), last_helper: Some(OperatorId(8)), ..FactRow::default() };
+    let urp = OfficeId::new("urp").expect("name");
+    let known =
+        FactRow { duplicate: true, citizen: Some(CitizenId(1)), last_helper: Some((OperatorId(8), urp.clone())), ..FactRow::default() };
     assert_eq!(rows[0], known, "by address: who it is, the newest closed one's owner; mail does not go on by address");
     assert_eq!(rows[1], FactRow { reference: Some(Box::new(second)), ..FactRow::default() }, "newest message, newest contact");
-    assert_eq!(rows[2], FactRow::default(), "a shared address identifies nobody");
+    assert_eq!(rows[2], FactRow { shared: true, ..FactRow::default() }, "a shared address identifies nobody");
     assert_eq!(rows[3], FactRow { thread_contact: Some(ContactId(2)), ..FactRow::default() });
     assert_eq!(rows[4], FactRow::default(), "another administration's messages");
     assert_eq!(rows[5], FactRow::default(), "another administration's address");
     assert_eq!(rows[6].recent, Some(Box::new(later_chat)), "on a channel that goes on by address: the newest with it there");
+    let proved = FactRow { duplicate: false, citizen_level: IdentityLevel::Verified, ..known };
+    assert_eq!(rows[7], proved, "by another address of theirs, and how sure that is");
 }
 
 async fn nothing_is_known(place: Place) {

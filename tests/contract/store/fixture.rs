@@ -50,6 +50,7 @@ pub fn contact(n: u128) -> Contact {
         queue: queue("generale"),
         conversation: ConversationId(n),
         citizen: None,
+        citizen_level: None,
         address: None,
         identity: IdentityLevel::Claimed,
         channel: Channel::email(),
