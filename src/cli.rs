@@ -100,7 +100,7 @@ its sample operators once. SIGTERM finishes what is begun and ends; a second one
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 pub struct ServeArgs {
-    /// What this process does: all, or some of router,desk,email,api (same as --set roles=…)
+    /// What this process does: all, or some of router,desk,email,sms,webchat,api (same as --set roles=…)
     #[arg(long, value_name = "ROLES")]
     pub roles: Option<String>,
     /// Where the data is (same as --set data.folder=…)
@@ -119,7 +119,7 @@ impl ServeArgs {
 /// `migrate`.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(
-    after_help = "Examples:\n  sportello migrate --config /etc/sportello.toml\n\n`serve` does this by itself with SQLite. With PostgreSQL, run it before starting a new release."
+    after_help = "Examples:\n  sportello migrate --config /etc/sportello.toml\n\n`serve` does this by itself; by hand it is for whoever wants to see it done before a new release starts."
 )]
 pub struct MigrateArgs {}
 

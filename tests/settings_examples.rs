@@ -14,6 +14,7 @@ fn the_production_example_lacks_only_its_secrets() {
         ("smtp-password", "secret"),
         ("urp-imap", "secret"),
         ("tributi-imap", "secret"),
+        ("urp-sms", "secret"),
     ] {
         std::fs::write(secret(name), content).expect("written");
     }

@@ -25,7 +25,7 @@ sees nothing of it, whatever their skills.";
 /// `operator …`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum OperatorCommand {
-    /// Add an operator, or change the profile of one
+    /// Add an operator
     Add(Box<AddArgs>),
     /// List the operators of a pool
     List(ListArgs),

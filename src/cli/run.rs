@@ -12,7 +12,7 @@ use crate::model::command::{Actor, Authority, Command as Order, CommandBody, Rep
 use crate::model::id::{CommandId, PoolId};
 use crate::model::operator::Operator;
 use crate::port::clock;
-use crate::port::commands::{CommandEnvelope, Commands as _};
+use crate::port::commands::{CommandEnvelope, CommandError, Commands as _};
 use crate::port::store::{Login, Page, Store};
 use crate::runtime::daemon::{self, Backends, Daemon};
 use crate::runtime::left::LeftCommands;
@@ -217,9 +217,15 @@ async fn plan_command(store: Arc<dyn Store>, command: &plan::PlanCommand) -> any
             let version = store.put_plan(&text).await?;
             let commands = LeftCommands { store };
             for pool in &plan.pools {
-                send(&commands, pool, CommandBody::ApplyPlan { version }).await?;
+                match send(&commands, pool, CommandBody::ApplyPlan { version }).await {
+                    Ok(()) => say(&format!("plan {version} is in force in pool {pool}")),
+                    // stored it is: whoever leads next reads it
+                    Err(error) if matches!(error.downcast_ref(), Some(CommandError::Unavailable(_))) => {
+                        say(&format!("plan {version} is stored; in pool {pool} it is in force from the next start: {error}"));
+                    }
+                    Err(error) => return Err(error),
+                }
             }
-            say(&format!("plan {version} is in force"));
         }
         plan::PlanCommand::Example => {}
     }

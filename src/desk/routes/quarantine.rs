@@ -110,7 +110,10 @@ async fn found(desk: &Shared, caller: &SignedIn, id: i64) -> Result<Quarantined,
 pub async fn retry(State(desk): State<Shared>, caller: SignedIn, Ids(id): Ids<i64>) -> Result<StatusCode, Problem> {
     let item = found(&desk, &caller, id).await?;
     let destination = destination(&item).ok_or_else(|| {
-        Problem::conflict("cannot_retry", "it cannot be sent again from here: a command expires, a raw mail is read again by its mailbox")
+        Problem::conflict(
+            "cannot_retry",
+            "it cannot be sent again from here: a command expires; a raw mail stays in its mailbox, marked as seen, or with who sent it",
+        )
     })?;
     let message = Outgoing::new(destination, item.message_id.clone(), item.body.clone());
     // Settled first: what fails again must find it retried, so that it is held again.
