@@ -189,7 +189,7 @@ impl Daemon {
         let mut email_counters = None;
         let desk_counters = Arc::new(DeskCounters::default());
         if settings.roles.has(ProcessRole::Router) {
-            parts.lead();
+            parts.lead()?;
         }
         if reaches_over {
             parts.follow_feeds();
@@ -288,7 +288,8 @@ impl Parts {
     }
 
     /// Leads each pool when it may, on a thread of its own: nothing else slows the one writer down.
-    fn lead(&self) {
+    fn lead(&self) -> Result<(), DaemonError> {
+        let retry = Arc::new(self.retry()?);
         let amqp = self.settings.broker.kind == BrokerKind::Amqp;
         for pool in self.pools() {
             let watchdog = self.watchdog.clone();
@@ -305,6 +306,7 @@ impl Parts {
                     events: self.settings.router.publish_events && amqp,
                     other_desks: Arc::new(AtomicBool::new(false)),
                 },
+                retry: Arc::clone(&retry),
                 feed: self.feed.clone(),
                 commands: self.local.clone(),
                 plans: self.plans.clone(),
@@ -323,6 +325,7 @@ impl Parts {
         }
         let dead = quarantine::drain_dead(Arc::clone(&self.broker), Arc::clone(&self.backends.store), self.leaders.clone());
         self.leader_tasks.spawn(dead);
+        Ok(())
     }
 
     /// Hears what happens in pools that other processes lead.
