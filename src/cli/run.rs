@@ -272,6 +272,9 @@ async fn operator_command(store: Arc<dyn Store>, command: &operator::OperatorCom
             };
             let commands = LeftCommands { store: Arc::clone(&store) };
             let created = accounts::create_operator(&*store, &commands, &Passwords::new()?, new).await;
+            if let Err(AccountError::Taken(_)) = created {
+                bail!("somebody signs in as `{}`: `sportello operator set` changes what they can do", args.login);
+            }
             say(&match or_later(created)? {
                 Some(id) => format!("{} is {id}", args.login),
                 None => format!("{} is made; {FROM_THE_NEXT_START}", args.login),
@@ -302,9 +305,11 @@ async fn operator_command(store: Arc<dyn Store>, command: &operator::OperatorCom
             put_operator(store, login, profile, "is changed").await?;
         }
         operator::OperatorCommand::Disable(args) => {
+            let login = Login { enabled: false, ..known(&*store, &args.login).await? };
+            // kept before anything can fail: who is to leave does not sign in any more
+            store.put_login(&login).await?;
             let (login, profile) = known_with_profile(&*store, &args.login).await?;
-            put_operator(store, Login { enabled: false, ..login }, profile, "is disabled; their contacts went back to their queues")
-                .await?;
+            put_operator(store, login, profile, "is disabled; their contacts went back to their queues").await?;
         }
         operator::OperatorCommand::Enable(args) => {
             let (login, profile) = known_with_profile(&*store, &args.login).await?;
@@ -350,7 +355,12 @@ fn or_later<T>(done: Result<T, AccountError>) -> anyhow::Result<Option<T>> {
 async fn known_with_profile(store: &dyn Store, login: &str) -> anyhow::Result<(Login, OperatorProfile)> {
     let login = known(store, login).await?;
     let operator = store.operators(&login.pool).await?.into_iter().find(|operator| operator.id == login.operator);
-    let operator = operator.ok_or_else(|| anyhow!("the router has not taken `{}` up yet: start it first", login.login))?;
+    let operator = operator.ok_or_else(|| {
+        anyhow!(
+            "the account is kept, but no router has taken `{}` up yet: start one, or wait a second if one runs, and do this again",
+            login.login
+        )
+    })?;
     Ok((login, operator.profile))
 }
 

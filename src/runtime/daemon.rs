@@ -151,6 +151,9 @@ impl Daemon {
         let secret = backends.store.installation_secret().await.map_err(|error| part("store")(error.to_string()))?;
         let ids = IdMaker::new(secret);
         let (plan, is_new) = first_start::plan_in_force(&*backends.store).await?;
+        for mismatch in settings.mismatches(&plan) {
+            tracing::warn!(key = mismatch.key, "the settings do not fit the plan: {mismatch}");
+        }
         let open = OpenBroker::open(&settings, &node).await?;
         let metrics = Arc::new(Metrics::new());
         let broker = MeasuredBroker::wrap(open.port(), Arc::clone(&metrics));
