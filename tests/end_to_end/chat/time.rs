@@ -90,7 +90,8 @@ async fn a_silent_citizen_is_asked_and_closed(house: &House, anna: &Person, live
     let (tab, _) = citizen.hello(None).await;
     tab.write("m-1", "Un'informazione").await;
     let (contact, ordinal) = live.offer(&[]).await;
-    live.command(json!({ "do": "accept", "contact": contact, "ordinal": ordinal })).await;
+    let taken = live.command(json!({ "do": "accept", "contact": contact, "ordinal": ordinal })).await;
+    assert_eq!(taken["outcome"], "applied", "{taken}");
     anna.post(&format!("/contacts/{contact}/reply"), json!({ "text": "Mi dica" })).await;
     let warning = tab.frame("she is asked", |frame| frame["type"] == "warning").await;
     assert!((1..=4).contains(&warning["seconds"].as_u64().unwrap()), "{warning}");
