@@ -64,7 +64,7 @@ pub enum Command {
     /// Put a plan in force, or show it
     #[command(subcommand)]
     Plan(plan::PlanCommand),
-    /// Add operators, list them, change passwords, disable accounts
+    /// Add operators, list them, change profiles and passwords, disable and enable accounts
     #[command(subcommand)]
     Operator(operator::OperatorCommand),
     /// Tokens for other programs

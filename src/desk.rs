@@ -31,10 +31,10 @@ use crate::model::id::IdMaker;
 use crate::plan::Plan;
 use crate::port::aside::Asides;
 use crate::port::blobs::Blobs;
-use crate::port::broker::Publisher;
 use crate::port::chat::Chats;
 use crate::port::commands::Commands;
 use crate::port::feed::FeedBatch;
+use crate::port::retry::Retries;
 use crate::port::store::Store;
 
 pub mod accounts;
@@ -89,7 +89,7 @@ pub struct DeskDeps {
     /// What is said beside chats.
     pub asides: Arc<dyn Asides>,
     /// The way back from quarantine.
-    pub publisher: Arc<dyn Publisher>,
+    pub retries: Arc<dyn Retries>,
     /// The plan in force.
     pub plan: watch::Receiver<Arc<Plan>>,
     /// The installation's ids.
@@ -109,7 +109,7 @@ struct Desk {
     commands: Arc<dyn Commands>,
     chats: Arc<dyn Chats>,
     asides: Arc<dyn Asides>,
-    publisher: Arc<dyn Publisher>,
+    retries: Arc<dyn Retries>,
     plan: watch::Receiver<Arc<Plan>>,
     ids: IdMaker,
     options: DeskOptions,
@@ -150,7 +150,7 @@ impl Desk {
 ///
 /// Fails only if no password can be hashed.
 pub fn router(deps: DeskDeps, shutdown: CancellationToken, tracker: TaskTracker) -> Result<Router, accounts::AccountError> {
-    let DeskDeps { store, blobs, commands, chats, asides, publisher, plan, ids, feed, counters, options } = deps;
+    let DeskDeps { store, blobs, commands, chats, asides, retries, plan, ids, feed, counters, options } = deps;
     let desk = Arc::new(Desk {
         sessions: Sessions::new(Arc::clone(&store), options.session_idle),
         passwords: accounts::Passwords::new()?,
@@ -165,7 +165,7 @@ pub fn router(deps: DeskDeps, shutdown: CancellationToken, tracker: TaskTracker)
         commands,
         chats,
         asides,
-        publisher,
+        retries,
         plan,
         ids,
         options,

@@ -11,6 +11,7 @@ pub mod feed;
 pub mod openapi;
 pub mod peer;
 pub mod problem;
+pub mod retry;
 pub mod store;
 #[cfg(test)]
 pub(crate) mod testing;

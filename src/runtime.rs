@@ -14,4 +14,5 @@ pub mod leader;
 pub mod left;
 pub mod quarantine;
 pub mod relay;
+pub mod retry;
 pub mod rows;

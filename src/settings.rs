@@ -14,6 +14,7 @@ pub mod installation;
 mod load;
 pub mod log;
 pub mod metrics;
+mod mismatch;
 pub mod origin;
 pub mod public;
 pub mod roles;
@@ -27,6 +28,7 @@ mod value;
 pub mod webchat;
 
 pub use load::Sources;
+pub use mismatch::Mismatch;
 pub use roles::{ProcessRole, Roles};
 pub use secret::Secret;
 

@@ -97,7 +97,7 @@ def rabbitmq4():
     tests = ["cargo", "test", "--locked"]
     return [
         Ring("contracts on RabbitMQ 4", (servers + tests + ["--test", "contract", "broker"], {})),
-        Ring("end to end on RabbitMQ 4", (servers + tests + ["--test", "end_to_end", "whole"], {})),
+        Ring("end to end on RabbitMQ 4", (servers + tests + ["--test", "end_to_end"], {})),
     ]
 
 

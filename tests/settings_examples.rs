@@ -24,7 +24,7 @@ fn the_production_example_lacks_only_its_secrets() {
     let settings = Settings::load(&Sources { file: Some(file), ..Sources::default() }).expect("in order");
     assert_eq!(settings.email.mailbox.len(), 2);
     let plan = sportello::plan::parse(include_str!("../config/example/plan.toml")).expect("in order");
-    assert_eq!(sportello::cli::check::mismatches(&settings, &plan), Vec::<String>::new());
+    assert_eq!(settings.mismatches(&plan), []);
     // The service hands over every secret that the example asks for.
     let service = include_str!("../deploy/systemd/sportello.service");
     for line in text.lines().filter_map(|line| line.split_once("sportello.service/")) {

@@ -10,6 +10,7 @@ use crate::model::channel::{Channel, Language};
 use crate::model::id::{AdministrationId, OfficeId, PoolId, QueueId, SkillId};
 use crate::model::operator::{Capacity, Grant, OperatorProfile, Role, Scope};
 use crate::plan::Plan;
+use crate::port::store::Login;
 use crate::settings::Secret;
 
 const ADD_EXAMPLES: &str = "\
@@ -25,14 +26,18 @@ sees nothing of it, whatever their skills.";
 /// `operator …`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum OperatorCommand {
-    /// Add an operator
+    /// Add an operator: an account to sign in with, and what they can do
     Add(Box<AddArgs>),
     /// List the operators of a pool
     List(ListArgs),
     /// Give an operator a new password; ends their sessions
     Password(PasswordArgs),
+    /// Change what an operator can do, or may do; what is not named stays
+    Set(Box<SetArgs>),
     /// Disable an account: signs out at once, contacts go back to their queues
     Disable(DisableArgs),
+    /// Enable an account that was disabled; its password is the old one
+    Enable(EnableArgs),
 }
 
 /// `operator add`.
@@ -127,6 +132,133 @@ pub struct DisableArgs {
     pub login: String,
 }
 
+const SET_EXAMPLES: &str = "\
+Examples:
+  sportello operator set anna --skill tributi=7,anagrafe=3
+  sportello operator set anna --office sociale --language it,de
+  sportello operator set anna --clear queue,channel --desk-slots 4
+  sportello operator set capo --role supervisor --scope administration:comune --content
+
+A list that is named replaces the one before, as a whole: name every skill that stays. --role replaces
+everything that they may do. The change counts at once, for contacts that come from now on.";
+
+/// `operator set`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = SET_EXAMPLES)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub struct SetArgs {
+    /// What they sign in with
+    #[arg(value_name = "LOGIN", value_parser = login)]
+    pub login: String,
+    /// Their name, as colleagues see it
+    #[arg(long, group = "change")]
+    pub name: Option<String>,
+    /// Administrations they work for
+    #[arg(long, value_delimiter = ',', group = "change")]
+    pub administration: Option<Vec<AdministrationId>>,
+    /// Offices they belong to: the only way into a restricted one
+    #[arg(long, value_delimiter = ',', group = "change")]
+    pub office: Option<Vec<OfficeId>>,
+    /// Skills with their level from 1 to 10: tributi=5
+    #[arg(long, value_delimiter = ',', value_name = "SKILL=LEVEL", value_parser = skill, group = "change")]
+    pub skill: Option<Vec<(SkillId, u8)>>,
+    /// Languages they answer in
+    #[arg(long, value_delimiter = ',', value_parser = Language::new, group = "change")]
+    pub language: Option<Vec<Language>>,
+    /// Channels they work on
+    #[arg(long, value_delimiter = ',', group = "change")]
+    pub channel: Option<Vec<Channel>>,
+    /// Queues they are members of
+    #[arg(long, value_delimiter = ',', group = "change")]
+    pub queue: Option<Vec<QueueId>>,
+    /// Lists to empty: no office, no skill; Italian only; every channel, every queue
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST", group = "change")]
+    pub clear: Vec<ListName>,
+    /// Units for live contacts: a chat costs 33, a call 100
+    #[arg(long, value_parser = clap::value_parser!(u16).range(0..=1000), group = "change")]
+    pub live_units: Option<u16>,
+    /// Letters on the desk at once
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=50), group = "change")]
+    pub desk_slots: Option<u8>,
+    /// What they may do
+    #[arg(long, value_enum, group = "change")]
+    pub role: Option<RoleName>,
+    /// How far that reaches: pool:<pool>, administration:<name> or office:<administration>/<office>; without, the pool
+    #[arg(long, value_parser = scope, requires = "role")]
+    pub scope: Option<Scope>,
+    /// Supervisors and admins: may read what citizens wrote
+    #[arg(long, requires = "role")]
+    pub content: bool,
+}
+
+/// A list of a profile that can be empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ListName {
+    /// Offices
+    Office,
+    /// Skills
+    Skill,
+    /// Languages
+    Language,
+    /// Channels
+    Channel,
+    /// Queues
+    Queue,
+}
+
+/// `operator enable`.
+#[derive(Debug, Clone, clap::Args)]
+#[command(after_help = "Examples:\n  sportello operator enable anna")]
+pub struct EnableArgs {
+    /// What they sign in with
+    #[arg(value_name = "LOGIN", value_parser = login)]
+    pub login: String,
+}
+
+impl SetArgs {
+    /// The account and the profile with what is named changed.
+    pub fn change(&self, mut login: Login, mut profile: OperatorProfile) -> anyhow::Result<(Login, OperatorProfile)> {
+        fn set<T: Clone, C: FromIterator<T>>(list: &mut C, wanted: Option<&Vec<T>>) {
+            if let Some(wanted) = wanted {
+                *list = wanted.iter().cloned().collect();
+            }
+        }
+        for list in &self.clear {
+            let named = match list {
+                ListName::Office => (profile.offices.clear(), self.office.is_some()).1,
+                ListName::Skill => (profile.skills.clear(), self.skill.is_some()).1,
+                ListName::Language => (profile.languages.clear(), self.language.is_some()).1,
+                ListName::Channel => (profile.channels.clear(), self.channel.is_some()).1,
+                ListName::Queue => (profile.queues.clear(), self.queue.is_some()).1,
+            };
+            ensure!(!named, "a list is either emptied by --clear or named, not both");
+        }
+        set(&mut profile.administrations, self.administration.as_ref());
+        set(&mut profile.offices, self.office.as_ref());
+        set(&mut profile.skills, self.skill.as_ref());
+        set(&mut profile.languages, self.language.as_ref());
+        set(&mut profile.channels, self.channel.as_ref());
+        set(&mut profile.queues, self.queue.as_ref());
+        profile.capacity.live_units = self.live_units.unwrap_or(profile.capacity.live_units);
+        profile.capacity.desk_slots = self.desk_slots.unwrap_or(profile.capacity.desk_slots);
+        if let Some(role) = self.role {
+            login.grants = vec![grant(role, self.scope.clone(), &login.pool, self.content)];
+        }
+        login.name = self.name.clone().unwrap_or(login.name);
+        Ok((login, profile))
+    }
+}
+
+/// One right, in the pool unless it says how far.
+fn grant(role: RoleName, scope: Option<Scope>, pool: &PoolId, content: bool) -> Grant {
+    let role = match role {
+        RoleName::Operator => Role::Operator,
+        RoleName::Supervisor => Role::Supervisor,
+        RoleName::Admin => Role::Admin,
+    };
+    Grant { role, scope: scope.unwrap_or_else(|| Scope::Pool(pool.clone())), content: content || role == Role::Operator }
+}
+
 impl AddArgs {
     /// What they can do and how much at once.
     pub fn profile(&self) -> OperatorProfile {
@@ -143,13 +275,7 @@ impl AddArgs {
 
     /// What they may do, and where.
     pub fn grants(&self) -> Vec<Grant> {
-        let role = match self.role {
-            RoleName::Operator => Role::Operator,
-            RoleName::Supervisor => Role::Supervisor,
-            RoleName::Admin => Role::Admin,
-        };
-        let scope = self.scope.clone().unwrap_or_else(|| Scope::Pool(self.pool.clone()));
-        vec![Grant { role, scope, content: self.content || role == Role::Operator }]
+        vec![grant(self.role, self.scope.clone(), &self.pool, self.content)]
     }
 }
 

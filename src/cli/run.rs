@@ -7,12 +7,13 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail, ensure};
 
 use super::{Cli, Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, healthcheck, operator, plan, quarantine, token};
-use crate::desk::accounts::{self, NewOperator, NewToken, Passwords};
+use crate::desk::accounts::{self, AccountError, NewOperator, NewToken, Passwords};
 use crate::model::command::{Actor, Authority, Command as Order, CommandBody, Reply};
 use crate::model::id::{CommandId, PoolId};
-use crate::model::operator::Operator;
+use crate::model::operator::{Operator, OperatorProfile};
 use crate::port::clock;
 use crate::port::commands::{CommandEnvelope, CommandError, Commands as _};
+use crate::port::retry::{Retried, Retries as _};
 use crate::port::store::{Login, Page, Store};
 use crate::runtime::daemon::{self, Backends, Daemon};
 use crate::runtime::left::LeftCommands;
@@ -220,8 +221,8 @@ async fn plan_command(store: Arc<dyn Store>, command: &plan::PlanCommand) -> any
                 match send(&commands, pool, CommandBody::ApplyPlan { version }).await {
                     Ok(()) => say(&format!("plan {version} is in force in pool {pool}")),
                     // stored it is: whoever leads next reads it
-                    Err(error) if matches!(error.downcast_ref(), Some(CommandError::Unavailable(_))) => {
-                        say(&format!("plan {version} is stored; in pool {pool} it is in force from the next start: {error}"));
+                    Err(error) if matches!(error.downcast_ref(), Some(CommandError::LeftForLater)) => {
+                        say(&format!("plan {version} is stored; in pool {pool} it is in force from the next start"));
                     }
                     Err(error) => return Err(error),
                 }
@@ -258,12 +259,7 @@ async fn operator_command(store: Arc<dyn Store>, command: &operator::OperatorCom
     match command {
         operator::OperatorCommand::Add(args) => {
             let profile = args.profile();
-            if let Some((_, text)) = store.plan().await?
-                && let Ok(plan) = crate::plan::parse(&text)
-            {
-                let unknown = operator::unknown_names(&plan, &args.pool, &profile);
-                ensure!(unknown.is_empty(), "{}", unknown.join("; "));
-            }
+            check_names(&*store, &args.pool, &profile).await?;
             let (password, made) = password(args.password_stdin)?;
             let new = NewOperator {
                 pool: args.pool.clone(),
@@ -275,8 +271,14 @@ async fn operator_command(store: Arc<dyn Store>, command: &operator::OperatorCom
                 grants: args.grants(),
             };
             let commands = LeftCommands { store: Arc::clone(&store) };
-            let id = accounts::create_operator(&*store, &commands, &Passwords::new()?, new).await?;
-            say(&format!("{} is {id}", args.login));
+            let created = accounts::create_operator(&*store, &commands, &Passwords::new()?, new).await;
+            if let Err(AccountError::Taken(_)) = created {
+                bail!("somebody signs in as `{}`: `sportello operator set` changes what they can do", args.login);
+            }
+            say(&match or_later(created)? {
+                Some(id) => format!("{} is {id}", args.login),
+                None => format!("{} is made; {FROM_THE_NEXT_START}", args.login),
+            });
             if made {
                 say(&format!("password (shown once): {password}"));
             }
@@ -295,17 +297,71 @@ async fn operator_command(store: Arc<dyn Store>, command: &operator::OperatorCom
                 say(&format!("password (shown once): {password}"));
             }
         }
+        operator::OperatorCommand::Set(args) => {
+            let (login, profile) = known_with_profile(&*store, &args.login).await?;
+            let (login, profile) = args.change(login, profile)?;
+            check_names(&*store, &login.pool, &profile).await?;
+            accounts::check_name("name", &login.name)?;
+            put_operator(store, login, profile, "is changed").await?;
+        }
         operator::OperatorCommand::Disable(args) => {
             let login = Login { enabled: false, ..known(&*store, &args.login).await? };
+            // kept before anything can fail: who is to leave does not sign in any more
             store.put_login(&login).await?;
-            let operator = store.operators(&login.pool).await?.into_iter().find(|operator| operator.id == login.operator);
-            let profile = operator.map(|operator| operator.profile).unwrap_or_default();
-            let commands = LeftCommands { store: Arc::clone(&store) };
-            accounts::announce_operator(&commands, &login, profile, None).await?;
-            say(&format!("{} is disabled; their contacts went back to their queues", args.login));
+            let (login, profile) = known_with_profile(&*store, &args.login).await?;
+            put_operator(store, login, profile, "is disabled; their contacts went back to their queues").await?;
+        }
+        operator::OperatorCommand::Enable(args) => {
+            let (login, profile) = known_with_profile(&*store, &args.login).await?;
+            put_operator(store, Login { enabled: true, ..login }, profile, "may sign in again").await?;
         }
     }
     Ok(())
+}
+
+/// What is said of a change that no router has taken up yet.
+const FROM_THE_NEXT_START: &str = "no process leads the pool now: the router takes it up at its next start";
+
+/// Refuses names that the plan in force does not know.
+async fn check_names(store: &dyn Store, pool: &PoolId, profile: &OperatorProfile) -> anyhow::Result<()> {
+    let Some((_, text)) = store.plan().await? else { return Ok(()) };
+    let Ok(plan) = crate::plan::parse(&text) else { return Ok(()) };
+    let unknown = operator::unknown_names(&plan, pool, profile);
+    ensure!(unknown.is_empty(), "{}", unknown.join("; "));
+    Ok(())
+}
+
+/// Keeps an account and tells the router, as the desk does it.
+async fn put_operator(store: Arc<dyn Store>, login: Login, profile: OperatorProfile, done: &str) -> anyhow::Result<()> {
+    store.put_login(&login).await?;
+    let announced = accounts::announce_operator(&LeftCommands { store }, &login, profile, None).await;
+    say(&match or_later(announced)? {
+        Some(()) => format!("{} {done}", login.login),
+        None => format!("{} {done}; {FROM_THE_NEXT_START}", login.login),
+    });
+    Ok(())
+}
+
+/// None: the account is kept, and the router takes it up later.
+fn or_later<T>(done: Result<T, AccountError>) -> anyhow::Result<Option<T>> {
+    match done {
+        Ok(done) => Ok(Some(done)),
+        Err(AccountError::Router(CommandError::LeftForLater)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An account with what the router knows of it.
+async fn known_with_profile(store: &dyn Store, login: &str) -> anyhow::Result<(Login, OperatorProfile)> {
+    let login = known(store, login).await?;
+    let operator = store.operators(&login.pool).await?.into_iter().find(|operator| operator.id == login.operator);
+    let operator = operator.ok_or_else(|| {
+        anyhow!(
+            "the account is kept, but no router has taken `{}` up yet: start one, or wait a second if one runs, and do this again",
+            login.login
+        )
+    })?;
+    Ok((login, operator.profile))
 }
 
 fn password(from_stdin: bool) -> anyhow::Result<(String, bool)> {
@@ -384,10 +440,13 @@ async fn quarantine_command(store: Arc<dyn Store>, command: &quarantine::Quarant
 
 async fn retry(store: &Arc<dyn Store>, item: i64) -> anyhow::Result<()> {
     let held = store.quarantined_item(item).await?.ok_or_else(|| anyhow!("there is no item {item}"))?;
-    let pool = held.pool.ok_or_else(|| anyhow!("item {item} belongs to no pool; discard it, or hand it in where it came from"))?;
     let commands = LeftCommands { store: Arc::clone(store) };
-    match commands.retry_quarantined(&pool, item).await? {
-        Reply::Refused { code } => bail!("item {item}: {code}"),
-        Reply::Applied { .. } | Reply::Duplicate => Ok(()),
+    match commands.retry(&held).await {
+        Ok(Retried::HandedIn) => say(&format!("item {item} is on its way again")),
+        Ok(Retried::HeldAgain { reason }) => bail!("item {item} was tried, and is held again: {reason}"),
+        Ok(Retried::Refused { reason }) => bail!("item {item}: {reason}"),
+        Err(CommandError::LeftForLater) => say(&format!("item {item} is tried as soon as a process leads the pool: none does now")),
+        Err(error) => return Err(error.into()),
     }
+    Ok(())
 }

@@ -35,8 +35,13 @@ fn pair(text: &str) -> Result<(String, String), String> {
 impl SettingsArgs {
     /// Reads the settings. `flags` are those of the command itself and win over `--set`.
     pub fn load(&self, flags: Vec<(String, String)>) -> Result<Settings, Vec<SettingsProblem>> {
+        Settings::load(&self.sources(flags))
+    }
+
+    /// What is read.
+    pub fn sources(&self, flags: Vec<(String, String)>) -> Sources {
         let overrides = self.set.iter().cloned().chain(flags).collect();
-        Settings::load(&Sources::from_environment(self.config.clone(), overrides))
+        Sources::from_environment(self.config.clone(), overrides)
     }
 
     /// Reads the settings, or says on stderr what is wrong with them and gives the exit code 64.

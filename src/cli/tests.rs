@@ -96,6 +96,32 @@ fn an_operator_is_who_was_described() {
 }
 
 #[test]
+fn what_is_set_is_changed_and_the_rest_stays() {
+    let line = "sportello operator add anna --name Anna --administration comune --office urp,sociale --skill tributi=5,spid --queue tari";
+    let Command::Operator(operator::OperatorCommand::Add(add)) = parsed(line).expect("good").command else { panic!("not add") };
+    let login = crate::port::testing::login(1, "anna", add.grants());
+    let set = |line: &str| {
+        let Command::Operator(operator::OperatorCommand::Set(set)) = parsed(line).expect(line).command else { panic!("not set") };
+        set.change(login.clone(), add.profile())
+    };
+    let (changed, profile) = set("sportello operator set anna --skill tributi=7 --clear office,queue --desk-slots 9").expect("good");
+    assert_eq!((&changed.name, &changed.grants), (&login.name, &add.grants()));
+    assert_eq!(profile.skills.values().copied().collect::<Vec<_>>(), [7]);
+    assert!(profile.offices.is_empty() && profile.queues.is_empty());
+    assert_eq!((profile.administrations.len(), profile.capacity.desk_slots, profile.capacity.live_units), (1, 9, 100));
+    let (changed, profile) =
+        set("sportello operator set anna --name 'Anna B' --role supervisor --scope administration:comune").expect("good");
+    assert_eq!((changed.name.as_str(), changed.grants[0].role, changed.grants.len()), ("Anna B", Role::Supervisor, 1));
+    assert_eq!(profile, add.profile());
+    assert!(set("sportello operator set anna --office urp --clear office").is_err());
+    for nonsense in
+        ["sportello operator set anna", "sportello operator set anna --content", "sportello operator set anna --skill tributi=11"]
+    {
+        assert!(parsed(nonsense).is_err(), "{nonsense}");
+    }
+}
+
+#[test]
 fn passwords_are_long_enough() {
     assert_eq!(operator::read_password("correct horse\nsecond line\n".as_bytes()).expect("good").expose(), "correct horse");
     assert!(operator::read_password("short\n".as_bytes()).is_err());
@@ -126,14 +152,24 @@ fn check_says_where() {
 }
 
 #[test]
-fn mailboxes_belong_to_accounts_of_the_plan() {
-    let mut settings = crate::settings::Settings::load(&crate::settings::Sources::default()).expect("defaults");
-    let plan = crate::plan::parse(plan::EXAMPLE_PLAN).expect("the example is in order");
-    for account in ["urp-mail", "telefono", "nobody"] {
-        settings.email.mailbox.insert(account.parse().expect("name"), crate::settings::email::MailboxSettings::default());
-    }
-    let found = check::mismatches(&settings, &plan);
-    assert_eq!(found.len(), 2, "{found:?}");
+fn accounts_of_the_settings_are_the_plans() {
+    let (mut settings, mut plan) = (tempfile::NamedTempFile::new().expect("a file"), tempfile::NamedTempFile::new().expect("a file"));
+    let mailbox = "host = \"h\"\nuser = \"u\"\npassword = \"p\"\n";
+    let mailboxes = ["urp-mail", "telefono", "urp-mial"].map(|account| format!("[email.mailbox.{account}]\n{mailbox}"));
+    let others = "[sms.account.urp-mail]\nprovider = \"log\"\n[webchat.accounts.banco]\n[webchat.accounts.urp-chat]\ntopics = [\"tari\", \"luna\"]\n";
+    write!(settings, "{}{others}", mailboxes.concat()).expect("written");
+    plan.write_all(plan::EXAMPLE_PLAN.as_bytes()).expect("written");
+    let args = settings::SettingsArgs { config: Some(settings.path().into()), set: Vec::new() };
+    let found = check::problems(&args, &check::CheckArgs { plan: Some(plan.path().into()) });
+    let name = settings.path().display();
+    let expected = [
+        "line 5: email.mailbox.telefono: the plan has `telefono` on the channel phone, not email: this does nothing",
+        "line 9: email.mailbox.urp-mial: the plan has no account `urp-mial`, so this does nothing: did you mean `urp-mail`?",
+        "line 13: sms.account.urp-mail: the plan has `urp-mail` on the channel email, not sms: this does nothing",
+        "line 15: webchat.accounts.banco: the plan has no account `banco`, so this does nothing: add it to the plan, or take this out",
+        "line 17: webchat.accounts.urp-chat.topics: the plan has no topic `luna` there, so it is not offered: add it to the plan or take it out",
+    ];
+    assert_eq!(found, expected.map(|line| format!("{name}, {line}")));
 }
 
 #[tokio::test]

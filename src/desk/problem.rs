@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 
 use crate::model::command::Refusal;
 use crate::port::blobs::BlobError;
-use crate::port::broker::PublishError;
 use crate::port::commands::CommandError;
 pub use crate::port::problem::ProblemDocument;
 use crate::port::store::StoreError;
@@ -127,16 +126,6 @@ impl From<BlobError> for Problem {
                 tracing::warn!(%error, "the blob store did not answer a request of the desk");
                 Self::unavailable("files_unavailable", "the file store does not answer; try again")
             }
-        }
-    }
-}
-
-impl From<PublishError> for Problem {
-    fn from(error: PublishError) -> Self {
-        tracing::warn!(%error, "the broker did not take a message of the desk");
-        match error {
-            PublishError::Invalid(_) => Self::conflict("cannot_retry", "the broker will never take this message"),
-            _ => Self::unavailable("broker_unavailable", "the broker does not take messages now; try again"),
         }
     }
 }

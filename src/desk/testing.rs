@@ -26,7 +26,7 @@ use crate::port::clock::now;
 use crate::port::feed::{FeedBatch, FeedEvent};
 use crate::port::store::{ApiToken, EventRecord, Login};
 pub use crate::port::testing::{
-    FakeAsides, FakeBlobs, FakeChats, FakePublisher, FakeRouter, FakeStore, administration, contact, grant, login, message, operator, plan,
+    FakeAsides, FakeBlobs, FakeChats, FakeRetries, FakeRouter, FakeStore, administration, contact, grant, login, message, operator, plan,
     pool, pool_scope,
 };
 
@@ -38,7 +38,7 @@ pub struct TestDesk {
     pub store: Arc<FakeStore>,
     pub router: Arc<FakeRouter>,
     pub blobs: Arc<FakeBlobs>,
-    pub publisher: Arc<FakePublisher>,
+    pub retries: Arc<FakeRetries>,
     pub feed: broadcast::Sender<Arc<FeedBatch>>,
     pub counters: Arc<Counters>,
     pub shutdown: CancellationToken,
@@ -57,8 +57,8 @@ impl TestDesk {
     pub async fn with(change: impl FnOnce(&mut DeskOptions)) -> Self {
         let store = Arc::new(FakeStore::default());
         people(&store).await;
-        let (router_fake, blobs, publisher) =
-            (Arc::new(FakeRouter::default()), Arc::new(FakeBlobs::default()), Arc::new(FakePublisher::default()));
+        let (router_fake, blobs, retries) =
+            (Arc::new(FakeRouter::default()), Arc::new(FakeBlobs::default()), Arc::new(FakeRetries::default()));
         let (plan_sender, plan_receiver) = watch::channel(Arc::new(plan()));
         let (feed, receiver) = broadcast::channel(64);
         let counters = Arc::new(Counters::default());
@@ -72,7 +72,7 @@ impl TestDesk {
             commands: router_fake.clone(),
             chats: Arc::new(FakeChats),
             asides: Arc::new(FakeAsides::default()),
-            publisher: publisher.clone(),
+            retries: retries.clone(),
             plan: plan_receiver,
             ids: IdMaker::new([7; 32]),
             feed: receiver,
@@ -80,7 +80,7 @@ impl TestDesk {
             options,
         };
         let app = router(deps, shutdown.clone(), tracker.clone()).unwrap();
-        Self { app, store, router: router_fake, blobs, publisher, feed, counters, shutdown, tracker, _plan: plan_sender }
+        Self { app, store, router: router_fake, blobs, retries, feed, counters, shutdown, tracker, _plan: plan_sender }
     }
 
     pub async fn call(&self, mut request: Request<Body>) -> Response<Body> {

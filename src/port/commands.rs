@@ -48,6 +48,9 @@ pub enum CommandError {
     /// No answer within 5 s.
     #[error("the router did not answer in time; send the same command again")]
     TimedOut,
+    /// It lies in the database for the next leader.
+    #[error("no process leads the pool now; the next one that does will carry it out")]
+    LeftForLater,
     /// The router cannot be reached, or its queue of commands is full.
     #[error("the router is not available: {0}")]
     Unavailable(String),

@@ -170,7 +170,8 @@ pub struct Quarantined {
     pub pool: Option<PoolId>,
     /// Whose it is, if that is known.
     pub administration: Option<AdministrationId>,
-    /// Where it came from: `inbound`, `outbound`, `dead`, `command`, `smtp`, `imap`.
+    /// Where it came from: `inbound`, `outbound`, `dead`, `command`; `smtp`, `imap` (a raw mail), `mailbox` (a mail that lies there
+    /// unread still), `sms` (an entry of the spool).
     pub source: String,
     /// The routing key or account it came by.
     pub key: String,

@@ -22,9 +22,9 @@ use crate::model::time::Timestamp;
 use crate::plan::{Account, Administration, Office, Plan, Policy, Queue};
 use crate::port::aside::{Aside, Asides};
 use crate::port::blobs::{BlobError, Blobs};
-use crate::port::broker::{Outgoing, PublishError, Publisher};
 use crate::port::chat::{ChatChange, ChatSession, Chats};
 use crate::port::commands::{CommandEnvelope, CommandError, Commands};
+use crate::port::retry::{Retried, Retries};
 use crate::port::store::*;
 
 pub fn pool() -> PoolId {
@@ -524,14 +524,19 @@ impl Blobs for FakeBlobs {
     }
 }
 
+/// Keeps what was to be tried again; what came from a mailbox is refused, a text message is held again.
 #[derive(Default)]
-pub struct FakePublisher(pub Mutex<Vec<Outgoing>>);
+pub struct FakeRetries(pub Mutex<Vec<i64>>);
 
 #[async_trait]
-impl Publisher for FakePublisher {
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
+impl Retries for FakeRetries {
+    async fn retry(&self, item: &Quarantined) -> Result<Retried, CommandError> {
+        self.0.lock().unwrap().push(item.id);
+        Ok(match item.source.as_str() {
+            "mailbox" => Retried::Refused { reason: "it lies there still".into() },
+            "sms" => Retried::HeldAgain { reason: "no such account".into() },
+            _ => Retried::HandedIn,
+        })
     }
 }
 

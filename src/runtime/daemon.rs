@@ -151,6 +151,9 @@ impl Daemon {
         let secret = backends.store.installation_secret().await.map_err(|error| part("store")(error.to_string()))?;
         let ids = IdMaker::new(secret);
         let (plan, is_new) = first_start::plan_in_force(&*backends.store).await?;
+        for mismatch in settings.mismatches(&plan) {
+            tracing::warn!(key = mismatch.key, "the settings do not fit the plan: {mismatch}");
+        }
         let open = OpenBroker::open(&settings, &node).await?;
         let metrics = Arc::new(Metrics::new());
         let broker = MeasuredBroker::wrap(open.port(), Arc::clone(&metrics));
@@ -189,7 +192,7 @@ impl Daemon {
         let mut email_counters = None;
         let desk_counters = Arc::new(DeskCounters::default());
         if settings.roles.has(ProcessRole::Router) {
-            parts.lead();
+            parts.lead()?;
         }
         if reaches_over {
             parts.follow_feeds();
@@ -288,7 +291,8 @@ impl Parts {
     }
 
     /// Leads each pool when it may, on a thread of its own: nothing else slows the one writer down.
-    fn lead(&self) {
+    fn lead(&self) -> Result<(), DaemonError> {
+        let retry = Arc::new(self.retry()?);
         let amqp = self.settings.broker.kind == BrokerKind::Amqp;
         for pool in self.pools() {
             let watchdog = self.watchdog.clone();
@@ -305,6 +309,7 @@ impl Parts {
                     events: self.settings.router.publish_events && amqp,
                     other_desks: Arc::new(AtomicBool::new(false)),
                 },
+                retry: Arc::clone(&retry),
                 feed: self.feed.clone(),
                 commands: self.local.clone(),
                 plans: self.plans.clone(),
@@ -323,6 +328,7 @@ impl Parts {
         }
         let dead = quarantine::drain_dead(Arc::clone(&self.broker), Arc::clone(&self.backends.store), self.leaders.clone());
         self.leader_tasks.spawn(dead);
+        Ok(())
     }
 
     /// Hears what happens in pools that other processes lead.

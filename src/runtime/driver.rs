@@ -182,19 +182,10 @@ impl Driver {
             tokio::select! {
                 biased;
                 () = ended(&mut under_way), if under_way.is_some() => {
-                    let Some(committed) = under_way.take() else { continue };
-                    let (batch, outcome) = self.take_back(committed).await;
-                    match outcome {
-                        Ok(()) => self.act(batch, &inflow),
-                        Err(StoreError::Fenced) => return Ended::Fenced,
-                        Err(error) => {
-                            // what was decided since stands on what is refused
-                            let refused = batch.followed_by(std::mem::replace(&mut open, self.open()));
-                            if let Some(ended) = self.one_by_one(refused, &inflow, &error).await {
-                                return ended;
-                            }
-                            open = self.open();
-                        }
+                    if let Some(committing) = under_way.take()
+                        && let Some(ended) = self.settle(committing, &mut open, &inflow).await
+                    {
+                        return ended;
                     }
                 }
                 () = tokio::time::sleep_until((self.paced + COMMIT_PACE).into()), if under_way.is_none() && !open.is_empty() => {}
@@ -202,11 +193,9 @@ impl Driver {
                     match collected {
                         Some((arrivals, acks)) => self.decide(arrivals, acks, &mut open, &inflow).await,
                         None if self.lost.is_cancelled() => {
-                            // what is on its way is not cut off: whether it counts, the database says
-                            if let Some(committing) = under_way.take()
-                                && let (batch, Ok(())) = self.take_back(committing).await
-                            {
-                                self.act(batch, &inflow);
+                            // what is on its way is not cut off: whether it counts, the database says, as always
+                            if let Some(committing) = under_way.take() {
+                                self.settle(committing, &mut open, &inflow).await;
                             }
                             return Ended::Fenced;
                         }
@@ -215,6 +204,25 @@ impl Driver {
                 }
             }
         }
+    }
+
+    /// Waits for a commit and does what follows from how it ended. `Some`: the driver must end.
+    async fn settle(&mut self, committing: UnderWay, open: &mut Open, inflow: &Inflow) -> Option<Ended> {
+        let (batch, outcome) = self.take_back(committing).await;
+        match outcome {
+            Ok(()) => self.act(batch, inflow),
+            Err(StoreError::Fenced) => return Some(Ended::Fenced),
+            Err(error) => {
+                // what was decided since stands on what is refused
+                let refused = batch.followed_by(std::mem::replace(open, self.open()));
+                let ended = self.one_by_one(refused, inflow, &error).await;
+                if ended.is_some() {
+                    return ended;
+                }
+                *open = self.open();
+            }
+        }
+        None
     }
 
     /// An empty batch that stands on what is committed.

@@ -24,6 +24,7 @@ use super::feed::Feed;
 use super::intake::Intake;
 use super::left;
 use super::relay::{self, RelayDeps};
+use super::retry::Retry;
 
 /// How often somebody who does not lead asks whether they may.
 const ASK_EVERY: Duration = Duration::from_millis(300);
@@ -46,6 +47,8 @@ pub struct LeaderDeps {
     pub blobs: Arc<dyn Blobs>,
     /// Orders, events, feed.
     pub relay: RelayDeps,
+    /// The way back from quarantine.
+    pub retry: Arc<Retry>,
     /// Desks of this process.
     pub feed: Feed,
     /// Commands of this process.
@@ -149,13 +152,7 @@ async fn drive(
         let (deps, pool, stop) = (deps.clone(), pool.clone(), stop.clone());
         helpers.spawn(async move { serve_remote(&*deps.broker, Arc::clone(&deps.relay.publisher), &pool, &deps.commands, &stop).await });
     }
-    helpers.spawn(left::serve(
-        Arc::clone(&deps.store),
-        Arc::clone(&deps.relay.publisher),
-        deps.commands.clone(),
-        pool.clone(),
-        stop.clone(),
-    ));
+    helpers.spawn(left::serve(Arc::clone(&deps.store), Arc::clone(&deps.retry), deps.commands.clone(), pool.clone(), stop.clone()));
     helpers.spawn(watch_nodes(deps.clone(), pool.clone(), stop.clone()));
     let lost = lost.clone();
     let ended = driver.run(inflow, commands, stop.clone()).await;

@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::command::{Refusal, Reply};
-use crate::model::id::PoolId;
-use crate::port::broker::{Destination, Outgoing, Publisher, parse_inbound_key};
+use crate::model::id::{AccountId, PoolId};
+use crate::plan;
 use crate::port::commands::{CommandEnvelope, CommandError, Commands};
-use crate::port::store::Store;
+use crate::port::retry::{Retried, Retries};
+use crate::port::store::{Quarantined, Store};
+
+use super::retry::Retry;
 
 /// How often the leader looks.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -46,14 +50,28 @@ impl Commands for LeftCommands {
     }
 }
 
+#[async_trait]
+impl Retries for LeftCommands {
+    async fn retry(&self, item: &Quarantined) -> Result<Retried, CommandError> {
+        let pool = self.pool_of(item).await?;
+        let id = format!("retry_{}_{:016x}", item.id, rand::random::<u64>());
+        self.leave(&pool, &id, &Left::RetryQuarantined { item: item.id }).await
+    }
+}
+
 impl LeftCommands {
-    /// Asks the pool's leader to hand an item of the quarantine in again.
-    pub async fn retry_quarantined(&self, pool: &PoolId, item: i64) -> Result<Reply, CommandError> {
-        let id = format!("retry_{item}_{:016x}", rand::random::<u64>());
-        self.leave(pool, &id, &Left::RetryQuarantined { item }).await
+    /// Whose leader tries it: its own pool's, that of the account it came by, or any.
+    async fn pool_of(&self, item: &Quarantined) -> Result<PoolId, CommandError> {
+        let unavailable = |error: String| CommandError::Unavailable(error);
+        let stored = self.store.plan().await.map_err(|error| unavailable(error.to_string()))?;
+        let plan = stored.and_then(|(_, text)| plan::parse(&text).ok()).ok_or_else(|| unavailable("there is no plan in force".into()))?;
+        let named = item.pool.as_ref().filter(|pool| plan.pools.contains(*pool));
+        let by_account = || AccountId::new(&item.key).ok().and_then(|account| plan.pool_of(&account));
+        let pool = named.or_else(by_account).or_else(|| plan.pools.first());
+        pool.cloned().ok_or_else(|| unavailable("the plan has no pool".into()))
     }
 
-    async fn leave(&self, pool: &PoolId, id: &str, left: &Left) -> Result<Reply, CommandError> {
+    async fn leave<T: DeserializeOwned>(&self, pool: &PoolId, id: &str, left: &Left) -> Result<T, CommandError> {
         let unavailable = |error: String| CommandError::Unavailable(error);
         let body = serde_json::to_string(left).map_err(|error| unavailable(error.to_string()))?;
         self.store.leave_command(pool, id, &body).await.map_err(|error| unavailable(error.to_string()))?;
@@ -65,12 +83,12 @@ impl LeftCommands {
             }
             tokio::time::sleep(LOOK_EVERY / 5).await;
         }
-        Err(unavailable("no daemon leads the pool now; the next one that does will carry it out".into()))
+        Err(CommandError::LeftForLater)
     }
 }
 
 /// Carries out what was left, for as long as the pool is led here.
-pub async fn serve(store: Arc<dyn Store>, publisher: Arc<dyn Publisher>, commands: impl Commands, pool: PoolId, stop: CancellationToken) {
+pub async fn serve(store: Arc<dyn Store>, retry: Arc<Retry>, commands: impl Commands, pool: PoolId, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
@@ -78,16 +96,15 @@ pub async fn serve(store: Arc<dyn Store>, publisher: Arc<dyn Publisher>, command
         }
         let Ok(left) = store.left_commands(&pool).await else { continue };
         for (id, body) in left {
-            let reply = match serde_json::from_str::<Left>(&body) {
-                Ok(Left::Command(envelope)) => commands.send(&pool, *envelope).await.ok(),
-                Ok(Left::RetryQuarantined { item }) => hand_in(&*store, &*publisher, item).await,
+            let written = match serde_json::from_str::<Left>(&body) {
+                Ok(Left::Command(envelope)) => commands.send(&pool, *envelope).await.ok().map(|reply| written(&reply)),
+                Ok(Left::RetryQuarantined { item }) => retry.again(item).await.map(|retried| written(&retried)),
                 Err(error) => {
                     tracing::error!(%pool, id, %error, "an order that was left cannot be read");
-                    Some(Reply::Refused { code: Refusal::Invalid })
+                    Some(written(&Reply::Refused { code: Refusal::Invalid }))
                 }
             };
-            let Some(reply) = reply else { continue };
-            let written = serde_json::to_string(&reply).expect("a reply is plain data");
+            let Some(written) = written else { continue };
             if let Err(error) = store.answer_command(&pool, &id, &written).await {
                 tracing::warn!(%pool, id, %error, "the answer to an order that was left is not recorded yet");
             }
@@ -95,23 +112,6 @@ pub async fn serve(store: Arc<dyn Store>, publisher: Arc<dyn Publisher>, command
     }
 }
 
-/// Publishes an item of the quarantine again, as it came. None: not now.
-async fn hand_in(store: &dyn Store, publisher: &dyn Publisher, item: i64) -> Option<Reply> {
-    let Some(held) = store.quarantined_item(item).await.ok()?.filter(|held| held.state != "discarded") else {
-        return Some(Reply::Refused { code: Refusal::NotFound });
-    };
-    let Some((pool, administration, channel)) = parse_inbound_key(&held.key) else {
-        return Some(Reply::Refused { code: Refusal::Invalid });
-    };
-    let destination = Destination::Inbound { pool, administration, channel };
-    // First the row, then the message: what fails again must find it retried, so that it is held again. One that is retried
-    // already may go out again after a crash in between; its id makes that harmless.
-    store.settle_quarantined(item, "retried").await.ok()?;
-    let message = Outgoing::new(destination, held.message_id.clone(), held.body.clone());
-    if let Err(error) = publisher.publish(vec![message]).await {
-        tracing::warn!(item, %error, "an item of the quarantine cannot be handed in now");
-        store.quarantine(&held).await.ok()?;
-        return None;
-    }
-    Some(Reply::Applied { seq: 0 })
+fn written<T: Serialize>(answer: &T) -> String {
+    serde_json::to_string(answer).expect("an answer is plain data")
 }

@@ -34,6 +34,23 @@ impl Sources {
     }
 }
 
+impl Sources {
+    /// Where a key was set last: `/etc/sportello.toml, line 3`, `the environment (SPORTELLO__BROKER__URL)`, `--set broker.url`.
+    pub fn origin_of(&self, key: &str) -> String {
+        let file = self.file.as_deref().zip(read_file(self).ok().flatten());
+        Origins { file, environment: &self.environment, overrides: &self.overrides }.of(key)
+    }
+
+    /// What is read beside the defaults, in a sentence's part: `/etc/sportello.toml, 2 variables of the environment`.
+    pub fn described(&self) -> String {
+        let count = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        let file = self.file.as_ref().map(|file| file.display().to_string());
+        let (variables, set) = (count(self.environment.len(), "of the environment"), count(self.overrides.len(), "by --set"));
+        let read: Vec<String> = [file, variables, set].into_iter().flatten().collect();
+        if read.is_empty() { "nothing but the defaults".to_owned() } else { read.join(", ") }
+    }
+}
+
 /// A section that can fill in its secrets and check itself. Keys given to `problem` are within the section.
 pub(super) trait Check {
     /// Reads secrets from the files beside them.

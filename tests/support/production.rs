@@ -2,6 +2,7 @@
 //! on the public exchanges from before the daemon's first start.
 
 use std::process::Command;
+use std::sync::Mutex;
 
 use jsonschema::{Draft, Validator};
 use lapin::options::{BasicGetOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
@@ -22,6 +23,8 @@ pub struct Production {
     channel: Channel,
     _connection: Connection,
     vhost: String,
+    /// Users made for this test.
+    users: Mutex<Vec<String>>,
     database: String,
     database_url: String,
 }
@@ -67,6 +70,7 @@ impl Production {
             channel,
             _connection: connection,
             vhost: name.clone(),
+            users: Mutex::default(),
             database: name,
             database_url: store.into(),
         }
@@ -79,6 +83,25 @@ impl Production {
              [email.relay]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
             self.amqp, self.database_url, self.smtp.port
         )
+    }
+
+    /// A user with the rights that the page gives this one, and how it reaches the broker.
+    pub fn user(&self, named: &str) -> String {
+        let page = include_str!("../../deploy/rabbitmq/permissions.md");
+        let given = format!("rabbitmqctl set_permissions -p sportello {named} ");
+        let rights = page.lines().find_map(|line| line.strip_prefix(&given)).unwrap_or_else(|| panic!("the page has no user {named}"));
+        let rights: Vec<&str> = rights.split('\'').filter(|part| !part.trim().is_empty()).collect();
+        let [configure, write, read] = rights[..] else { panic!("three rights: {rights:?}") };
+        let user = format!("{}.{named}", self.vhost);
+        if !self.users.lock().unwrap().contains(&user) {
+            rabbitmqctl(&["add_user", &user, "password"]);
+            self.users.lock().unwrap().push(user.clone());
+        }
+        rabbitmqctl(&["set_permissions", "-p", &self.vhost, &user, configure, write, read]);
+        let mut url = url::Url::parse(&self.amqp).unwrap();
+        url.set_username(&user).unwrap();
+        url.set_password(Some("password")).unwrap();
+        url.into()
     }
 
     /// Publishes to `sportello.inbound` as a stock client would.
@@ -157,11 +180,12 @@ pub fn documented_types(document: &Value) -> Vec<String> {
 impl Drop for Production {
     /// Servers that outlive the test keep nothing of it.
     fn drop(&mut self) {
-        let (vhost, name) = (self.vhost.clone(), self.database.clone());
+        let (vhost, name, users) = (self.vhost.clone(), self.database.clone(), std::mem::take(&mut *self.users.lock().unwrap()));
         let done = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(sql(vec![format!("drop database if exists {name} with (force)"), format!("drop role if exists {name}")]));
             rabbitmqctl(&["delete_vhost", &vhost]);
+            users.iter().for_each(|user| drop(rabbitmqctl(&["delete_user", user])));
         });
         if done.join().is_err() {
             eprintln!("{} stays on the test servers", self.vhost);

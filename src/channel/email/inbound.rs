@@ -23,6 +23,9 @@ use crate::port::trace::TraceParent;
 pub mod event;
 pub mod identity;
 
+/// How it came that a mail is held which lies in its mailbox still, whole and unread.
+pub const IN_MAILBOX: &str = "mailbox";
+
 /// Why a mail was not taken. Whoever hands it in keeps it and comes again.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
@@ -131,7 +134,7 @@ impl Inbound {
         let target = self.target(account)?;
         let refused = Refused::TooLarge { size, max: self.limits.size_max };
         let mail = header_only(&header, refused, target.account.address.as_deref());
-        self.publish(&target, mail, None, provider_id, received_at, ("imap", &header)).await
+        self.publish(&target, mail, None, provider_id, received_at, (IN_MAILBOX, &header)).await
     }
 
     /// Holds what no way leads on with, so that the way is free for the next.

@@ -58,7 +58,7 @@ pub struct Courier {
 }
 
 /// It is handed on, or held; or it could not be, and must be tried again.
-type Handed = Result<(), String>;
+pub type Handed = Result<(), String>;
 
 impl Courier {
     /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again.
@@ -82,6 +82,11 @@ impl Courier {
             }
             entry.done();
         }
+    }
+
+    /// Hands on what was held, once; held again, it says so in the quarantine.
+    pub async fn again(&self, content: &Bytes) -> Handed {
+        self.hand_on(content, &CancellationToken::new()).await
     }
 
     async fn hand_on(&self, content: &Bytes, shutdown: &CancellationToken) -> Handed {

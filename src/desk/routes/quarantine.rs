@@ -12,10 +12,10 @@ use crate::desk::extract::{Asking, Ids};
 use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::routes::reading::page;
 use crate::desk::session::SignedIn;
-use crate::model::id::{AccountId, AdministrationId};
+use crate::model::id::AdministrationId;
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
-use crate::port::broker::{Destination, Outgoing, parse_inbound_key};
+use crate::port::retry::Retried;
 use crate::port::store::{QuarantineReach, Quarantined};
 
 /// Something held, without its bytes.
@@ -105,40 +105,19 @@ async fn found(desk: &Shared, caller: &SignedIn, id: i64) -> Result<Quarantined,
     Ok(item)
 }
 
-/// Sends something again, as it came, to where it came from.
+/// Has something tried again by the way it came; the router does it. 409 says why it cannot, or why it is held again.
 #[utoipa::path(post, path = "/quarantine/{id}/retry", tag = "administration", params(("id" = i64, Path)), responses(
     (status = 204), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument),
     (status = 409, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn retry(State(desk): State<Shared>, caller: SignedIn, Ids(id): Ids<i64>) -> Result<StatusCode, Problem> {
     let item = found(&desk, &caller, id).await?;
-    let destination = destination(&item).ok_or_else(|| {
-        Problem::conflict(
-            "cannot_retry",
-            "it cannot be sent again from here: a command expires; a raw mail stays in its mailbox, marked as seen, or with who sent it",
-        )
-    })?;
-    let message = Outgoing::new(destination, item.message_id.clone(), item.body.clone());
-    // Settled first: what fails again must find it retried, so that it is held again.
-    desk.store.settle_quarantined(id, "retried").await?;
-    if let Err(error) = desk.publisher.publish(vec![message]).await {
-        desk.store.quarantine(&item).await?;
-        return Err(error.into());
+    match desk.retries.retry(&item).await? {
+        Retried::HandedIn => {}
+        Retried::HeldAgain { reason } => return Err(Problem::conflict("held_again", format!("it was tried, and is held again: {reason}"))),
+        Retried::Refused { reason } => return Err(Problem::conflict("cannot_retry", reason)),
     }
     tracing::info!(id, by = %caller.0.operator(), "quarantined item {id} was sent again");
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Where something in quarantine goes when it is sent again.
-fn destination(item: &Quarantined) -> Option<Destination> {
-    let inbound =
-        || parse_inbound_key(&item.key).map(|(pool, administration, channel)| Destination::Inbound { pool, administration, channel });
-    let outbound = || AccountId::new(&item.key).ok().map(|account| Destination::Outbound { account });
-    match item.source.as_str() {
-        "inbound" => inbound(),
-        "outbound" => outbound(),
-        "dead" => inbound().or_else(outbound),
-        _ => None,
-    }
 }
 
 /// Discards something: its bytes are gone, its line stays.

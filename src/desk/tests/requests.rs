@@ -12,7 +12,6 @@ use crate::model::conversation::{Attachment, Automatic, BlobRef, Message, Party}
 use crate::model::id::{CommandId, ContactId, IdMaker, OperatorId};
 use crate::model::time::Timestamp;
 use crate::port::blobs::Blobs;
-use crate::port::broker::Destination;
 use crate::port::clock::now;
 use crate::port::commands::CommandText;
 use crate::port::store::{OptOut, Quarantined, Store};
@@ -297,7 +296,7 @@ async fn html_is_caged_and_files_are_saved() {
 }
 
 #[tokio::test]
-async fn quarantine_is_sent_again_as_it_came() {
+async fn what_is_held_is_tried_again_or_discarded() {
     let desk = TestDesk::new().await;
     let item = |id: i64, source: &str, key: &str| Quarantined {
         id,
@@ -311,19 +310,25 @@ async fn quarantine_is_sent_again_as_it_came() {
         at: now(),
         state: "held".into(),
     };
-    desk.store.rows().quarantine =
-        vec![item(1, "inbound", "valle.comune.phone"), item(2, "imap", "posta"), item(3, "dead", "nonsense key")];
+    desk.store.rows().quarantine = vec![
+        item(1, "inbound", "valle.comune.phone"),
+        item(2, "mailbox", "posta"),
+        item(3, "dead", "nonsense key"),
+        item(4, "sms", "urp-sms"),
+    ];
     let admin = desk.cookie(4);
     let (_, list) = desk.json("GET", "/quarantine", Some(&admin), None).await;
-    assert_eq!(list["items"].as_array().unwrap().len(), 3);
+    assert_eq!(list["items"].as_array().unwrap().len(), 4);
     assert!(!list.to_string().contains("{raw"));
     assert_eq!(desk.json("POST", "/quarantine/1/retry", Some(&admin), None).await.0, 204);
-    assert_eq!(desk.json("POST", "/quarantine/1/retry", Some(&admin), None).await.1["code"], "not_held");
-    assert_eq!(desk.json("POST", "/quarantine/2/retry", Some(&admin), None).await.1["code"], "cannot_retry");
+    for (id, code, detail) in [(2, "cannot_retry", "lies there still"), (4, "held_again", "no such account")] {
+        let (status, said) = desk.json("POST", &format!("/quarantine/{id}/retry"), Some(&admin), None).await;
+        assert_eq!((status, &said["code"]), (409, &code.into()), "{said}");
+        assert!(said["detail"].as_str().unwrap().contains(detail), "{said}");
+    }
     assert_eq!(desk.json("POST", "/quarantine/3/discard", Some(&admin), None).await.0, 204);
-    let sent = desk.publisher.0.lock().unwrap();
-    assert_eq!((sent.len(), &sent[0].body[..], sent[0].id.as_str()), (1, &b"{raw"[..], "in_1"));
-    assert!(matches!(&sent[0].destination, Destination::Inbound { administration, .. } if administration.as_str() == "comune"));
+    assert_eq!(desk.json("POST", "/quarantine/3/retry", Some(&admin), None).await.1["code"], "not_held");
+    assert_eq!(*desk.retries.0.lock().unwrap(), [1, 2, 4]);
 }
 
 #[tokio::test]

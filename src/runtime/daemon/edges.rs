@@ -17,6 +17,8 @@ use crate::port::aside::Asides;
 use crate::port::commands::Commands;
 use crate::settings::ProcessRole;
 
+use super::super::left::LeftCommands;
+use super::super::retry::Retry;
 use super::http::{self, Limits};
 use super::public::Public;
 use super::{Addresses, DaemonError, Parts, PublicFigures, chat_options, email_options, measured, part, sms_options};
@@ -24,7 +26,12 @@ use super::{Addresses, DaemonError, Parts, PublicFigures, chat_options, email_op
 impl Parts {
     pub(super) async fn start_email(&self) -> Result<email::EmailHandle, DaemonError> {
         let options = email_options::options(&self.settings);
-        let deps = EmailDeps {
+        let started = email::start(options, self.email_deps(), self.edges.clone(), self.edge_tasks.clone()).await;
+        started.map_err(|error| part("email")(error.to_string()))
+    }
+
+    fn email_deps(&self) -> EmailDeps {
+        EmailDeps {
             publisher: Arc::clone(&self.publisher),
             broker: Arc::clone(&self.broker),
             store: Arc::clone(&self.backends.store),
@@ -33,9 +40,20 @@ impl Parts {
             plan: self.plans.subscribe(),
             ids: self.ids.clone(),
             holder: self.holder.clone(),
-        };
-        let started = email::start(options, deps, self.edges.clone(), self.edge_tasks.clone()).await;
-        started.map_err(|error| part("email")(error.to_string()))
+        }
+    }
+
+    /// What reads raw mails and text messages anew that somebody takes out of quarantine, whatever roles this process has.
+    pub(super) fn retry(&self) -> Result<Retry, DaemonError> {
+        let wrong = |error: String| part("quarantine")(error);
+        let email = email::inbound::Inbound::new(&email_options::options(&self.settings), &self.email_deps(), Arc::default());
+        Ok(Retry {
+            store: Arc::clone(&self.backends.store),
+            publisher: Arc::clone(&self.publisher),
+            plan: self.plans.subscribe(),
+            email,
+            sms: sms_options::courier(&self.settings, self.sms_deps()).map_err(wrong)?,
+        })
     }
 
     /// What citizens and providers reach: each channel brings its routes.
@@ -87,16 +105,19 @@ impl Parts {
         let trials = sms_options::trials(&self.settings, &self.plan())?;
         addresses.trial_sms = trials.values().next().cloned();
         let options = sms_options::options(&self.settings, public_url, &trials);
-        let deps = SmsDeps {
+        let started = sms::start(options, self.sms_deps(), self.edges.clone(), &self.edge_tasks);
+        started.map_err(|error| part("sms")(error.to_string()))
+    }
+
+    fn sms_deps(&self) -> SmsDeps {
+        SmsDeps {
             publisher: Arc::clone(&self.publisher),
             broker: Arc::clone(&self.broker),
             store: Arc::clone(&self.backends.store),
             blobs: Arc::clone(&self.backends.blobs),
             plan: self.plans.subscribe(),
             ids: self.ids.clone(),
-        };
-        let started = sms::start(options, deps, self.edges.clone(), &self.edge_tasks);
-        started.map_err(|error| part("sms")(error.to_string()))
+        }
     }
 
     /// Desk and channel API: on one address, or the channel API on its own.
@@ -158,7 +179,7 @@ impl Parts {
             chats: Arc::clone(&self.backends.chats),
             commands: Arc::clone(&self.commands) as Arc<dyn Commands>,
             asides: Arc::clone(&self.asides) as Arc<dyn Asides>,
-            publisher: Arc::clone(&self.publisher),
+            retries: Arc::new(LeftCommands { store: Arc::clone(&self.backends.store) }),
             plan: self.plans.subscribe(),
             ids: self.ids.clone(),
             feed: self.feed.subscribe(),

@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use url::Url;
 
 use super::DaemonError;
-use crate::channel::sms::media::Credentials;
+use crate::channel::outbound::OutboundDeps;
+use crate::channel::sms::courier::Courier;
+use crate::channel::sms::media::{Credentials, Fetcher};
 use crate::channel::sms::sender::Carrier;
 use crate::channel::sms::smpp::SmppOptions;
 use crate::channel::sms::webhook::Signer;
-use crate::channel::sms::{AccountOptions, CarrierOptions, SmsOptions};
+use crate::channel::sms::{AccountOptions, CarrierOptions, SmsDeps, SmsOptions};
 use crate::model::channel::Channel;
 use crate::model::id::AccountId;
 use crate::plan::Plan;
@@ -76,6 +79,20 @@ pub fn options(settings: &Settings, public_url: &Url, trials: &BTreeMap<AccountI
         country: settings.sms.country_id().expect("checked when the settings were read"),
         event_prefix: settings.installation.event_type_prefix.clone(),
     }
+}
+
+/// What hands a text message on that was held; pictures are fetched with the accounts of these settings.
+pub fn courier(settings: &Settings, deps: SmsDeps) -> Result<Courier, String> {
+    let SmsDeps { publisher, broker, store, blobs, plan, ids } = deps;
+    let (sms, prefix) = (&settings.sms, settings.installation.event_type_prefix.clone());
+    Ok(Courier {
+        deps: OutboundDeps { broker, publisher, store, plan, ids, prefix },
+        blobs,
+        fetcher: Fetcher::new(sms.media_bytes_max, sms.media_hosts.clone())?,
+        counters: Arc::default(),
+        country: sms.country_id().expect("checked when the settings were read"),
+        credentials: sms.account.iter().filter_map(|(id, account)| Some((id.clone(), credentials(account)?))).collect(),
+    })
 }
 
 /// The secret in a file, made now if it is not there: 256 bits in hexadecimal, readable by its owner only. Of several processes that

@@ -20,7 +20,7 @@ const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 
 const PRESENCES: [&str; 4] = ["offline", "ready", "away", "lost"];
 /// Where quarantined inputs can come from: shown as 0 while none is held.
-const QUARANTINE_SOURCES: [&str; 6] = ["inbound", "outbound", "dead", "command", "smtp", "imap"];
+const QUARANTINE_SOURCES: [&str; 8] = ["inbound", "outbound", "dead", "command", "smtp", "imap", "mailbox", "sms"];
 
 pub(super) struct EngineMetrics {
     inputs: IntCounterVec,

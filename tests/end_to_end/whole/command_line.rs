@@ -4,6 +4,13 @@ use std::io::Write as _;
 use std::process::{Output, Stdio};
 
 use serde_json::json;
+use sha2::Digest as _;
+use sportello::channel::sms::provider::{Received, Said};
+use sportello::channel::sms::webhook::Taken;
+use sportello::port::clock::now;
+use sportello::port::store::Quarantined;
+use sportello::runtime::daemon::open_backends;
+use sportello::settings::{Settings, Sources};
 
 use crate::daemon::{House, Pair, eventually, program};
 use crate::people::{Person, Program, letter};
@@ -16,6 +23,7 @@ async fn story(pair: Pair) {
     if house.production.is_some() {
         quarantine(&house).await;
     }
+    what_adapters_hold(&house).await;
     settings(&house).await;
     health(&house).await;
     house.finish().await;
@@ -100,11 +108,31 @@ async fn operators(house: &House) {
         (contacts["items"].as_array()?.len() == 1).then_some(())
     })
     .await;
+    enabled_and_changed(house, password).await;
     let unknown = house.run(&["operator", "add", "eva", "--name", "Eva", "--administration", "atlantide", "--skill", "volo=5"]).await;
     assert_eq!(unknown.status.code(), Some(1));
     assert!(said(&unknown).contains("atlantide") && said(&unknown).contains("volo"), "{}", said(&unknown));
     let nobody = house.run(&["operator", "password", "nessuno"]).await;
     assert!(nobody.status.code() == Some(1) && said(&nobody).contains("nessuno"), "{}", said(&nobody));
+}
+
+/// Who was disabled comes back, does something else, and may do more.
+async fn enabled_and_changed(house: &House, password: &str) {
+    assert!(house.done(&["operator", "enable", "dora"]).await.contains("may sign in again"));
+    let dora = Person::with_password(house, "dora", password).await.expect("she signs in again");
+    let _live = dora.ready().await;
+    dora.own("Orario del cimitero").await;
+    assert_eq!(dora.status("/operators").await, 403);
+    house.done(&["operator", "set", "dora", "--name", "Dora Bianchi", "--skill", "tributi=3", "--role", "supervisor"]).await;
+    let list = house.done(&["operator", "list"]).await;
+    assert!(list.lines().any(|line| line.starts_with("dora\tDora Bianchi\tready\ttributi=3")), "{list}");
+    eventually("she runs the room", async || (dora.status("/operators").await == 200).then_some(())).await;
+    for (arguments, wanted) in [(["--skill", "volo=5"], "volo"), (["--office", "torre"], "torre"), (["--name", " Dora"], "name")] {
+        let refused = house.run(&[&["operator", "set", "dora"], &arguments[..]].concat()).await;
+        assert!(refused.status.code() == Some(1) && said(&refused).contains(wanted), "{}", said(&refused));
+    }
+    let again = house.run(&["operator", "add", "dora", "--name", "Dora", "--administration", "comune"]).await;
+    assert!(again.status.code() == Some(1) && said(&again).contains("operator set"), "{}", said(&again));
 }
 
 async fn tokens(house: &House) {
@@ -162,6 +190,77 @@ async fn quarantine(house: &House) {
     })
     .await;
     assert!(listed().await.is_empty());
+}
+
+/// Raw mail, text messages, orders: each goes the way it came, or says why not.
+async fn what_adapters_hold(house: &House) {
+    let settings = Settings::load(&Sources { file: Some(house.folder.path().join("settings.toml")), ..Sources::default() }).unwrap();
+    let store = open_backends(&settings).await.unwrap().store;
+    let hold = async |source: &str, key: &str, body: &[u8]| {
+        let item = Quarantined {
+            id: 0,
+            pool: None,
+            administration: None,
+            source: source.into(),
+            key: key.into(),
+            message_id: sha2::Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect(),
+            reason: "held by a test".into(),
+            body: body.to_vec(),
+            at: now(),
+            state: "held".into(),
+        };
+        store.quarantine(&item).await.unwrap();
+        let list = house.done(&["quarantine", "list"]).await;
+        list.lines().map(|line| line.split('\t').next().unwrap().parse::<i64>().unwrap()).max().unwrap().to_string()
+    };
+    let letter = |subject: &str| {
+        format!("From: Ugo <ugo@example.it>\r\nTo: urp@comune.example\r\nSubject: {subject}\r\nMessage-ID: <{subject}@x>\r\n\r\nEccomi\r\n")
+            .into_bytes()
+    };
+    let message = |account: &str| {
+        let received = Received {
+            id: "held-1".into(),
+            from: "+393330000001".into(),
+            to: "+390471000001".into(),
+            text: "Sono io".into(),
+            media: Vec::new(),
+        };
+        serde_json::to_vec(&Taken { account: account.parse().unwrap(), at: now(), said: Said::Received(received) }).unwrap()
+    };
+    let carla = Person::sign_in(house, "carla").await;
+    let mail = hold("smtp", "urp-mail", &letter("Trattenuta")).await;
+    house.done(&["quarantine", "retry", &mail]).await;
+    let by_console = hold("imap", "urp-mail", &letter("Trattenuta-2")).await;
+    assert_eq!(carla.try_post(&format!("/quarantine/{by_console}/retry"), json!({})).await.0, 204);
+    let sms = hold("sms", "urp-sms", &message("urp-sms")).await;
+    house.done(&["quarantine", "retry", &sms]).await;
+    eventually("all three are contacts", async || {
+        let contacts = carla.get("/contacts?limit=100").await;
+        let has = |key: &str, value: &str| contacts["items"].as_array().is_some_and(|all| all.iter().any(|contact| contact[key] == value));
+        (has("subject", "Trattenuta") && has("subject", "Trattenuta-2") && has("channel", "sms")).then_some(())
+    })
+    .await;
+    let held = [
+        (hold("mailbox", "urp-mail", b"UID 7").await, "another folder"),
+        (hold("imap", "sparita-mail", &letter("Altrove")).await, "no email account `sparita-mail`"),
+        (hold("sms", "sparito", &message("sparito")).await, "held again"),
+        (hold("command", "main", b"{}").await, "discard this"),
+    ];
+    for (item, wanted) in &held {
+        let refused = house.run(&["quarantine", "retry", item]).await;
+        assert!(refused.status.code() == Some(1) && said(&refused).contains(wanted), "{}", said(&refused));
+        house.done(&["quarantine", "discard", item]).await;
+    }
+    // an order that is none reaches its adapter, which holds it again
+    let order = hold("outbound", "urp-mail", b"no order").await;
+    house.done(&["quarantine", "retry", &order]).await;
+    eventually("it is held again", async || {
+        let list = house.done(&["quarantine", "list"]).await;
+        list.contains("not an order").then_some(())
+    })
+    .await;
+    house.done(&["quarantine", "discard", &order]).await;
+    assert_eq!(house.done(&["quarantine", "list"]).await, "");
 }
 
 async fn settings(house: &House) {

@@ -14,7 +14,7 @@ use super::connect::{Allowance, Bounded, connect, timed};
 use super::{ImapError, pause};
 use crate::channel::email::MailboxOptions;
 use crate::channel::email::header::HEADER_BYTES_MAX;
-use crate::channel::email::inbound::{AcceptError, Inbound};
+use crate::channel::email::inbound::{AcceptError, IN_MAILBOX, Inbound};
 use crate::channel::email::options::Start;
 use crate::channel::outbound::back_off;
 use crate::model::time::Timestamp;
@@ -300,7 +300,7 @@ impl Mailbox {
     async fn pass_by(&self, open: &Open, uid: u32) -> Result<bool, ImapError> {
         let place = format!("UID {uid} of UIDVALIDITY {} in {}", open.mark.uid_validity, self.options.folder);
         let reason = format!("the mail could not be fetched {FETCHES_MAX} times and is left in the mailbox, unread: {place}");
-        let held = self.inbound.quarantine("imap", &self.options.account, place.as_bytes(), reason).await;
+        let held = self.inbound.quarantine(IN_MAILBOX, &self.options.account, place.as_bytes(), reason).await;
         held.map(|_| true).map_err(|error| ImapError::NotNow(error.to_string()))
     }
 
