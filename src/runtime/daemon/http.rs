@@ -60,6 +60,8 @@ pub(super) async fn serve(mut listener: TcpListener, router: Router, limits: Lim
         tokio::select! {
             () = stop.cancelled() => {}
             (place, (stream, peer)) = next => {
+                // a socket says small things at any moment: none waits for the acknowledgement of the one before
+                let _broken = stream.set_nodelay(true);
                 let held = Held { stream, _place: place };
                 connections.spawn(connection(held, peer, router.clone(), head_within, stop.clone()));
             }
