@@ -3,13 +3,15 @@
 //! The load generator and the operators' WebSockets are this process; broker and database are private servers that
 //! `tests/servers.py` starts. Everything shares one machine, and the table says who used its processors.
 //!
-//! `BENCH_RUNS` (5), `BENCH_SECONDS` (60) and `BENCH_SHAPES` (all of raw,one,apart,embedded,latency,memory) shorten it.
+//! `BENCH_RUNS` (5), `BENCH_SECONDS` (60) and `BENCH_SHAPES` (all of raw,one,apart,embedded,latency,chat,sms,memory) shorten it.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
+#[path = "throughput/chat.rs"]
+mod chat;
 #[path = "throughput/daemon.rs"]
 mod daemon;
 #[path = "throughput/database.rs"]
@@ -28,6 +30,8 @@ mod report;
 mod room;
 #[path = "throughput/shape.rs"]
 mod shape;
+#[path = "throughput/sms.rs"]
+mod sms;
 
 use report::Report;
 use shape::Layout;
@@ -54,7 +58,7 @@ impl Setup {
         Ok(Self {
             runs: text("BENCH_RUNS", "5").parse().context("BENCH_RUNS is a number")?,
             seconds: text("BENCH_SECONDS", "60").parse().context("BENCH_SECONDS is a number")?,
-            shapes: text("BENCH_SHAPES", "raw,one,apart,embedded,latency,memory").split(',').map(str::to_owned).collect(),
+            shapes: text("BENCH_SHAPES", "raw,one,apart,embedded,latency,chat,sms,memory").split(',').map(str::to_owned).collect(),
             amqp: server("SPORTELLO_TEST_AMQP")?,
             postgres: server("SPORTELLO_TEST_POSTGRES")?,
             rabbitmqctl: server("SPORTELLO_TEST_RABBITMQCTL")?,
@@ -115,6 +119,12 @@ async fn measure(setup: &Setup, folder: &Path) -> anyhow::Result<()> {
     }
     if setup.has("latency") {
         shape::latency(setup, folder, &mut report).await?;
+    }
+    if setup.has("chat") {
+        chat::measure(setup, folder, &mut report).await?;
+    }
+    if setup.has("sms") {
+        sms::measure(setup, folder, &mut report).await?;
     }
     if setup.has("memory") {
         shape::memory(setup, folder, &mut report).await?;

@@ -1,5 +1,5 @@
 //! The daemon under test: the release binary as a process of its own, with the shipped settings; only addresses, backends,
-//! roles and folders are set, and for citizens who all come by one token, that token's measure.
+//! roles and folders are set, and for citizens who all come by one token or one address, its measure.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -71,6 +71,11 @@ impl Daemon {
         self.said("console").with_context(|| format!("no desk:\n{}", self.tail()))
     }
 
+    /// What citizens and providers reach.
+    pub fn public(&self) -> anyhow::Result<String> {
+        self.said("public address").with_context(|| format!("no public address:\n{}", self.tail()))
+    }
+
     /// The end of its log.
     pub fn tail(&self) -> String {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -79,9 +84,9 @@ impl Daemon {
     }
 
     /// Lines of its log that warn of something.
-    pub fn warnings(&self) -> usize {
+    pub fn warnings(&self) -> Vec<String> {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
-        text.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).count()
+        text.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).map(str::to_owned).collect()
     }
 
     /// Asks it to end and waits.

@@ -5,6 +5,8 @@ struct Figure {
     what: String,
     unit: &'static str,
     values: Vec<f64>,
+    /// The most that it should be.
+    target: Option<f64>,
 }
 
 /// Every figure, in the order of their first appearance.
@@ -19,7 +21,14 @@ impl Report {
         let what = what.into();
         match self.figures.iter_mut().find(|figure| figure.what == what) {
             Some(figure) => figure.values.push(value),
-            None => self.figures.push(Figure { what, unit, values: vec![value] }),
+            None => self.figures.push(Figure { what, unit, values: vec![value], target: None }),
+        }
+    }
+
+    /// Says what a figure should be at most.
+    pub fn aim(&mut self, what: &str, target: f64) {
+        if let Some(figure) = self.figures.iter_mut().find(|figure| figure.what == what) {
+            figure.target = Some(target);
         }
     }
 
@@ -28,13 +37,17 @@ impl Report {
         self.figures.iter().find(|figure| figure.what == what).map(|figure| median(&figure.values))
     }
 
-    /// The table: minimum, median and maximum of each figure.
+    /// The table: minimum, median and maximum of each figure, and whether the median is within its target.
     pub fn print(&self) {
         println!("\n{:<58} {:>10} {:>10} {:>10}  unit", "figure", "min", "median", "max");
-        for Figure { what, unit, values } in &self.figures {
+        for Figure { what, unit, values, target } in &self.figures {
             let low = values.iter().copied().fold(f64::INFINITY, f64::min);
             let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            println!("{what:<58} {:>10} {:>10} {:>10}  {unit}", number(low), number(median(values)), number(high));
+            let aim = target.map_or(String::new(), |most| {
+                let verdict = if median(values) <= most { "met" } else { "MISSED" };
+                format!("; target ≤ {}: {verdict}", number(most))
+            });
+            println!("{what:<58} {:>10} {:>10} {:>10}  {unit}{aim}", number(low), number(median(values)), number(high));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The room: operators who are signed in, each with one console's WebSocket, and take and close whatever rings.
+//! The room: operators who are signed in, each with one console's WebSocket, who take whatever rings and close or answer it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +23,29 @@ use crate::now_micros;
 const ACCOUNTS_AT_ONCE: usize = 2;
 /// How long everybody may take to be ready.
 const READY_WITHIN: Duration = Duration::from_secs(60);
+/// What an operator says first to whoever they took.
+pub const GREETING: &str = "Buongiorno, come posso aiutarla?";
+/// What an answer begins with; the id of the message follows.
+pub const ANSWER: &str = "Certo: il certificato si ritira allo sportello, dal lunedì al venerdì dalle 9 alle 12, con un documento valido.";
+
+/// What operators do with what they took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Close it at once.
+    Close,
+    /// Greet the citizen, keep it, and answer each message at once.
+    Answer,
+}
+
+impl Manner {
+    /// The units for live contacts that it takes: one call, or a dozen chats.
+    fn live_units(self) -> u16 {
+        match self {
+            Self::Close => 100,
+            Self::Answer => 400,
+        }
+    }
+}
 
 /// What the operators did.
 #[derive(Default)]
@@ -33,7 +56,7 @@ pub struct Tally {
     pub closed: AtomicU64,
     /// Commands refused.
     pub refused: AtomicU64,
-    /// When each contact's first offer was seen, microseconds UTC.
+    /// When each contact's first offer, or each message, was seen, microseconds UTC.
     pub seen: Mutex<HashMap<String, i64>>,
     ready: AtomicU64,
     first_refusal: Mutex<Option<String>>,
@@ -72,10 +95,11 @@ impl Admin {
     }
 
     /// Makes an operator of the example plan who can take every contact, and signs them in; returns their cookie.
-    async fn operator(&self, number: usize) -> anyhow::Result<String> {
+    async fn operator(&self, number: usize, manner: Manner) -> anyhow::Result<String> {
         let account = json!({
             "login": format!("bench-{number}"), "name": format!("Operatore {number}"), "password": format!("bench-password-{number}"),
-            "profile": {"administrations": ["comune"], "offices": ["urp"], "skills": {"accoglienza": 5}, "languages": ["it", "de"]},
+            "profile": {"administrations": ["comune"], "offices": ["urp"], "skills": {"accoglienza": 5}, "languages": ["it", "de"],
+                "capacity": {"live_units": manner.live_units()}},
             "grants": [{"role": "operator", "scope": {"pool": "main"}, "content": true}],
         });
         self.post("/operators", account).await?;
@@ -95,15 +119,15 @@ impl Admin {
 
 impl Room {
     /// Makes `operators` accounts, connects each, and waits until all are ready.
-    pub async fn open(admin: &Admin, desk: &str, operators: usize, places: usize) -> anyhow::Result<Self> {
-        let made = stream::iter(0..operators).map(|number| admin.operator(number)).buffer_unordered(ACCOUNTS_AT_ONCE);
+    pub async fn open(admin: &Admin, desk: &str, operators: usize, places: usize, manner: Manner) -> anyhow::Result<Self> {
+        let made = stream::iter(0..operators).map(|number| admin.operator(number, manner)).buffer_unordered(ACCOUNTS_AT_ONCE);
         let cookies: Vec<String> = made.try_collect().await?;
         let (tally, places) = (Arc::new(Tally::default()), Arc::new(Semaphore::new(places)));
         let mut tasks = Vec::new();
         for (number, cookie) in cookies.iter().enumerate() {
             let socket = connect(desk, cookie).await?;
-            let operator =
-                Operator { number: number as u64, tally: Arc::clone(&tally), places: Arc::clone(&places), sent: 0, taken: HashMap::new() };
+            let (number, tally, places) = (number as u64, Arc::clone(&tally), Arc::clone(&places));
+            let operator = Operator { number, manner, tally, places, sent: 0, taken: HashMap::new() };
             tasks.push(tokio::spawn(async move {
                 if let Err(error) = operator.work(socket).await {
                     eprintln!("operator {number} stops working: {error:#}");
@@ -132,6 +156,10 @@ impl Tally {
         self.first_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn see(&self, id: &str) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(id.to_owned()).or_insert_with(now_micros);
+    }
+
     /// Takes the times seen so far.
     pub fn take_seen(&self) -> HashMap<String, i64> {
         std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
@@ -152,6 +180,7 @@ async fn connect(desk: &str, cookie: &str) -> anyhow::Result<Socket> {
 /// One operator: one console.
 struct Operator {
     number: u64,
+    manner: Manner,
     tally: Arc<Tally>,
     places: Arc<Semaphore>,
     sent: u64,
@@ -162,6 +191,7 @@ struct Operator {
 enum Step {
     Ready,
     Accepted(String),
+    Answered,
     Closed,
 }
 
@@ -180,6 +210,7 @@ struct Frame<'a> {
 struct Event<'a> {
     event: &'a str,
     ordinal: Option<u32>,
+    message: Option<&'a str>,
     #[serde(borrow)]
     about: Option<About<'a>>,
 }
@@ -200,13 +231,17 @@ impl Operator {
         while let Some(message) = socket.next().await {
             let Message::Text(text) = message? else { continue };
             // most frames tell of what this operator did: not worth reading
-            if !(text.contains("\"offer.made\"") || text.contains("\"type\":\"reply\"") || text.contains("\"type\":\"hello\"")) {
+            if !["\"offer.made\"", "\"message.received\"", "\"type\":\"reply\"", "\"type\":\"hello\""]
+                .iter()
+                .any(|word| text.contains(word))
+            {
                 continue;
             }
             let frame: Frame<'_> = serde_json::from_str(&text)?;
             let command = match (frame.kind, frame.event, frame.reply) {
                 ("hello", ..) => Some(self.command(Step::Ready, "\"do\":\"ready\"")),
                 (_, Some(event), _) if event.event == "offer.made" => self.offered(&event),
+                (_, Some(event), _) if event.event == "message.received" => self.written_to(&event),
                 (_, _, Some(reply)) => self.answered(frame.id, &reply),
                 _ => None,
             };
@@ -222,13 +257,20 @@ impl Operator {
         let contact = event.about.as_ref()?.contact;
         let ordinal = event.ordinal?;
         self.tally.offered.fetch_add(1, Ordering::Relaxed);
-        self.tally.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(contact.to_owned()).or_insert_with(now_micros);
+        self.tally.see(contact);
         self.places.add_permits(1);
         let wish = format!(r#""do":"accept","contact":"{contact}","ordinal":{ordinal}"#);
         Some(self.command(Step::Accepted(contact.to_owned()), &wish))
     }
 
-    /// Closes what was taken, at once.
+    /// Answers what a citizen wrote, at once; the answer says to what.
+    fn written_to(&mut self, event: &Event<'_>) -> Option<String> {
+        let (contact, message) = (event.about.as_ref()?.contact, event.message.filter(|_| self.manner == Manner::Answer)?);
+        self.tally.see(message);
+        Some(self.command(Step::Answered, &format!(r#""do":"reply","contact":"{contact}","text":"{ANSWER} {message}""#)))
+    }
+
+    /// Closes what was taken, at once, or greets the citizen.
     fn answered(&mut self, id: Option<&str>, reply: &Reply<'_>) -> Option<String> {
         let step = self.taken.remove(id?)?;
         if reply.outcome != "applied" {
@@ -241,6 +283,11 @@ impl Operator {
             Step::Ready => {
                 self.tally.ready.fetch_add(1, Ordering::Relaxed);
                 None
+            }
+            Step::Answered => None,
+            Step::Accepted(contact) if self.manner == Manner::Answer => {
+                let wish = format!(r#""do":"reply","contact":"{contact}","text":"{GREETING}""#);
+                Some(self.command(Step::Answered, &wish))
             }
             Step::Accepted(contact) => {
                 let wish = format!(r#""do":"close","contact":"{contact}","resolution":"resolved""#);

@@ -12,7 +12,7 @@ use crate::database::Database;
 use crate::embedded::Callers;
 use crate::load::Citizens;
 use crate::report::Report;
-use crate::room::{Admin, Room};
+use crate::room::{Admin, Manner, Room};
 use crate::{Setup, machine, now_micros};
 
 /// Operators at work.
@@ -20,9 +20,11 @@ pub const OPERATORS: usize = 200;
 /// Contacts published and not yet offered, in the closed loop. The example's queue takes 200.
 const WAITING: usize = 190;
 /// Before each measured shape, so that caches, connections and prepared statements are there.
-const WARM_UP: Duration = Duration::from_secs(3);
+pub const WARM_UP: Duration = Duration::from_secs(3);
 /// How long what is under way may take to end.
-const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+pub const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+/// Warnings of a daemon's log that are printed.
+const WARNINGS_SHOWN: usize = 12;
 
 /// How the roles are spread over processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +58,17 @@ impl Layout {
 }
 
 /// Daemons, each shape with a virtual host and a database of its own.
-struct Installation {
+pub struct Installation {
     layout: Layout,
-    daemons: Vec<Daemon>,
-    database: Database,
+    /// Its processes.
+    pub daemons: Vec<Daemon>,
+    /// Its database.
+    pub database: Database,
     amqp: String,
-    desk: String,
-    admin: Admin,
+    /// Where the desk is.
+    pub desk: String,
+    /// Its first administrator.
+    pub admin: Admin,
 }
 
 /// Where contacts come from.
@@ -81,7 +87,17 @@ impl Source {
 }
 
 impl Installation {
+    /// All roles in one process on RabbitMQ and PostgreSQL, with these settings of its own.
+    pub async fn one(setup: &Setup, folder: &Path, name: &str, settings: &[(&str, String)]) -> anyhow::Result<Self> {
+        let (database, amqp, backends) = Self::backends(setup, name).await?;
+        let daemon = Daemon::start(folder, name, &[backends.as_slice(), settings].concat()).await?;
+        Self::sign_in(Layout::One, vec![daemon], database, amqp).await
+    }
+
     async fn start(setup: &Setup, folder: &Path, name: &str, layout: Layout) -> anyhow::Result<Self> {
+        if layout == Layout::One {
+            return Self::one(setup, folder, name, &[]).await;
+        }
         if layout == Layout::Embedded {
             // every citizen comes by one token, which has its measure otherwise
             let callers = ["channel_api.requests_per_second", "channel_api.burst"].map(|key| (key, "100000".to_owned()));
@@ -89,6 +105,17 @@ impl Installation {
             let database = Database::open(&folder.join(name).join("sportello.db")).await?;
             return Self::sign_in(layout, vec![daemon], database, String::new()).await;
         }
+        let (database, amqp, backends) = Self::backends(setup, name).await?;
+        let with = |roles: &str| [backends.as_slice(), &[("roles", roles.to_owned())]].concat();
+        let daemons = vec![
+            Daemon::start(folder, &format!("{name}-router"), &with("router")).await?,
+            Daemon::start(folder, &format!("{name}-desk"), &with("desk,api")).await?,
+        ];
+        Self::sign_in(layout, daemons, database, amqp).await
+    }
+
+    /// A database and a virtual host, with the settings that name them.
+    async fn backends(setup: &Setup, name: &str) -> anyhow::Result<(Database, String, [(&'static str, String); 4])> {
         let (database, store_url) = Database::make(&setup.postgres, &format!("bench_{name}")).await?;
         let amqp = virtual_host(setup, name)?;
         let backends = [
@@ -97,15 +124,7 @@ impl Installation {
             ("store.kind", "postgres".to_owned()),
             ("store.url", store_url),
         ];
-        let with = |roles: &str| [backends.as_slice(), &[("roles", roles.to_owned())]].concat();
-        let daemons = match layout {
-            Layout::Apart => vec![
-                Daemon::start(folder, &format!("{name}-router"), &with("router")).await?,
-                Daemon::start(folder, &format!("{name}-desk"), &with("desk,api")).await?,
-            ],
-            _ => vec![Daemon::start(folder, name, &with("all")).await?],
-        };
-        Self::sign_in(layout, daemons, database, amqp).await
+        Ok((database, amqp, backends))
     }
 
     async fn sign_in(layout: Layout, daemons: Vec<Daemon>, database: Database, amqp: String) -> anyhow::Result<Self> {
@@ -127,10 +146,13 @@ impl Installation {
         if self.layout == Layout::Embedded { Ok(0) } else { self.database.relay_lag().await }
     }
 
-    async fn stop(self) -> anyhow::Result<()> {
+    /// Ends its processes.
+    pub async fn stop(self) -> anyhow::Result<()> {
         for daemon in self.daemons.into_iter().rev() {
-            if daemon.warnings() > 0 {
-                println!("{} warnings in a daemon's log; the last lines:\n{}", daemon.warnings(), daemon.tail());
+            let warnings = daemon.warnings();
+            if !warnings.is_empty() {
+                let first = &warnings[..warnings.len().min(WARNINGS_SHOWN)];
+                println!("{} warnings in a daemon's log, the first ones:\n{}", warnings.len(), first.join("\n"));
             }
             daemon.stop().await?;
         }
@@ -154,7 +176,7 @@ fn virtual_host(setup: &Setup, name: &str) -> anyhow::Result<String> {
 /// before the clock stops.
 pub async fn throughput(setup: &Setup, folder: &Path, layout: Layout, report: &mut Report) -> anyhow::Result<()> {
     let mut it = Installation::start(setup, folder, layout.name(), layout).await?;
-    let room = Room::open(&it.admin, &it.desk, OPERATORS, WAITING).await?;
+    let room = Room::open(&it.admin, &it.desk, OPERATORS, WAITING, Manner::Close).await?;
     let memory = |it: &Installation, when: &str, report: &mut Report| {
         for daemon in &it.daemons {
             report.add(layout.figure(&format!("memory {when}")), "MB", machine::memory_mb(daemon.id(), "VmRSS"));
@@ -216,7 +238,7 @@ async fn settle(it: &mut Installation, room: &Room, closed: u64) -> anyhow::Resu
 /// From the intended arrival to the offer on the operator's WebSocket, open loop.
 pub async fn latency(setup: &Setup, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let mut it = Installation::start(setup, folder, "latency", Layout::One).await?;
-    let room = Room::open(&it.admin, &it.desk, OPERATORS, 0).await?;
+    let room = Room::open(&it.admin, &it.desk, OPERATORS, 0, Manner::Close).await?;
     let mut citizens = Citizens::connect(&it.amqp).await?;
     let warm = citizens.open_loop(500.0, WARM_UP.as_secs_f64()).await?;
     settle(&mut it, &room, warm).await?;
@@ -263,7 +285,8 @@ pub async fn latency(setup: &Setup, folder: &Path, report: &mut Report) -> anyho
     it.stop().await
 }
 
-fn histogram() -> anyhow::Result<Histogram<u64>> {
+/// Microseconds, up to ten minutes.
+pub fn histogram() -> anyhow::Result<Histogram<u64>> {
     Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }
 
