@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use crate::chat;
 use crate::citizens::{self, Way};
 use crate::ledger::{Ledger, Verdict};
 use crate::operators;
@@ -98,6 +99,11 @@ impl Fleet {
         let operators =
             self.operators.iter().map(|(login, token)| tokio::spawn(operators::work(Arc::clone(self), login.clone(), token.clone())));
         Load { citizens: citizens.collect(), operators: operators.collect() }
+    }
+
+    /// Lets citizens come to the web chat as well, so many at once.
+    pub fn load_chats(self: &Arc<Self>, load: &mut Load, at_once: usize) {
+        load.citizens.extend((0..at_once).map(|place| tokio::spawn(chat::come(Arc::clone(self), place))));
     }
 
     /// Whether citizens still come.

@@ -21,6 +21,9 @@ const POINTS: [(&str, u32); 12] = [
     ("before_commit", 2),
 ];
 
+/// Citizens at the web chat at once.
+const CHATS: usize = 6;
+
 fn fault(point: &str, latest: u32) -> String {
     format!("die:{point}:{}", rand::random_range(1..=latest))
 }
@@ -42,7 +45,8 @@ fn pause() -> Duration {
 async fn killed_on_the_embedded_pair() {
     let _alone = alone().await;
     let fleet = Fleet::new(false).await;
-    let load = fleet.load(pause());
+    let mut load = fleet.load(pause());
+    fleet.load_chats(&mut load, CHATS);
     let mut kills = 0;
     for (point, latest) in POINTS {
         fleet.processes.lock().await[0].kill();
@@ -69,7 +73,8 @@ async fn killed_on_the_embedded_pair() {
 async fn killed_on_the_real_servers() {
     let _alone = alone().await;
     let fleet = Fleet::new(true).await;
-    let load = fleet.load(pause());
+    let mut load = fleet.load(pause());
+    fleet.load_chats(&mut load, CHATS);
     let (mut leads, mut kills, mut times) = (0, 0, Vec::new());
     for (point, latest) in POINTS {
         let other = 1 - leads;

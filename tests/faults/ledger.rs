@@ -1,12 +1,14 @@
 //! What the peers of Sportello attempted and were told, and its comparison with what the database and the broker have at the
 //! end. In the form of Jepsen's queue checker: attempted, acknowledged, effective, lost, duplicated, unexpected, recovered.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Mutex;
 
 use serde_json::Value;
 
+use crate::chat::Book;
+use crate::chat_ledger;
 use crate::pair::Pair;
 
 /// What an operator was told of a command.
@@ -27,6 +29,8 @@ pub struct Ledger {
     told: Mutex<BTreeMap<String, Told>>,
     mails: Mutex<Vec<String>>,
     public: Mutex<HashMap<i64, u32>>,
+    chats: Mutex<Vec<Book>>,
+    shown: Mutex<HashSet<String>>,
     closes: Mutex<Vec<u16>>,
 }
 
@@ -66,6 +70,16 @@ impl Ledger {
         self.public.lock().unwrap().len()
     }
 
+    /// A chat is over.
+    pub fn chatted(&self, book: Book) {
+        self.chats.lock().unwrap().push(book);
+    }
+
+    /// An operator was shown a message of a chat.
+    pub fn shown(&self, message: &str) {
+        self.shown.lock().unwrap().insert(message.to_owned());
+    }
+
     /// A console was closed with this code.
     pub fn closed(&self, code: u16) {
         self.closes.lock().unwrap().push(code);
@@ -84,6 +98,8 @@ impl Ledger {
         self.compare_commands(pair, &mut verdict).await;
         self.compare_mails(pair, &mut verdict).await;
         compare_texts(pair, &mut verdict).await;
+        let (chats, shown) = (self.chats.lock().unwrap().clone(), self.shown.lock().unwrap().clone());
+        chat_ledger::compare(&chats, &shown, pair, &mut verdict).await;
         if pair.real().is_some() {
             self.compare_public(pair, &mut verdict).await;
         }
@@ -237,6 +253,9 @@ pub struct Verdict {
     pub mails_shown: usize,
     pub texts: usize,
     pub texts_shown: usize,
+    pub chats: usize,
+    pub chat_words: usize,
+    pub chats_resumed: usize,
     pub events_repeated: u32,
     pub unfinished: usize,
     pub quarantined: usize,
@@ -264,6 +283,7 @@ impl fmt::Display for Verdict {
             f,
             "attempted {}, acknowledged {}, effective {}, lost {}, duplicated {}, unexpected {}, recovered {}; \
              commands told {}, mails {} ({} repeated with the same Message-ID, {} of unknown outcome shown), text messages {} ({} of unknown outcome shown), \
+             chats {} ({} messages of citizens, resumed {} times), \
              public events repeated {}, not closed {}, quarantined {}",
             self.attempted,
             self.acknowledged,
@@ -278,6 +298,9 @@ impl fmt::Display for Verdict {
             self.mails_shown,
             self.texts,
             self.texts_shown,
+            self.chats,
+            self.chat_words,
+            self.chats_resumed,
             self.events_repeated,
             self.unfinished,
             self.quarantined

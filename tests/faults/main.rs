@@ -7,6 +7,8 @@
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
 mod broken;
+mod chat;
+mod chat_ledger;
 mod citizens;
 mod fleet;
 mod kills;

@@ -1,5 +1,5 @@
-//! Operators: accept what rings, answer mail and text messages, close; by WebSocket, on whichever process lives. A command without an answer is
-//! sent again with the same id; what they are told goes into the ledger.
+//! Operators: accept what rings, answer mail, text messages and each word of a chat, close; by WebSocket, on whichever process
+//! lives. A command without an answer is sent again with the same id; what they are told and shown goes into the ledger.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
+use crate::chat::GOODBYE;
 use crate::fleet::Fleet;
 use crate::ledger::Told;
 
@@ -20,8 +21,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(800);
 
 /// Works until the fleet is over.
 pub async fn work(fleet: Arc<Fleet>, login: String, token: String) {
-    let (asked, done, mails, outbox) = (HashMap::new(), HashSet::new(), HashSet::new(), Vec::new());
-    let mut operator = Operator { fleet: Arc::clone(&fleet), login, token, asked, done, mails, outbox };
+    let (asked, done, mails, chats, outbox) = Default::default();
+    let mut operator = Operator { fleet: Arc::clone(&fleet), login, token, asked, done, mails, chats, outbox };
     while !fleet.is_over() {
         let _lost = operator.sit_down().await;
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -36,6 +37,7 @@ struct Operator {
     asked: HashMap<String, (String, Value, Instant)>,
     done: HashSet<String>,
     mails: HashSet<String>,
+    chats: HashSet<String>,
     outbox: Vec<Value>,
 }
 
@@ -64,12 +66,22 @@ impl Operator {
                     _ => {}
                 },
                 _ = look.tick() => {
-                    let state = self.fleet.http.get(format!("{desk}/api/v1/state")).bearer_auth(&self.token).send().await.ok()?;
-                    self.look(&state.json().await.ok()?);
+                    let state = self.get(&format!("{desk}/api/v1/state")).await?;
+                    self.look(&state);
+                    let contacts = state["contacts"].as_array().into_iter().flatten();
+                    for contact in contacts.filter(|contact| contact["channel"] == "webchat" && contact["state"] == "active") {
+                        let conversation = contact["conversation"].as_str()?;
+                        let shown = self.get(&format!("{desk}/api/v1/conversations/{conversation}")).await?;
+                        self.talk(contact["id"].as_str()?, &shown["entries"]);
+                    }
                 }
             }
         }
         Some(())
+    }
+
+    async fn get(&self, url: &str) -> Option<Value> {
+        self.fleet.http.get(url).bearer_auth(&self.token).send().await.ok()?.json().await.ok()
     }
 
     /// Everything the desk shows of mine.
@@ -87,16 +99,13 @@ impl Operator {
             self.ask("ready", json!({"do": "ready"}));
         }
         for offer in state["offers"].as_array().into_iter().flatten() {
-            if is_written(&offer["contact"]["channel"]) {
-                self.mails.insert(offer["contact"]["id"].as_str().unwrap_or_default().to_owned());
-            }
-            self.accept(offer["contact"]["id"].as_str().unwrap_or_default(), &offer["ordinal"]);
+            let id = offer["contact"]["id"].as_str().unwrap_or_default();
+            self.note(id, &offer["contact"]["channel"]);
+            self.accept(id, &offer["ordinal"]);
         }
         for contact in state["contacts"].as_array().into_iter().flatten() {
             let id = contact["id"].as_str().unwrap_or_default();
-            if is_written(&contact["channel"]) {
-                self.mails.insert(id.to_owned());
-            }
+            self.note(id, &contact["channel"]);
             if contact["state"] == "active" || contact["state"] == "wrap_up" {
                 self.serve(id);
             }
@@ -108,9 +117,7 @@ impl Operator {
             Some("event") => {
                 let event = &frame["event"];
                 let contact = event["about"]["contact"].as_str().unwrap_or_default();
-                if is_written(&event["about"]["channel"]) {
-                    self.mails.insert(contact.to_owned());
-                }
+                self.note(contact, &event["about"]["channel"]);
                 if event["event"] == "offer.made" {
                     self.accept(contact, &event["ordinal"]);
                 }
@@ -133,7 +140,7 @@ impl Operator {
                 let mut parts = what.split('/');
                 match (parts.next(), parts.next()) {
                     (Some("accept"), Some(contact)) => self.serve(contact),
-                    (Some("reply"), Some(contact)) => self.close(contact),
+                    (Some("reply"), Some(contact)) if !self.chats.contains(contact) => self.close(contact),
                     _ => {}
                 }
             }
@@ -149,7 +156,33 @@ impl Operator {
         self.ask(&format!("accept/{contact}/{ordinal}"), json!({"do": "accept", "contact": contact, "ordinal": ordinal}));
     }
 
+    /// Remembers how a contact is answered: in writing and carried by us, word by word, or by whoever brought it.
+    fn note(&mut self, contact: &str, channel: &Value) {
+        match channel.as_str() {
+            Some("email" | "sms") => self.mails.insert(contact.to_owned()),
+            Some("webchat") => self.chats.insert(contact.to_owned()),
+            _ => false,
+        };
+    }
+
+    /// Answers each word of a chat, and closes it after the answer to the last.
+    fn talk(&mut self, contact: &str, entries: &Value) {
+        let entries = entries.as_array().into_iter().flatten();
+        for entry in entries.filter(|entry| entry["direction"] == "inbound" && entry["contact"] == contact) {
+            let (message, text) = (entry["id"].as_str().unwrap(), entry["text"].as_str().unwrap());
+            self.fleet.ledger.shown(message);
+            let what = format!("reply/{contact}/{message}");
+            if text.ends_with(GOODBYE) && self.done.contains(&what) {
+                self.close(contact);
+            }
+            self.ask(&what, json!({"do": "reply", "contact": contact, "text": format!("{text}: certo. {}", self.login)}));
+        }
+    }
+
     fn serve(&mut self, contact: &str) {
+        if self.chats.contains(contact) {
+            return;
+        }
         let what = format!("reply/{contact}");
         if !self.mails.contains(contact) || self.done.contains(&what) {
             return self.close(contact);
@@ -172,9 +205,4 @@ impl Operator {
         self.outbox.push(frame.clone());
         self.asked.insert(what.to_owned(), (id, frame, Instant::now()));
     }
-}
-
-/// Whether an answer is written, and carried by us.
-fn is_written(channel: &Value) -> bool {
-    channel == "email" || channel == "sms"
 }

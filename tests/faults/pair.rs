@@ -82,6 +82,7 @@ impl Pair {
             ("EMAIL__RELAY__TLS", "none"),
             ("CHANNEL_API__REQUESTS_PER_SECOND", "10000"),
             ("CHANNEL_API__BURST", "10000"),
+            ("WEBCHAT__SESSIONS_PER_MINUTE", "10000"),
             ("LOG__FORMAT", "text"),
         ];
         if let Some(servers) = &self.servers {

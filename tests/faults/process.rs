@@ -21,7 +21,7 @@ pub struct Process {
 pub struct Addresses {
     /// Console and channel API, without a slash at the end.
     pub desk: String,
-    /// What providers of text messages call.
+    /// What providers of text messages call, and chats of citizens.
     pub public: String,
     /// The SMTP listener.
     pub smtp: String,
