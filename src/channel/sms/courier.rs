@@ -23,7 +23,7 @@ use crate::model::address::Address;
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::conversation::{Attachment, Party};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
-use crate::model::id::{AccountId, AdministrationId, MessageId};
+use crate::model::id::{AccountId, AdministrationId, InputId, MessageId};
 use crate::model::inbound::{InboundEvent, InboundMessage};
 use crate::model::time::Timestamp;
 use crate::model::wire;
@@ -40,6 +40,16 @@ pub const MEDIA_MISSING: &str = "media_missing";
 const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
+/// Texts published together: the broker confirms them once.
+const TOGETHER_MAX: usize = 64;
+
+/// A message on its way to the broker.
+struct Letter {
+    input: InputId,
+    account: AccountId,
+    trace: TraceParent,
+    outgoing: Outgoing,
+}
 
 /// Takes entries out of the spool.
 pub struct Courier {
@@ -63,25 +73,42 @@ pub type Handed = Result<(), String>;
 impl Courier {
     /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again.
     pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, shutdown: CancellationToken) {
-        loop {
-            let entry = tokio::select! {
-                () = shutdown.cancelled() => return,
-                entry = entries.recv() => match entry {
-                    Some(entry) => entry,
-                    None => return,
-                },
-            };
-            let mut failures = 0;
-            while let Err(reason) = self.hand_on(&entry.content, &shutdown).await {
-                failures += 1;
-                tracing::warn!(reason, failures, "a webhook is not published yet; trying again");
-                wait(back_off(failures), &shutdown).await;
-                if shutdown.is_cancelled() {
-                    return;
+        let (mut waiting, mut failures) = (Vec::new(), 0);
+        while !shutdown.is_cancelled() {
+            if waiting.is_empty() {
+                tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    count = entries.recv_many(&mut waiting, TOGETHER_MAX) => if count == 0 { return },
                 }
             }
-            entry.done();
+            match self.hand_on_first(&waiting, &shutdown).await {
+                Ok(handed) => {
+                    failures = 0;
+                    waiting.drain(..handed).for_each(Entry::done);
+                }
+                Err(reason) => {
+                    failures += 1;
+                    tracing::warn!(reason, failures, "a webhook is not published yet; trying again");
+                    wait(back_off(failures), &shutdown).await;
+                }
+            }
         }
+    }
+
+    /// Hands on the first entries that go together: texts that need nothing but the broker, or one entry of another kind. How many
+    /// they were.
+    async fn hand_on_first(&self, entries: &[Entry], shutdown: &CancellationToken) -> Result<usize, String> {
+        let letters: Vec<Letter> = entries.iter().map_while(|entry| self.plain(&entry.content)).collect();
+        let count = letters.len();
+        if count > 1 {
+            match self.publish(letters).await {
+                Ok(()) => return Ok(count),
+                // one of them, and it is not said which: the first alone
+                Err(PublishError::Invalid(_)) => {}
+                Err(error) => return Err(error.to_string()),
+            }
+        }
+        self.hand_on(&entries[0].content, shutdown).await.map(|()| 1)
     }
 
     /// Hands on what was held, once; held again, it says so in the quarantine.
@@ -113,8 +140,8 @@ impl Courier {
             return self.hold(account.as_str(), content, format!("the plan has no SMS account `{account}` any more")).await;
         };
         let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
-        let from = number::normalise(&received.from, self.country);
         if let Some(keyword) = keyword(&received.text) {
+            let from = number::normalise(&received.from, self.country);
             return self.obey(account, administration, &from, keyword, at).await;
         }
         let (mut attachments, mut missing) = (Vec::new(), 0_u32);
@@ -131,6 +158,35 @@ impl Courier {
         if shutdown.is_cancelled() {
             return Err("the process ends".into());
         }
+        let letter = match self.letter(account, at, received, attachments, missing) {
+            Ok(letter) => letter,
+            Err(reason) => return self.hold(account.as_str(), content, reason).await,
+        };
+        match self.publish(vec![letter]).await {
+            Ok(()) => Ok(()),
+            Err(PublishError::Invalid(reason)) => self.hold(account.as_str(), content, reason).await,
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// What is published of an entry that is a text and no more; none: it is of another kind.
+    fn plain(&self, content: &Bytes) -> Option<Letter> {
+        let Ok(Taken { account, at, said: Said::Received(received) }) = serde_json::from_slice(content) else { return None };
+        let is_plain = received.media.is_empty() && keyword(&received.text).is_none();
+        is_plain.then(|| self.letter(&account, at, received, Vec::new(), 0).ok())?
+    }
+
+    /// What is published of a message with its files, of which so many are `missing`.
+    fn letter(
+        &self,
+        account: &AccountId,
+        at: Timestamp,
+        received: Received,
+        attachments: Vec<Attachment>,
+        missing: u32,
+    ) -> Result<Letter, String> {
+        let destination =
+            destination(&self.deps.plan, account).ok_or_else(|| format!("the plan has no SMS account `{account}` any more"))?;
         let input = self.deps.ids.input(account, received.id.as_bytes());
         let party = |address: String| Party { address, name: None };
         let message = InboundMessage {
@@ -140,7 +196,7 @@ impl Courier {
             answer_to: None,
             received_at: at,
             mode: None,
-            from: Some(party(from.to_string())),
+            from: Some(party(number::normalise(&received.from, self.country).to_string())),
             identity: IdentityLevel::Claimed,
             to: vec![party(number::normalise(&received.to, self.country).to_string())],
             subject: None,
@@ -159,21 +215,21 @@ impl Courier {
         let traceparent = Some(trace.to_string());
         let event =
             wire::inbound_event(&self.deps.prefix, input, account, at, traceparent.clone(), InboundEvent::Message(Box::new(message)));
-        let body = match wire::encode_inbound(&event) {
-            Ok(body) => body,
-            Err(error) => return self.hold(account.as_str(), content, error.to_string()).await,
-        };
+        let body = wire::encode_inbound(&event).map_err(|error| error.to_string())?;
         let outgoing = Outgoing { traceparent, ..Outgoing::new(destination, inbound_message_id(input), body) };
+        Ok(Letter { input, account: account.clone(), trace, outgoing })
+    }
+
+    async fn publish(&self, letters: Vec<Letter>) -> Result<(), PublishError> {
+        let (said, outgoing): (Vec<_>, Vec<_>) =
+            letters.into_iter().map(|letter| ((letter.input, letter.account, letter.trace), letter.outgoing)).unzip();
         fault::point("before_sms_publish");
-        match self.deps.publisher.publish(vec![outgoing]).await {
-            Ok(()) => {
-                fault::point("after_sms_publish");
-                tracing::info!(%input, %account, trace_id = trace.trace_id(), "text message published");
-                Ok(())
-            }
-            Err(PublishError::Invalid(reason)) => self.hold(account.as_str(), content, reason).await,
-            Err(error) => Err(error.to_string()),
+        self.deps.publisher.publish(outgoing).await?;
+        fault::point("after_sms_publish");
+        for (input, account, trace) in said {
+            tracing::info!(%input, %account, trace_id = trace.trace_id(), "text message published");
         }
+        Ok(())
     }
 
     /// A citizen's word on whether a number wants messages. It is no work for anybody: the answer to it is the provider's own.
@@ -297,30 +353,4 @@ fn file_name(number: usize, media_type: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn references_read_back_and_nothing_else_does() {
-        let (message, attempt) = (MessageId(7), 3);
-        let text = reference(message, attempt);
-        assert_eq!((read_reference(&text), text.len() <= 40), (Some((message, attempt)), true));
-        for other in ["", ".", "ms_1.2", "abc", "ms_00000000000000000000000000000007", "ms_00000000000000000000000000000007.x"] {
-            assert_eq!(read_reference(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn files_have_names() {
-        for (media_type, name) in [
-            ("image/jpeg", "mms-1.jpg"),
-            ("image/png; q=1", "mms-1.png"),
-            ("text/x-vcard", "mms-1.xvcard"),
-            ("application/octet-stream", "mms-1.bin"),
-            ("../../etc", "mms-1.bin"),
-            ("", "mms-1.bin"),
-        ] {
-            assert_eq!(file_name(0, media_type), name, "{media_type}");
-        }
-    }
-}
+mod tests;

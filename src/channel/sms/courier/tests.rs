@@ -1,0 +1,140 @@
+//! What the courier makes of entries: texts together and in their order, everything else alone; names and references.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::channel::sms::spool;
+use crate::model::id::{IdMaker, QueueId};
+use crate::plan::Account;
+use crate::port::broker::{Broker, ConsumeError, Consumer, Publisher, Source};
+use crate::port::testing::{self, FakeBlobs, FakeStore};
+
+/// Remembers the batches of a publisher; takes none with a text of more than 100 bytes in it.
+#[derive(Default)]
+struct FakeBroker(Mutex<Vec<Vec<String>>>);
+
+#[async_trait]
+impl Publisher for FakeBroker {
+    async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
+        let text =
+            |message: &Outgoing| serde_json::from_slice::<serde_json::Value>(&message.body).expect("JSON")["data"]["text"].to_string();
+        let texts: Vec<String> = batch.iter().map(text).map(|text| text.trim_matches('"').to_owned()).collect();
+        if texts.iter().any(|text| text.len() > 100) {
+            return Err(PublishError::Invalid("too long".to_owned()));
+        }
+        self.0.lock().expect("nobody panicked").push(texts);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for FakeBroker {
+    async fn declare(&self, _: &[crate::model::id::PoolId], _: &[AccountId]) -> Result<(), PublishError> {
+        Ok(())
+    }
+
+    async fn publisher(&self) -> Result<Arc<dyn Publisher>, PublishError> {
+        Err(PublishError::Unavailable("given already".to_owned()))
+    }
+
+    async fn consumer(&self, _: Source, _: u16) -> Result<Box<dyn Consumer>, ConsumeError> {
+        Err(ConsumeError::Lost)
+    }
+
+    fn is_up(&self) -> bool {
+        true
+    }
+
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+}
+
+fn courier(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>) -> Courier {
+    let mut plan = testing::plan();
+    let queue = QueueId::new("urp").expect("a name");
+    let (administration, address) = (testing::administration("comune"), Some("+390471000001".to_owned()));
+    let account = Account { administration, channel: Channel::sms(), address, display_name: None, queue };
+    plan.accounts.insert(AccountId::new("urp-sms").expect("a name"), account);
+    Courier {
+        deps: OutboundDeps {
+            broker: Arc::clone(broker) as Arc<dyn Broker>,
+            publisher: Arc::clone(broker) as Arc<dyn Publisher>,
+            store: Arc::clone(store) as Arc<dyn crate::port::store::Store>,
+            plan: watch::channel(Arc::new(plan)).1,
+            ids: IdMaker::new([1; 32]),
+            prefix: "sportello".to_owned(),
+        },
+        blobs: Arc::new(FakeBlobs::default()),
+        fetcher: Fetcher::new(1024, Vec::new()).expect("a client"),
+        counters: Arc::default(),
+        country: country::Id::IT,
+        credentials: BTreeMap::new(),
+    }
+}
+
+fn taken(text: &str) -> Bytes {
+    let received = Received {
+        id: text.to_owned(),
+        from: "+393331234567".into(),
+        to: "+390471000001".into(),
+        text: text.to_owned(),
+        media: Vec::new(),
+    };
+    let account = AccountId::new("urp-sms").expect("a name");
+    serde_json::to_vec(&Taken { account, at: Timestamp(1), said: Said::Received(received) }).expect("JSON").into()
+}
+
+#[tokio::test]
+async fn texts_are_published_together_and_in_their_order() {
+    let (broker, store, folder) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), tempfile::tempdir().expect("a folder"));
+    let long = "a".repeat(101);
+    for (texts, expected) in [
+        (vec!["uno"], vec![vec!["uno"]]),
+        (vec!["uno", "due", "tre"], vec![vec!["uno", "due", "tre"]]),
+        (vec!["uno", "due", "STOP", "tre", "quattro"], vec![vec!["uno", "due"], vec!["tre", "quattro"]]),
+        // nobody says which one the broker does not take
+        (vec!["uno", "due", &long, "tre", "quattro"], vec![vec!["uno"], vec!["due"], vec!["tre", "quattro"]]),
+    ] {
+        let (spool, mut entries) = spool::open(folder.path(), 1 << 20).expect("opens");
+        for text in &texts {
+            spool.put(taken(text)).await.expect("kept");
+        }
+        let (again, waiting) = mpsc::unbounded_channel();
+        for _ in &texts {
+            again.send(entries.recv().await.expect("an entry")).expect("read");
+        }
+        drop(again);
+        courier(&broker, &store).run(waiting, CancellationToken::new()).await;
+        assert_eq!(std::mem::take(&mut *broker.0.lock().expect("nobody panicked")), expected, "{texts:?}");
+        assert_eq!(spool.depth().entries, 0, "{texts:?}");
+    }
+    let rows = store.rows();
+    assert_eq!((rows.quarantine.len(), rows.opt_outs.len()), (1, 1), "one too long, one who wants no more");
+}
+
+#[test]
+fn references_read_back_and_nothing_else_does() {
+    let (message, attempt) = (MessageId(7), 3);
+    let text = reference(message, attempt);
+    assert_eq!((read_reference(&text), text.len() <= 40), (Some((message, attempt)), true));
+    for other in ["", ".", "ms_1.2", "abc", "ms_00000000000000000000000000000007", "ms_00000000000000000000000000000007.x"] {
+        assert_eq!(read_reference(other), None, "{other}");
+    }
+}
+
+#[test]
+fn files_have_names() {
+    for (media_type, name) in [
+        ("image/jpeg", "mms-1.jpg"),
+        ("image/png; q=1", "mms-1.png"),
+        ("text/x-vcard", "mms-1.xvcard"),
+        ("application/octet-stream", "mms-1.bin"),
+        ("../../etc", "mms-1.bin"),
+        ("", "mms-1.bin"),
+    ] {
+        assert_eq!(file_name(0, media_type), name, "{media_type}");
+    }
+}
