@@ -43,6 +43,7 @@ mod command;
 pub mod counters;
 mod directory;
 mod document;
+mod entry;
 mod extract;
 mod handle;
 mod headers;
@@ -232,6 +233,7 @@ fn without_uploads() -> OpenApiRouter<Shared> {
         .routes(routes!(commands::reply))
         .routes(routes!(commands::note))
         .routes(routes!(commands::retry_message))
+        .routes(routes!(commands::settle_message))
         .routes(routes!(commands::set_case))
         .routes(routes!(commands::close_queue))
         .routes(routes!(commands::open_queue))

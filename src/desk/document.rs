@@ -28,6 +28,7 @@ bodies!(
     commands::TransferBody,
     commands::AssignBody,
     commands::NoteBody,
+    commands::SettleBody,
     commands::CloseQueueBody,
     files::Upload,
     accounts::OperatorAccount,

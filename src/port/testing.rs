@@ -169,6 +169,7 @@ pub fn message(id: u128, contact: &Contact) -> Message {
         seq: 0,
         delivery: None,
         failure: None,
+        settled: None,
     }
 }
 

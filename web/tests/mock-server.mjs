@@ -161,13 +161,14 @@ export async function startMock() {
       const entry = world.entries.find((each) => each.id === match[2]);
       entry.delivery = 'queued';
       delete entry.failure;
+      delete entry.settled;
       push({ event: 'message.queued', message: entry.id }, find(match[1]));
       return done;
     }],
-    ['POST', /^\/contacts\/(ct_[0-9a-f]+)\/messages\/(ms_[0-9a-f]+)\/settle$/, ({ match, body }) => {
+    ['POST', /^\/contacts\/(ct_[0-9a-f]+)\/messages\/(ms_[0-9a-f]+)\/settle$/, ({ match, body, me }) => {
       const entry = world.entries.find((each) => each.id === match[2]);
-      entry.delivery = body.as;
-      push({ event: body.as === 'sent' ? 'message.sent' : 'message.failed', message: entry.id, code: 'settled', bounced: false }, find(match[1]));
+      Object.assign(entry, { delivery: body.arrived ? 'delivered' : 'failed', can_settle: false, settled: { by: me.me.operator, by_name: me.me.name, at: now() } });
+      push({ event: 'message.settled', message: entry.id, operator: me.me.operator, arrived: body.arrived }, find(match[1]));
       return done;
     }],
     ['PUT', /^\/contacts\/(ct_[0-9a-f]+)\/case$/, ({ match, body }) => { const contact = find(match[1]); delete contact.case; touch(contact, body ? { case: body } : {}); push({ event: 'contact.case' }, contact); return done; }],

@@ -1,7 +1,6 @@
 //! Contacts and conversations as far as the caller may read them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
@@ -11,15 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::desk::Shared;
 use crate::desk::authorisation::{Rights, Sight};
 use crate::desk::directory::People;
+use crate::desk::entry::{Entry, message_entry, note_entry};
 use crate::desk::extract::{Asking, Ids};
 use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::session::SignedIn;
 use crate::desk::view::{ContactView, contact_views};
 use crate::model::channel::{Channel, IdentityLevel};
-use crate::model::contact::{Direction, StateName};
-use crate::model::conversation::{Automatic, Message, Note, Party};
-use crate::model::delivery::DeliveryState;
-use crate::model::id::{AddressKey, AdministrationId, ContactId, ConversationId, MessageId, NoteId, OperatorId, QueueId};
+use crate::model::contact::{Contact, StateName};
+use crate::model::id::{AddressKey, AdministrationId, ContactId, ConversationId, QueueId};
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
 use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page, Reach};
@@ -166,69 +164,6 @@ pub struct Address {
     opted_out_at: Option<Timestamp>,
 }
 
-/// What was said or noted.
-#[derive(Serialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
-    /// Between citizen and office.
-    Message(Box<MessageEntry>),
-    /// Inside.
-    Note(NoteEntry),
-}
-
-/// A message.
-#[derive(Serialize, JsonSchema)]
-pub struct MessageEntry {
-    id: MessageId,
-    contact: ContactId,
-    direction: Direction,
-    channel: Channel,
-    at: Timestamp,
-    filed_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    author: Option<OperatorId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    author_name: Option<Arc<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<Party>,
-    to: Vec<Party>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    text: String,
-    has_html: bool,
-    attachments: Vec<AttachmentView>,
-    has_raw: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    automatic: Option<Automatic>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<DeliveryState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-}
-
-/// A file of a message.
-#[derive(Serialize, JsonSchema)]
-pub struct AttachmentView {
-    /// Its place in the message, from 0.
-    index: usize,
-    name: String,
-    media_type: String,
-    size: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_id: Option<String>,
-}
-
-/// A note.
-#[derive(Serialize, JsonSchema)]
-pub struct NoteEntry {
-    id: NoteId,
-    contact: ContactId,
-    at: Timestamp,
-    author: OperatorId,
-    author_name: Arc<str>,
-    text: String,
-}
-
 /// A conversation. What belongs to contacts that the caller may not read is left out.
 #[utoipa::path(get, path = "/conversations/{id}", tag = "reading", params(("id" = String, Path)), responses(
     (status = 200, body = Conversation), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument),
@@ -263,13 +198,16 @@ fn shown(
     if seen.is_empty() {
         return Err(Problem::not_found());
     }
+    let me = rights.caller().operator();
+    let answers_for = |(contact, sight): &(Contact, Sight)| sight.supervises || contact.state.owner() == Some(me);
+    let can_settle = seen.iter().any(|seen| !seen.0.state.is_final() && answers_for(seen));
     let readable: Vec<ContactId> = seen.iter().filter(|(_, sight)| sight.content).map(|(contact, _)| contact.id).collect();
     if readable.is_empty() {
         return Err(Problem::no_right_to_content());
     }
     let messages = messages.into_iter().filter(|message| readable.contains(&message.contact));
     let notes = notes.into_iter().filter(|note| readable.contains(&note.contact));
-    let mut entries: Vec<(Timestamp, Entry)> = messages.map(|message| (message.at, message_entry(message, people))).collect();
+    let mut entries: Vec<(Timestamp, Entry)> = messages.map(|message| (message.at, message_entry(message, people, can_settle))).collect();
     entries.extend(notes.map(|note| (note.at, note_entry(note, people))));
     entries.sort_by_key(|(at, _)| *at);
     let name = addresses.iter().max_by_key(|address| address.seen_at).and_then(|address| address.name.clone());
@@ -300,48 +238,5 @@ fn shown(
         subject: conversation.subject,
         citizen,
         entries: entries.into_iter().map(|(_, entry)| entry).collect(),
-    })
-}
-
-fn message_entry(message: Message, people: &People) -> Entry {
-    let files = message.attachments.into_iter().enumerate();
-    Entry::Message(Box::new(MessageEntry {
-        id: message.id,
-        contact: message.contact,
-        direction: message.direction,
-        channel: message.channel,
-        at: message.at,
-        filed_at: message.filed_at,
-        author: message.author,
-        author_name: message.author.map(|author| people.name(author)),
-        from: message.from,
-        to: message.to,
-        subject: message.subject,
-        text: message.text,
-        has_html: message.html.is_some(),
-        attachments: files
-            .map(|(index, file)| AttachmentView {
-                index,
-                name: file.name,
-                media_type: file.media_type,
-                size: file.blob.size,
-                content_id: file.content_id,
-            })
-            .collect(),
-        has_raw: message.raw.is_some(),
-        automatic: message.automatic,
-        delivery: message.delivery,
-        failure: message.failure,
-    }))
-}
-
-fn note_entry(note: Note, people: &People) -> Entry {
-    Entry::Note(NoteEntry {
-        id: note.id,
-        contact: note.contact,
-        at: note.at,
-        author: note.author,
-        author_name: people.name(note.author),
-        text: note.text,
     })
 }

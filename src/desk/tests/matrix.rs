@@ -67,6 +67,7 @@ fn rows() -> Vec<Row> {
         command("/contacts/{id}/reply", "/contacts/{C}/reply", Some(r#"{"text":"Buongiorno"}"#)),
         command("/contacts/{id}/notes", "/contacts/{C}/notes", Some(r#"{"text":"nota"}"#)),
         command("/contacts/{id}/messages/{message}/retry", "/contacts/{C}/messages/{M}/retry", None),
+        command("/contacts/{id}/messages/{message}/settle", "/contacts/{C}/messages/{M}/settle", Some(r#"{"arrived":true}"#)),
         Row { method: "put", ..command("/contacts/{id}/case", "/contacts/{C}/case", Some(r#"{"number":"2026/1"}"#)) },
         row("post", "/queues/{id}/close", "/queues/urp/close", Some("{}"), [403, 403, 403, 200, 404, 200]),
         row("post", "/queues/{id}/open", "/queues/urp/open", None, [403, 403, 403, 200, 404, 200]),

@@ -74,9 +74,22 @@ async fn of_unknown_end(twilio: &Twilio, anna: &Person, contact: &Value) {
     let lost = format!("Mai arrivata {FAILS}");
     let message = reply(anna, contact, &lost).await;
     delivery(anna, contact, &message, "unknown").await;
-    let path = format!("/contacts/{}/messages/{message}/retry", text(&contact["id"]));
-    anna.post(&path, json!({})).await;
-    delivery(anna, contact, &message, "unknown").await;
+    let at = format!("/contacts/{}/messages/{message}", text(&contact["id"]));
+    let (status, refused) = anna.try_post(&format!("{at}/retry"), json!({})).await;
+    assert_eq!((status, text(&refused["code"])), (409, "wrong_state".to_owned()), "not before somebody says how it ended");
+    for _ in 0..2 {
+        anna.post(&format!("{at}/settle"), json!({ "arrived": false })).await;
+        delivery(anna, contact, &message, "failed").await;
+        let (status, _) = anna.try_post(&format!("{at}/settle"), json!({ "arrived": true })).await;
+        assert_eq!(status, 409, "that is settled");
+        anna.post(&format!("{at}/retry"), json!({})).await;
+        delivery(anna, contact, &message, "unknown").await;
+    }
+    anna.post(&format!("{at}/settle"), json!({ "arrived": true })).await;
+    delivery(anna, contact, &message, "delivered").await;
+    let entries = anna.entries(contact).await;
+    let entry = entries.iter().find(|entry| entry["id"] == message.as_str()).unwrap();
+    assert!(entry["settled"]["by_name"].as_str().is_some_and(|name| name.starts_with("Anna")), "{entry}");
     assert!(twilio.taken(FAILS).is_empty());
 }
 

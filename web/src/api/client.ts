@@ -68,7 +68,7 @@ export class DeskClient {
   note = (id: string, text: string, options: CommandOptions = {}) => this.onContact(id, 'notes', { text }, options);
   retryMessage = (id: string, message: string) => this.onContact(id, `messages/${segment(message)}/retry`);
   /** Says how an attempt of unknown end did end. */
-  settleMessage = (id: string, message: string, as: 'sent' | 'failed') => this.onContact(id, `messages/${segment(message)}/settle`, { as });
+  settleMessage = (id: string, message: string, arrived: boolean) => this.onContact(id, `messages/${segment(message)}/settle`, { arrived });
   setCase = (id: string, reference: CaseReference | null) =>
     this.command('PUT', `/contacts/${segment(id)}/case`, reference);
 

@@ -161,6 +161,8 @@ export interface MessageEntry {
   failure?: string;
   /** Ours: when the citizen saw it, where the channel can tell. */
   read_at?: Instant;
+  /** Whose word says how it ended, if no machine knew. */
+  settled?: { by: string; by_name: string; at: Instant };
   /** Of unknown end: whether the operator may say how it ended. */
   can_settle?: boolean;
 }
@@ -319,6 +321,7 @@ export type EventBody =
   | { event: 'message.attempting'; message: string; account: string; attempt: number }
   | { event: 'message.retrying'; message: string; retry_at: Instant; code: string }
   | { event: 'message.failed'; message: string; operator?: string; code: string; bounced: boolean }
+  | { event: 'message.settled'; message: string; operator: string; arrived: boolean }
   | { event: 'note.added'; note: string; operator: string }
   | { event: 'operator.presence'; operator: string; presence: { state: PresenceName; reason?: string }; connected: boolean }
   | { event: 'operator.changed'; operator: string }

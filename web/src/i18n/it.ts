@@ -196,6 +196,7 @@ export const it = {
   'message.retry': 'Invia di nuovo',
   'message.settle_sent': 'È arrivato',
   'message.settle_failed': 'Non è arrivato',
+  'message.settled_by': 'Secondo {name}',
 
   'delivery.queued': 'In coda d\'invio',
   'delivery.attempting': 'Invio in corso',
@@ -208,7 +209,7 @@ export const it = {
 
   'delivery_help.failed': 'Il cittadino non l\'ha ricevuto.',
   'delivery_help.bounced': 'L\'indirizzo l\'ha rifiutato: verifica il recapito o usa un altro canale.',
-  'delivery_help.unknown': 'Potrebbe essere arrivato: verifica prima di inviarlo di nuovo.',
+  'delivery_help.unknown': 'Potrebbe essere arrivato: verifica, poi di\' com\'è andata. Solo dopo si può inviare di nuovo.',
 
   'automatic.auto_reply': 'Risposta automatica',
   'automatic.bounce': 'Avviso di mancata consegna',

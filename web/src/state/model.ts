@@ -1,6 +1,6 @@
 // What an operator's console knows: plain data, replaced and never changed in place.
 import type {
-  About, Administration, Colleague, ContactView, DeskSnapshot, Office, Plan, Presence, Queue,
+  About, Administration, Colleague, ContactView, Conversation, DeskSnapshot, Office, Plan, Presence, Queue,
 } from '../api/types';
 
 /** An offer that rings. The contact's words follow a moment later than its codes. */
@@ -64,6 +64,13 @@ export const isFinal = (contact: ContactView) => contact.state === 'closed' || c
 /** Whether it is one of their contacts: one that only rings at them names them as owner, and is none yet. */
 export const isHeldBy = (contact: ContactView, operator: string) =>
   contact.owner === operator && contact.state !== 'offered' && !isFinal(contact);
+
+/** In whose name one acts on a message: the contact of the conversation that one has, else the open one, else the message's own. */
+export function answering(conversation: Conversation | undefined, open: string, me: string, own: string): string {
+  const alive = (conversation?.contacts ?? []).filter((contact) => !isFinal(contact));
+  const found = alive.find((contact) => isHeldBy(contact, me)) ?? alive.find((contact) => contact.id === open) ?? alive[0];
+  return found?.id ?? own;
+}
 
 /** Takes in a contact just read: kept while it is mine, dropped when it is not; an older version never wins. */
 export function withContact(model: DeskModel, contact: ContactView): DeskModel {
