@@ -52,6 +52,7 @@ mod limits;
 mod live;
 pub mod options;
 mod origin;
+mod own;
 mod pages;
 mod presence;
 mod problem;

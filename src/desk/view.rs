@@ -9,8 +9,9 @@ use super::authorisation::{Rights, Sight};
 use super::directory::People;
 use crate::model::channel::{Channel, IdentityLevel, Language};
 use crate::model::contact::{CaseReference, Contact, ContactState, Direction, Mode, Outcome, PendingOn, StateName};
-use crate::model::id::{AdministrationId, ContactId, ConversationId, OfficeId, OperatorId, PoolId, QueueId, TopicId};
+use crate::model::id::{AccountId, AdministrationId, ContactId, ConversationId, OfficeId, OperatorId, PoolId, QueueId, TopicId};
 use crate::model::operator::{Grant, PresenceState};
+use crate::model::price::PartPrice;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
 use crate::port::store::{ContactSummary, Login, QueueState};
@@ -127,6 +128,12 @@ pub struct ContactView {
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Told to who has it, of a text message's account: what one part of an answer costs, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms: Option<PartPrice>,
+    /// The account that an answer goes by.
+    #[serde(skip)]
+    pub account: AccountId,
 }
 
 impl ContactView {
@@ -167,6 +174,8 @@ impl ContactView {
             transfers: contact.transfers,
             continues: contact.continues,
             outcome: contact.outcome,
+            sms: None,
+            account: contact.account,
         };
         view.fill(contact.state);
         view

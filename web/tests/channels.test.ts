@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ContactView, Entry, MessageEntry } from '../src/api/types';
 import { money } from '../src/i18n/format';
-import { countSms, specialCharacters, transliterate } from '../src/composer/sms';
+import { costOf, countSms, specialCharacters, transliterate } from '../src/composer/sms';
 import { Every } from '../src/lib/every';
 import { nextWaiting } from '../src/state/groups';
 import { newestInbound, NO_SIGNS, readMessages, TYPING_MS, withoutTyping, withSign } from '../src/state/signs';
@@ -28,9 +28,14 @@ describe('an SMS', () => {
     expect(transliterate(plain)).toBe(plain);
   });
   it('says which characters are dear', () => expect(specialCharacters('È già 👍 È’')).toEqual(['È', '👍', '’']));
-  it('has a price', () => {
-    expect(money('it', 0.135, 'EUR').replace(/\s/g, ' ')).toBe('0,135 €');
-    expect(money('en', 0.1, 'nonsense')).toBe('0.1 nonsense');
+  it.each([['0.045', 3, '0.135'], ['0.07', 3, '0.21'], ['0.1', 3, '0.3'], ['1', 2, '2'], ['0', 5, '0'], ['0.000001', 1600, '0.001600'], ['12.5', 0, '0.0']])('costs %s a part: %i', (price, parts, cost) => {
+    expect(costOf(price, parts)).toBe(cost);
+  });
+  it('has its cost written as one writes it', () => {
+    expect(money('it', '0.135', 'EUR').replace(/\s/g, ' ')).toBe('0,135 €');
+    expect(money('it', '1234.5', 'EUR').replace(/\s/g, ' ')).toBe('1234,50 €');
+    expect(money('en', '0.090', 'EUR')).toBe('€0.09');
+    expect(money('en', '0.1', 'nonsense')).toBe('0.1 nonsense');
   });
 });
 

@@ -182,6 +182,19 @@ async function operator(page) {
     assert.equal(await area.inputValue(), 'E\' pronto: l\'ufficio la aspetta domani dalle 9 alle 12 in via Roma 1, "piano terra"...');
     await page.getByText('Costo: 0,045 €.').waitFor();
     await area.fill('');
+    await page.getByText('Costo:').waitFor({ state: 'detached' });
+  });
+  await test('without a price an SMS says its parts only', async () => {
+    const contact = mock.find(ct(3));
+    const { sms } = contact;
+    delete contact.sms;
+    await page.reload();
+    const area = page.getByLabel('Testo della risposta');
+    await area.fill('Può venire domani');
+    await page.getByText('1 SMS, 143 caratteri liberi').waitFor();
+    assert.equal(await page.getByText('Costo:').count(), 0);
+    await area.fill('');
+    contact.sms = sms;
   });
   await test('an attempt of unknown end is settled by who knows', async () => {
     await page.getByText('Esito incerto').waitFor();

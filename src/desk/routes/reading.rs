@@ -12,6 +12,7 @@ use crate::desk::authorisation::{Rights, Sight};
 use crate::desk::directory::People;
 use crate::desk::entry::{Entry, message_entry, note_entry};
 use crate::desk::extract::{Asking, Ids};
+use crate::desk::own;
 use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::session::SignedIn;
 use crate::desk::view::{ContactView, contact_views};
@@ -108,7 +109,10 @@ pub async fn contact(
 ) -> Result<Json<ContactView>, Problem> {
     let (rights, people) = desk.rights_and_people(&caller).await?;
     let (summary, sight) = seen_contact(&desk, &rights, id).await?;
-    Ok(Json(ContactView::new(summary, sight, &people, rights.plan())))
+    let mut views = [ContactView::new(summary, sight, &people, rights.plan())];
+    own::complete(&desk, caller.operator(), &mut views);
+    let [view] = views;
+    Ok(Json(view))
 }
 
 /// A contact that the caller may know of, with how far they may look; 404 otherwise.

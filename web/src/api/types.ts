@@ -89,7 +89,8 @@ export interface ContactView {
   /** What one part of an SMS costs by the account that will send it, if the desk says so. */
   sms?: SmsPrice;
 }
-export interface SmsPrice { part_cost: number; currency: string }
+/** The price is a decimal number as text, `0.045`, so that nobody rounds it. */
+export interface SmsPrice { price_per_part: string; currency: string }
 
 export interface Offer {
   contact: ContactView;
