@@ -241,6 +241,7 @@ fn without_uploads() -> OpenApiRouter<Shared> {
         .routes(routes!(reading::contacts))
         .routes(routes!(reading::contact))
         .routes(routes!(reading::conversation))
+        .routes(routes!(reading::mark_read))
         .routes(routes!(documents::html))
         .routes(routes!(documents::attachment))
         .routes(routes!(documents::raw))

@@ -19,6 +19,7 @@ bodies!(
     state::Snapshot,
     reading::ContactList,
     reading::Conversation,
+    reading::ReadBody,
     room::Room,
     commands::SetPresence,
     commands::RejectBody,

@@ -54,6 +54,9 @@ pub struct MessageEntry {
     /// Whose word says how it ended, if no machine knew.
     #[serde(skip_serializing_if = "Option::is_none")]
     settled: Option<SettledView>,
+    /// Ours, in a chat: the citizen has seen it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    read: bool,
     /// Of unknown outcome, and the reader may say how it ended.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     can_settle: bool,
@@ -90,13 +93,17 @@ pub struct NoteEntry {
     text: String,
 }
 
-/// A message. `can_settle`: whether the reader answers for a contact of its conversation.
-pub fn message_entry(message: Message, people: &People, can_settle: bool) -> Entry {
+/// A message.
+///
+/// `can_settle`: whether the reader answers for a contact of its conversation. `seen_up_to`: the number up to which the citizen has
+/// seen the office's messages.
+pub fn message_entry(message: Message, people: &People, can_settle: bool, seen_up_to: i64) -> Entry {
     let files = message.attachments.into_iter().enumerate();
     Entry::Message(Box::new(MessageEntry {
         id: message.id,
         contact: message.contact,
         direction: message.direction,
+        read: message.direction == Direction::Outbound && message.channel.is_session() && message.seq <= seen_up_to,
         channel: message.channel,
         at: message.at,
         filed_at: message.filed_at,

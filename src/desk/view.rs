@@ -131,6 +131,9 @@ pub struct ContactView {
     /// Told to who has it, of a text message's account: what one part of an answer costs, if that is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sms: Option<PartPrice>,
+    /// Told to who has it: how much came to it that they have not read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unread: u32,
     /// The account that an answer goes by.
     #[serde(skip)]
     pub account: AccountId,
@@ -175,6 +178,7 @@ impl ContactView {
             continues: contact.continues,
             outcome: contact.outcome,
             sms: None,
+            unread: 0,
             account: contact.account,
         };
         view.fill(contact.state);
@@ -191,6 +195,11 @@ impl ContactView {
             ContactState::Queued | ContactState::Abandoned { .. } | ContactState::Closed { .. } => {}
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A queue that the plan does not know any more calls nobody.

@@ -108,23 +108,10 @@ impl SmsAccountSettings {
         let text = if self.url.is_empty() { own } else { &self.url };
         text.parse().ok()
     }
-}
 
-impl SmsAccountSettings {
     /// What one part of a message costs, if that is known.
     pub fn part_price(&self) -> Option<PartPrice> {
         Some(PartPrice { price_per_part: self.price_per_part.parse().ok()?, currency: self.currency.clone() })
-    }
-
-    fn check_price(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
-        if !self.price_per_part.is_empty()
-            && let Err(rule) = self.price_per_part.parse::<Amount>()
-        {
-            problem(&format!("{at}.price_per_part"), rule.into());
-        }
-        if !is_currency(&self.currency) {
-            problem(&format!("{at}.currency"), "write the three capital letters of a currency, such as EUR".into());
-        }
     }
 }
 
@@ -163,6 +150,17 @@ impl Check for SmsSettings {
 }
 
 impl SmsAccountSettings {
+    fn check_price(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
+        if !self.price_per_part.is_empty()
+            && let Err(rule) = self.price_per_part.parse::<Amount>()
+        {
+            problem(&format!("{at}.price_per_part"), rule.into());
+        }
+        if !is_currency(&self.currency) {
+            problem(&format!("{at}.currency"), "write the three capital letters of a currency, such as EUR".into());
+        }
+    }
+
     fn check_smpp(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
         if !self.base().is_some_and(|base| base.scheme() == "smpp" && base.has_host()) {
             problem(&format!("{at}.url"), "name the SMSC: smpp://host:2775. SMPP has no encryption: go by a tunnel of your own".into());

@@ -53,7 +53,7 @@ describe('signs', () => {
     const entries = [message('a'), message('in', { direction: 'inbound' }), message('b'), message('other', { contact: 'ct_2' }), message('c')];
     expect([...readMessages(entries, { ct_1: 'b' })].sort()).toEqual(['a', 'b']);
     expect([...readMessages(entries, {})]).toEqual([]);
-    expect([...readMessages([message('a'), message('b', { read_at: '2026-11-23T09:00:00Z' }), message('c')], {})].sort()).toEqual(['a', 'b']);
+    expect([...readMessages([message('a'), message('b', { read: true }), message('c')], {})].sort()).toEqual(['a', 'b']);
     expect(newestInbound(entries, 'ct_1')).toBe('in');
     expect(newestInbound(entries, 'ct_2')).toBeUndefined();
   });

@@ -69,7 +69,7 @@ export function script() {
   const profile = (skills, queues = []) => ({ administrations: ['comune'], offices: ['tributi-ufficio'], skills, languages: ['it'], channels: [], queues, capacity: { live_units: 100, desk_slots: 2, channels: {} } });
   const grant = (role, content = true) => ({ role, scope: all, content });
   return {
-    seq: 1000, journal: [], contacts, entries, plan, openContacts: { [id('cv', 16)]: [id('ct', 11)] },
+    seq: 1000, journal: [], unread: new Map(), contacts, entries, plan, openContacts: { [id('cv', 16)]: [id('ct', 11)] },
     people: [
       person('op', OP, 'Anna Bianchi', [grant('operator')]),
       person('capo', CHIEF, 'Carla Neri', [grant('operator'), grant('supervisor'), grant('admin')]),

@@ -152,10 +152,14 @@ describe('pool', () => {
 });
 
 describe('snapshot', () => {
-  it('keeps unread marks of contacts that are still mine', () => {
+  it('has the unread marks that the desk keeps', () => {
     const snapshot = {
-      seq: 50, presence: emptyModel(ME).presence, contacts: [contact('a')], offers: [], plan: emptyModel(ME).plan, colleagues: [], server_time: AT,
+      seq: 50, presence: emptyModel(ME).presence, contacts: [contact('a', { unread: 2 }), contact('b')], offers: [], plan: emptyModel(ME).plan, colleagues: [], server_time: AT,
     };
-    expect(fromSnapshot(ME, snapshot, { a: 1, gone: 4 }).unread).toEqual({ a: 1 });
+    const model = fromSnapshot(ME, snapshot);
+    expect(model.unread).toEqual({ a: 2 });
+    expect(withContact(model, contact('a', { unread: 1 })).unread).toEqual({ a: 1 });
+    expect(withContact(model, contact('a')).unread).toEqual({});
+    expect(withContact({ ...model, contacts: { a: contact('a', { version: 9 }) } }, contact('a')).unread).toEqual({ a: 2 });
   });
 });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -11,17 +12,19 @@ use crate::desk::Shared;
 use crate::desk::authorisation::{Rights, Sight};
 use crate::desk::directory::People;
 use crate::desk::entry::{Entry, message_entry, note_entry};
-use crate::desk::extract::{Asking, Ids};
+use crate::desk::extract::{Asking, Body, Ids};
 use crate::desk::own;
 use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::session::SignedIn;
 use crate::desk::view::{ContactView, contact_views};
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::contact::{Contact, StateName};
-use crate::model::id::{AddressKey, AdministrationId, ContactId, ConversationId, QueueId};
+use crate::model::id::{AddressKey, AdministrationId, ChatSessionId, ContactId, ConversationId, QueueId};
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
-use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page, Reach};
+use crate::port::aside::{Aside, AsideBody};
+use crate::port::clock::now;
+use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page, Reach, ReadMark};
 
 /// The longest page.
 const LIMIT_MAX: u32 = 500;
@@ -110,9 +113,38 @@ pub async fn contact(
     let (rights, people) = desk.rights_and_people(&caller).await?;
     let (summary, sight) = seen_contact(&desk, &rights, id).await?;
     let mut views = [ContactView::new(summary, sight, &people, rights.plan())];
-    own::complete(&desk, caller.operator(), &mut views);
+    own::complete(&desk, &rights, &mut views).await?;
     let [view] = views;
     Ok(Json(view))
+}
+
+/// How far somebody has read.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReadBody {
+    /// `as_of` of the conversation as it was on the screen.
+    pub until: Timestamp,
+}
+
+/// Says that one has read a contact's conversation. It counts for all consoles of the caller, and never goes back.
+#[utoipa::path(put, path = "/contacts/{id}/read", tag = "reading", request_body = ReadBody, params(("id" = String, Path)), responses(
+    (status = 204), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument),
+    (status = 404, body = ProblemDocument)))]
+pub async fn mark_read(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Ids(id): Ids<ContactId>,
+    Body(body): Body<ReadBody>,
+) -> Result<StatusCode, Problem> {
+    let (ContactSummary { contact, .. }, sight) = seen_contact(&desk, &desk.rights(&caller).await?, id).await?;
+    if !sight.content {
+        return Err(Problem::no_right_to_content());
+    }
+    let (operator, conversation) = (caller.operator(), contact.conversation);
+    // nobody has read what is not there yet
+    let until = body.until.min(desk.store.last_at(&caller.login.pool).await?);
+    desk.store.put_read_mark(&ReadMark { administration: contact.administration, conversation, operator, until }).await?;
+    desk.asides.say(Aside { pool: caller.login.pool.clone(), contact: id, conversation, body: AsideBody::Seen { operator } });
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A contact that the caller may know of, with how far they may look; 404 otherwise.
@@ -139,6 +171,8 @@ pub struct Conversation {
     contacts: Vec<ContactView>,
     /// What was said, oldest first.
     entries: Vec<Entry>,
+    /// It has everything up to this time: what a reader says that they have read.
+    as_of: Timestamp,
 }
 
 /// A citizen.
@@ -178,25 +212,43 @@ pub async fn conversation(
     Ids(id): Ids<ConversationId>,
 ) -> Result<Json<Conversation>, Problem> {
     let (rights, people) = desk.rights_and_people(&caller).await?;
+    // The time first: whatever is read after it is at least that new.
+    let as_of = desk.store.last_at(&caller.login.pool).await?;
     for administration in rights.administrations() {
         if let Some(view) = desk.store.conversation(administration, id).await? {
+            let seen_up_to = seen_up_to(&desk, &view).await?;
             let mut opt_outs = BTreeMap::new();
             for address in view.addresses.iter().filter(|address| address.channel.as_str() == Channel::SMS).take(ADDRESSES_ASKED_MAX) {
                 let since = desk.store.opted_out(administration, &address.channel, address.key).await?;
                 opt_outs.extend(since.map(|since| (address.key, since)));
             }
-            return shown(view, &rights, &people, &opt_outs).map(Json);
+            let beside = Beside { opt_outs, seen_up_to, as_of };
+            return shown(view, &rights, &people, beside).map(Json);
         }
     }
     Err(Problem::not_found())
 }
 
-fn shown(
-    view: ConversationView,
-    rights: &Rights,
-    people: &People,
-    opt_outs: &BTreeMap<AddressKey, Timestamp>,
-) -> Result<Conversation, Problem> {
+/// What is known of a conversation beside its rows.
+struct Beside {
+    /// Since when the citizen wants no messages at an address.
+    opt_outs: BTreeMap<AddressKey, Timestamp>,
+    /// The number up to which the citizen has seen the office's messages in a chat.
+    seen_up_to: i64,
+    /// When it was read.
+    as_of: Timestamp,
+}
+
+/// Up to which number the citizen has seen what the office wrote, as long as the chat is kept; 0: nothing, or nobody can tell.
+async fn seen_up_to(desk: &Shared, view: &ConversationView) -> Result<i64, Problem> {
+    let session = view.messages.iter().rev().filter(|message| message.channel.is_session());
+    let session = session.filter_map(|message| message.from.as_ref()?.address.parse::<ChatSessionId>().ok()).next();
+    let Some(session) = session else { return Ok(0) };
+    let chat = desk.chats.chat(&view.conversation.administration, session, now()).await?;
+    Ok(chat.map_or(0, |chat| chat.citizen_read))
+}
+
+fn shown(view: ConversationView, rights: &Rights, people: &People, beside: Beside) -> Result<Conversation, Problem> {
     let ConversationView { conversation, contacts, messages, notes, addresses, elsewhere } = view;
     let seen: Vec<_> = contacts.into_iter().filter_map(|contact| rights.sight(&contact).map(|sight| (contact, sight))).collect();
     if seen.is_empty() {
@@ -211,7 +263,8 @@ fn shown(
     }
     let messages = messages.into_iter().filter(|message| readable.contains(&message.contact));
     let notes = notes.into_iter().filter(|note| readable.contains(&note.contact));
-    let mut entries: Vec<(Timestamp, Entry)> = messages.map(|message| (message.at, message_entry(message, people, can_settle))).collect();
+    let mut entries: Vec<(Timestamp, Entry)> =
+        messages.map(|message| (message.at, message_entry(message, people, can_settle, beside.seen_up_to))).collect();
     entries.extend(notes.map(|note| (note.at, note_entry(note, people))));
     entries.sort_by_key(|(at, _)| *at);
     let name = addresses.iter().max_by_key(|address| address.seen_at).and_then(|address| address.name.clone());
@@ -223,7 +276,7 @@ fn shown(
                 channel: address.channel,
                 address: address.address,
                 level: address.level,
-                opted_out_at: opt_outs.get(&address.key).copied(),
+                opted_out_at: beside.opt_outs.get(&address.key).copied(),
             })
             .collect(),
         open_contacts: elsewhere
@@ -242,5 +295,6 @@ fn shown(
         subject: conversation.subject,
         citizen,
         entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+        as_of: beside.as_of,
     })
 }

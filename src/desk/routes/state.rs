@@ -117,7 +117,7 @@ pub async fn state(State(desk): State<Shared>, SignedIn(caller): SignedIn) -> Re
     });
     let states = desk.store.queue_states(pool).await?;
     let mut contacts = contact_views(&rights, &people, owned);
-    own::complete(&desk, me, &mut contacts);
+    own::complete(&desk, &rights, &mut contacts).await?;
     Ok(Json(Snapshot {
         seq,
         presence: PresenceView::new(people.operators.get(&me)),

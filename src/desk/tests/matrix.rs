@@ -73,6 +73,7 @@ fn rows() -> Vec<Row> {
         row("post", "/queues/{id}/open", "/queues/urp/open", None, [403, 403, 403, 200, 404, 200]),
         row("get", "/contacts", "/contacts", None, [200; 6]),
         about("get", "/contacts/{id}", "/contacts/{C}", None, [200, 404, 200, 200, 404, 200], 200),
+        about("put", "/contacts/{id}/read", "/contacts/{C}/read", Some(r#"{"until":"2030-01-01T00:00:00Z"}"#), [204, 404, 403, 403, 404, 204], 204),
         letter("/conversations/{id}", "/conversations/{V}"),
         letter("/messages/{id}/html", "/messages/{M}/html"),
         letter("/messages/{id}/attachments/{index}", "/messages/{M}/attachments/0"),
@@ -106,7 +107,7 @@ impl Row {
     fn is_command(&self) -> bool {
         self.method != "get"
             && ["/contacts/", "/offers/", "/queues/"].iter().any(|start| self.path.starts_with(start))
-            && !self.path.ends_with("/attachments")
+            && !["/attachments", "/read"].iter().any(|end| self.path.ends_with(end))
     }
 
     /// With which authority a command of theirs goes to the router.

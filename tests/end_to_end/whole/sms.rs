@@ -19,6 +19,7 @@ async fn story(pair: Pair) {
     let live = anna.ready().await;
     let contact = a_message_is_answered_and_arrives(&house, &twilio, &anna, &live).await;
     the_same_number_is_the_same_contact(&house, &anna, &contact).await;
+    what_is_read_at_one_console_is_read_at_all(&house, &anna, &live, &contact).await;
     of_unknown_end(&twilio, &anna, &contact).await;
     who_wants_no_more_gets_no_more(&house, &anna, &contact).await;
     twilios_client_finds_the_same(&twilio).await;
@@ -63,6 +64,20 @@ async fn the_same_number_is_the_same_contact(house: &House, anna: &Person, conta
     assert!(entries.iter().all(|entry| entry["contact"] == contact["id"]));
     let delivered = entries.iter().filter(|entry| entry["delivery"] == "delivered").count();
     assert_eq!(delivered, 1, "the late report on the first reply changed nothing");
+}
+
+/// Two messages came after the one that opened the contact. A second console of anna's, by a session of its own, knows of both.
+async fn what_is_read_at_one_console_is_read_at_all(house: &House, anna: &Person, live: &Live, contact: &Value) {
+    let second = Person::sign_in(house, "anna").await;
+    for console in [anna, &second] {
+        assert_eq!(own(console).await["unread"], 2);
+    }
+    let conversation = second.get(&format!("/conversations/{}", text(&contact["conversation"]))).await;
+    second.put(&format!("/contacts/{}/read", text(&contact["id"])), json!({ "until": conversation["as_of"] })).await;
+    live.frame("the other console is told", |frame| frame["type"] == "seen" && frame["contact"] == contact["id"]).await;
+    for console in [anna, &second] {
+        assert_eq!(own(console).await["unread"], Value::Null);
+    }
 }
 
 /// Twilio's answer was lost: it is asked whether it has the message. If it does not know of it, the operator decides.

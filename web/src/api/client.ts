@@ -49,6 +49,9 @@ export class DeskClient {
   conversation = (id: string) => this.send<Conversation>('GET', `/conversations/${segment(id)}`);
   room = () => this.send<Room>('GET', '/room');
 
+  /** I have read a contact as its conversation was at this time; all my consoles learn it. */
+  markRead = (id: string, until: string) => this.send<void>('PUT', `/contacts/${segment(id)}/read`, { until });
+
   // Commands of an operator
   presence = (change: PresenceChange) => this.command('PUT', '/presence', change);
   accept = (contact: string, ordinal: number) => this.command('POST', `/offers/${segment(contact)}/${ordinal}/accept`);

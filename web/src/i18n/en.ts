@@ -197,7 +197,7 @@ export const en: Record<Key, string> = {
   'message.retry': 'Send again',
   'message.settle_sent': 'It arrived',
   'message.settle_failed': 'It did not arrive',
-  'message.settled_by': 'According to {name}',
+  'message.settled_by': 'according to {name}',
 
   'delivery.queued': 'Waiting to be sent',
   'delivery.attempting': 'Sending',
@@ -206,6 +206,7 @@ export const en: Record<Key, string> = {
   'delivery.read': 'Read',
   'delivery.failed': 'Not sent',
   'delivery.bounced': 'Came back',
+  'delivery.not_arrived': 'Did not arrive',
   'delivery.unknown': 'Outcome unknown',
 
   'delivery_help.failed': 'The citizen did not get it.',

@@ -21,7 +21,7 @@ export interface DeskModel {
   /** My contacts that are not final, by id. */
   contacts: Readonly<Record<string, ContactView>>;
   offers: readonly RingingOffer[];
-  /** Messages nobody has looked at, by contact. */
+  /** How much I have not read, by contact: the desk keeps it, and counts it anew whenever a contact is read. */
   unread: Readonly<Record<string, number>>;
   plan: Plan;
   colleagues: readonly Colleague[];
@@ -42,8 +42,8 @@ export function emptyModel(me: string): DeskModel {
   };
 }
 
-/** The model a snapshot stands for. Unread marks are the console's own and survive for contacts that are still here. */
-export function fromSnapshot(me: string, snapshot: DeskSnapshot, unread: DeskModel['unread']): DeskModel {
+/** The model a snapshot stands for. */
+export function fromSnapshot(me: string, snapshot: DeskSnapshot): DeskModel {
   const contacts = Object.fromEntries(snapshot.contacts.map((contact) => [contact.id, contact]));
   return {
     seq: snapshot.seq,
@@ -53,7 +53,7 @@ export function fromSnapshot(me: string, snapshot: DeskSnapshot, unread: DeskMod
     offers: snapshot.offers.map(({ contact, ordinal, deadline }) => ({
       id: contact.id, ordinal, deadline, queue: contact.queue, channel: contact.channel, contact,
     })),
-    unread: Object.fromEntries(Object.entries(unread).filter(([id]) => id in contacts)),
+    unread: Object.fromEntries(snapshot.contacts.filter((contact) => contact.unread).map((contact) => [contact.id, contact.unread!])),
     plan: snapshot.plan,
     colleagues: snapshot.colleagues,
   };
@@ -78,7 +78,9 @@ export function withContact(model: DeskModel, contact: ContactView): DeskModel {
   if (!isHeldBy(contact, model.me)) return withoutContact({ ...model, offers }, contact.id);
   const known = model.contacts[contact.id];
   if (known && known.version > contact.version) return { ...model, offers };
-  return { ...model, offers, contacts: { ...model.contacts, [contact.id]: contact } };
+  const { [contact.id]: _before, ...others } = model.unread;
+  const unread = contact.unread ? { ...others, [contact.id]: contact.unread } : others;
+  return { ...model, offers, unread, contacts: { ...model.contacts, [contact.id]: contact } };
 }
 
 export function withoutContact(model: DeskModel, id: string): DeskModel {
