@@ -22,7 +22,7 @@ async fn fill(place: &Place) {
         conversation: ConversationId(1),
         contact: ContactId(1),
         author: OperatorId(7),
-        at: NOON,
+        at: seconds(2),
         text: "Nota".into(),
     };
     leader
