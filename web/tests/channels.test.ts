@@ -5,7 +5,7 @@ import { money } from '../src/i18n/format';
 import { costOf, countSms, specialCharacters, transliterate } from '../src/composer/sms';
 import { Every } from '../src/lib/every';
 import { nextWaiting } from '../src/state/groups';
-import { newestInbound, NO_SIGNS, readMessages, TYPING_MS, withoutTyping, withSign } from '../src/state/signs';
+import { newestInbound, newsOf, NO_SIGNS, readMessages, TYPING_MS, withoutTyping, withSign } from '../src/state/signs';
 
 describe('an SMS', () => {
   // The table of src/channel/sms/text.rs: alphabet, parts, units of the last part.
@@ -40,6 +40,17 @@ describe('an SMS', () => {
 });
 
 const message = (id: string, rest: Partial<MessageEntry> = {}): Entry => ({ kind: 'message', id, contact: 'ct_1', direction: 'outbound', channel: 'webchat', at: '', filed_at: '', to: [], text: '', has_html: false, attachments: [], has_raw: false, ...rest });
+
+describe('what is news to me', () => {
+  const note = (id: string, author: string): Entry => ({ kind: 'note', id, contact: 'ct_1', at: '', author, author_name: '', text: '' });
+  it('is what others wrote in the contact, and what failed', () => {
+    const entries = [message('in', { direction: 'inbound' }), message('out', { delivery: 'sent' }), note('mine', 'op_me'), message('elsewhere', { direction: 'inbound', contact: 'ct_2' })];
+    expect(newsOf(entries, 'ct_1', 'op_me')).toBe('in');
+    expect(newsOf([...entries, note('theirs', 'op_other')], 'ct_1', 'op_me')).toBe('in theirs');
+    expect(newsOf([...entries, message('lost', { delivery: 'unknown' })], 'ct_1', 'op_me')).toBe('in lost/unknown');
+    expect(newsOf([], 'ct_1', 'op_me')).toBe('');
+  });
+});
 
 describe('signs', () => {
   it('typing ends by itself, or with the message', () => {

@@ -1,7 +1,7 @@
 // Events in, model and effects out.
 import { describe, expect, it } from 'vitest';
 import type { About, ContactView, DeskEvent, EventBody } from '../src/api/types';
-import { emptyModel, fromSnapshot, withContact, type DeskModel } from '../src/state/model';
+import { answering, emptyModel, fromSnapshot, withContact, type DeskModel } from '../src/state/model';
 import { reduce, type Effect } from '../src/state/reducer';
 
 const ME = 'op_me';
@@ -148,6 +148,20 @@ describe('pool', () => {
   });
   it('a new plan asks for the state again', () => {
     expect(reduce(holding(), event(11, { event: 'plan.applied', version: 3 })).effects).toEqual([{ do: 'reload_state' }]);
+  });
+});
+
+describe('who acts on a message', () => {
+  const conversation = (...contacts: ContactView[]) => ({ id: 'cv', administration: 'comune', contacts, entries: [], as_of: AT });
+  const closed = contact('closed', { state: 'closed' });
+  it.each([
+    [conversation(closed, contact('theirs', { owner: 'op_c' }), contact('mine')), 'mine'],
+    [conversation(closed, contact('theirs', { owner: 'op_c' }), contact('open', { owner: 'op_d' })), 'open'],
+    [conversation(closed, contact('theirs', { owner: 'op_c' })), 'theirs'],
+    [conversation(closed), 'closed'],
+    [undefined, 'closed'],
+  ])('does so in the contact that one has, else the open one: %#', (given, expected) => {
+    expect(answering(given, 'open', ME, 'closed')).toBe(expected);
   });
 });
 
