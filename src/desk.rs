@@ -43,6 +43,7 @@ mod command;
 pub mod counters;
 mod directory;
 mod document;
+mod entry;
 mod extract;
 mod handle;
 mod headers;
@@ -51,6 +52,7 @@ mod limits;
 mod live;
 pub mod options;
 mod origin;
+mod own;
 mod pages;
 mod presence;
 mod problem;
@@ -232,12 +234,14 @@ fn without_uploads() -> OpenApiRouter<Shared> {
         .routes(routes!(commands::reply))
         .routes(routes!(commands::note))
         .routes(routes!(commands::retry_message))
+        .routes(routes!(commands::settle_message))
         .routes(routes!(commands::set_case))
         .routes(routes!(commands::close_queue))
         .routes(routes!(commands::open_queue))
         .routes(routes!(reading::contacts))
         .routes(routes!(reading::contact))
         .routes(routes!(reading::conversation))
+        .routes(routes!(reading::mark_read))
         .routes(routes!(documents::html))
         .routes(routes!(documents::attachment))
         .routes(routes!(documents::raw))

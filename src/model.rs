@@ -15,6 +15,7 @@ pub mod inbound;
 pub mod input;
 pub mod json;
 pub mod operator;
+pub mod price;
 pub mod requirement;
 pub mod signature;
 pub mod time;

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod chat;
 pub mod clock;
 pub mod commands;
+pub mod embedded_file;
 pub mod feed;
 pub mod openapi;
 pub mod peer;

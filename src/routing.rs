@@ -16,6 +16,7 @@ mod inbound;
 mod lane;
 mod lifecycle;
 mod matching;
+mod outcome;
 mod parameters;
 mod presence;
 mod timer;

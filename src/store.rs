@@ -17,6 +17,7 @@ mod lease;
 mod left;
 mod opt_out;
 mod quarantine;
+mod read_mark;
 mod row;
 mod snapshot;
 mod table;

@@ -160,6 +160,7 @@ async fn plain(desk: &Shared, caller: &Arc<Caller>, wish: &Wish) -> Result<Order
         Wish::Defer { contact, until } => (contact, CommandBody::Defer { contact, until }),
         Wish::Close { contact, topic, resolution } => (contact, CommandBody::Close { contact, outcome: Outcome { topic, resolution } }),
         Wish::RetryMessage { contact, message } => (contact, CommandBody::RetryMessage { contact, message }),
+        Wish::SettleMessage { contact, message, arrived } => (contact, CommandBody::SettleMessage { contact, message, arrived }),
         Wish::SetCase { contact, case } => (contact, CommandBody::SetCase { contact, case }),
         _ => return Err(Problem::invalid("this command is not one on a contact")),
     };

@@ -152,17 +152,22 @@ impl Hub {
         self.pool(pool).consoles(operator).len()
     }
 
-    /// What a citizen does beside the chat, to the consoles of who has it.
+    /// What a citizen does beside the chat, to the consoles of who has it; and what somebody has read, to their own.
     fn pass_aside(&self, aside: &Aside) {
+        let feed = self.pool(&aside.pool);
+        let mut to = feed.holder(aside.contact);
         let frame = match &aside.body {
+            AsideBody::Seen { operator } => {
+                to = Some(*operator);
+                serde_json::json!({ "type": "seen", "contact": aside.contact })
+            }
             AsideBody::CitizenTypes => serde_json::json!({ "type": "typing", "contact": aside.contact }),
             AsideBody::CitizenRead { message } => serde_json::json!({ "type": "read", "contact": aside.contact, "message": message }),
             AsideBody::OperatorTypes { .. } | AsideBody::OperatorRead { .. } => return,
         };
-        let feed = self.pool(&aside.pool);
-        if let Some(holder) = feed.holder(aside.contact) {
+        if let Some(operator) = to {
             let frame = Utf8Bytes::from(frame.to_string());
-            feed.consoles(holder).iter().for_each(|console| console.push_if_room(frame.clone()));
+            feed.consoles(operator).iter().for_each(|console| console.push_if_room(frame.clone()));
         }
     }
 

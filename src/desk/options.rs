@@ -1,7 +1,11 @@
 //! What can be set about a desk: addresses, times, limits. Its own type, so that the desk knows nothing of the settings file.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
+
+use crate::model::id::AccountId;
+use crate::model::price::PartPrice;
 
 /// Settings of a desk node.
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct DeskOptions {
     pub ping_every: Duration,
     /// How old knowledge of a session may be before the store is asked again.
     pub session_recheck: Duration,
+    /// What a part of a text message costs, by account, as far as that is known.
+    pub part_prices: BTreeMap<AccountId, PartPrice>,
 }
 
 impl DeskOptions {
@@ -60,6 +66,7 @@ impl DeskOptions {
             sockets_per_operator_max: 16,
             ping_every: Duration::from_secs(5),
             session_recheck: Duration::from_millis(1_250),
+            part_prices: BTreeMap::new(),
         }
     }
 

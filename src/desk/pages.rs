@@ -1,11 +1,12 @@
 //! The console: static files built by Vite and embedded into the binary.
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::RustEmbed;
 
 use super::problem::Problem;
+use crate::port::embedded_file;
 
 /// `web/dist`; without it the desk has an API and no pages.
 #[derive(RustEmbed)]
@@ -38,19 +39,7 @@ pub async fn page(request: Request) -> Response {
 }
 
 fn served(name: &str, file: rust_embed::EmbeddedFile, asked: &HeaderMap) -> Response {
-    let digest: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{digest}\"");
     // Names in assets/ carry a hash of their content: they never change.
     let kept = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
-    let headers = [
-        (header::CACHE_CONTROL, HeaderValue::from_static(kept)),
-        (header::ETAG, HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))),
-    ];
-    let unchanged = asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    if unchanged {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
-    let kind = file.metadata.mimetype();
-    let kind = if kind.starts_with("text/") && !kind.contains("charset") { format!("{kind}; charset=utf-8") } else { kind.to_owned() };
-    (headers, [(header::CONTENT_TYPE, kind)], file.data.into_owned()).into_response()
+    embedded_file::answer(file, kept, asked)
 }

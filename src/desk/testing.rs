@@ -39,6 +39,7 @@ pub struct TestDesk {
     pub router: Arc<FakeRouter>,
     pub blobs: Arc<FakeBlobs>,
     pub retries: Arc<FakeRetries>,
+    pub chats: Arc<FakeChats>,
     pub feed: broadcast::Sender<Arc<FeedBatch>>,
     pub counters: Arc<Counters>,
     pub shutdown: CancellationToken,
@@ -59,6 +60,7 @@ impl TestDesk {
         people(&store).await;
         let (router_fake, blobs, retries) =
             (Arc::new(FakeRouter::default()), Arc::new(FakeBlobs::default()), Arc::new(FakeRetries::default()));
+        let chats = Arc::new(FakeChats::default());
         let (plan_sender, plan_receiver) = watch::channel(Arc::new(plan()));
         let (feed, receiver) = broadcast::channel(64);
         let counters = Arc::new(Counters::default());
@@ -70,7 +72,7 @@ impl TestDesk {
             store: store.clone(),
             blobs: blobs.clone(),
             commands: router_fake.clone(),
-            chats: Arc::new(FakeChats),
+            chats: chats.clone(),
             asides: Arc::new(FakeAsides::default()),
             retries: retries.clone(),
             plan: plan_receiver,
@@ -80,7 +82,7 @@ impl TestDesk {
             options,
         };
         let app = router(deps, shutdown.clone(), tracker.clone()).unwrap();
-        Self { app, store, router: router_fake, blobs, retries, feed, counters, shutdown, tracker, _plan: plan_sender }
+        Self { app, store, router: router_fake, blobs, retries, chats, feed, counters, shutdown, tracker, _plan: plan_sender }
     }
 
     pub async fn call(&self, mut request: Request<Body>) -> Response<Body> {

@@ -2,5 +2,6 @@
 
 mod live;
 mod matrix;
+mod own;
 mod requests;
 mod sessions;

@@ -9,8 +9,9 @@ use super::authorisation::{Rights, Sight};
 use super::directory::People;
 use crate::model::channel::{Channel, IdentityLevel, Language};
 use crate::model::contact::{CaseReference, Contact, ContactState, Direction, Mode, Outcome, PendingOn, StateName};
-use crate::model::id::{AdministrationId, ContactId, ConversationId, OfficeId, OperatorId, PoolId, QueueId, TopicId};
+use crate::model::id::{AccountId, AdministrationId, ContactId, ConversationId, OfficeId, OperatorId, PoolId, QueueId, TopicId};
 use crate::model::operator::{Grant, PresenceState};
+use crate::model::price::PartPrice;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
 use crate::port::store::{ContactSummary, Login, QueueState};
@@ -127,6 +128,15 @@ pub struct ContactView {
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// Told to who has it, of a text message's account: what one part of an answer costs, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sms: Option<PartPrice>,
+    /// Told to who has it: how much came to it that they have not read.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unread: u32,
+    /// The account that an answer goes by.
+    #[serde(skip)]
+    pub account: AccountId,
 }
 
 impl ContactView {
@@ -167,6 +177,9 @@ impl ContactView {
             transfers: contact.transfers,
             continues: contact.continues,
             outcome: contact.outcome,
+            sms: None,
+            unread: 0,
+            account: contact.account,
         };
         view.fill(contact.state);
         view
@@ -182,6 +195,11 @@ impl ContactView {
             ContactState::Queued | ContactState::Abandoned { .. } | ContactState::Closed { .. } => {}
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A queue that the plan does not know any more calls nobody.

@@ -183,12 +183,21 @@ pub enum CommandBody {
         /// To whom.
         operator: OperatorId,
     },
-    /// Tries a failed message again.
+    /// Tries a failed message again, as a new order. One of unknown outcome is settled first.
     RetryMessage {
-        /// The contact in which it was written.
+        /// The contact in which it was written, or another of its conversation.
         contact: ContactId,
         /// Which message.
         message: MessageId,
+    },
+    /// Says how an attempt of unknown outcome ended.
+    SettleMessage {
+        /// The contact in which it was written, or another of its conversation.
+        contact: ContactId,
+        /// Which message.
+        message: MessageId,
+        /// Whether it arrived.
+        arrived: bool,
     },
     /// Names the administration's file.
     SetCase {
@@ -226,6 +235,16 @@ pub enum CommandBody {
         /// Its name.
         node: String,
     },
+}
+
+impl CommandBody {
+    /// The contact and the message of a command about a message that is there already.
+    pub fn message(&self) -> Option<(ContactId, MessageId)> {
+        match self {
+            Self::RetryMessage { contact, message } | Self::SettleMessage { contact, message, .. } => Some((*contact, *message)),
+            _ => None,
+        }
+    }
 }
 
 /// Where a transfer goes.

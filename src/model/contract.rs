@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn every_kind_of_event_is_in_the_document() {
         let document = asyncapi_document("it.example.sportello");
-        assert_eq!(event_kinds().len(), 35);
+        assert_eq!(event_kinds().len(), 36);
         for (name, _) in event_kinds() {
             let message = &document["components"]["messages"][camel_case(&name)];
             assert_eq!(message["bindings"]["amqp"]["messageType"], format!("it.example.sportello.{name}.v1"), "{name}");

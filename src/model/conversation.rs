@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
 use super::contact::Direction;
-use super::delivery::DeliveryState;
+use super::delivery::{DeliveryState, Settled};
 use super::id::{AccountId, AdministrationId, ContactId, ConversationId, MessageId, NoteId, OperatorId};
 use super::time::Timestamp;
 
@@ -112,6 +112,9 @@ pub struct Message {
     pub delivery: Option<DeliveryState>,
     /// Outbound: the code of the last failure.
     pub failure: Option<String>,
+    /// Outbound: whose word says how it ended, if no machine knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
 }
 
 /// A note: stays inside. It is a type of its own and no adapter takes one.

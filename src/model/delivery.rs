@@ -22,7 +22,7 @@ pub enum DeliveryState {
     Failed,
     /// An attempt whose end nobody saw, on a channel where repeating it is not harmless.
     Unknown,
-    /// The provider says it arrived.
+    /// It arrived: the provider says so, or who answers for the contact.
     Delivered,
     /// It came back.
     Bounced,
@@ -67,13 +67,26 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Attempts ordered so far.
     pub attempts: u32,
-    /// `Queued`: when the next attempt is ordered. `Attempting`: when the attempt counts as of unknown outcome.
+    /// `Queued`: when the next attempt is ordered. `Attempting`: when the attempt counts as of unknown outcome. What is given up,
+    /// came back or is of unknown outcome: since when.
     pub due: Timestamp,
     /// The code of the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Whose word says how it ended, if no machine knew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
     /// Whose work it is if it fails after its contact was closed.
     pub origin: Origin,
+}
+
+/// A person's word on how an attempt of unknown outcome ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Settled {
+    /// Who says it.
+    pub operator: OperatorId,
+    /// When they said it.
+    pub at: Timestamp,
 }
 
 /// What a follow-on contact needs to know of the one it follows.

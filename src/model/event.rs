@@ -295,6 +295,16 @@ pub enum EventBody {
         /// Whether it came back after it had been sent.
         bounced: bool,
     },
+    /// Of unknown outcome, and who answers for the contact says how it ended.
+    #[serde(rename = "message.settled")]
+    MessageSettled {
+        /// Which message.
+        message: MessageId,
+        /// Who says it.
+        operator: OperatorId,
+        /// Whether it arrived. If not, it may be sent again: as a new order, when somebody asks for it.
+        arrived: bool,
+    },
     /// A note was written.
     #[serde(rename = "note.added")]
     NoteAdded {
@@ -443,6 +453,7 @@ impl EventBody {
             Self::MessageDelivered { .. } => "message.delivered",
             Self::MessageRetrying { .. } => "message.retrying",
             Self::MessageFailed { .. } => "message.failed",
+            Self::MessageSettled { .. } => "message.settled",
             Self::NoteAdded { .. } => "note.added",
             Self::OperatorPresence { .. } => "operator.presence",
             Self::OperatorChanged { .. } => "operator.changed",
@@ -468,6 +479,7 @@ impl EventBody {
             | Self::ContactPending { operator, .. }
             | Self::ContactWrapUp { operator, .. }
             | Self::ContactSilent { operator, .. }
+            | Self::MessageSettled { operator, .. }
             | Self::NoteAdded { operator, .. }
             | Self::OperatorPresence { operator, .. }
             | Self::OperatorChanged { operator } => Some(*operator),

@@ -27,6 +27,8 @@ pub enum Input {
     Delivery(Box<DeliveryFacts>),
     /// Somebody asks for something.
     Command(Box<Command>),
+    /// Somebody asks for something about a message, which the engine may have forgotten.
+    AboutMessage(Box<AboutMessage>),
     /// Deadlines passed: everything due at this time happens.
     Timers,
     /// A process took the lead of the pool.
@@ -47,7 +49,7 @@ impl Input {
             Self::Inbound(_) => "inbound",
             Self::Signal(_) => "signal",
             Self::Delivery(_) => "delivery",
-            Self::Command(_) => "command",
+            Self::Command(_) | Self::AboutMessage(_) => "command",
             Self::Timers => "timers",
             Self::LeaderStarted { .. } => "leader_started",
         }
@@ -64,6 +66,16 @@ pub struct DeliveryFacts {
     /// The delivery as it was stored, for a report that comes when the engine has forgotten it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stored: Option<Box<Delivery>>,
+}
+
+/// A command about a message as the engine sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AboutMessage {
+    /// What is asked for.
+    pub command: Command,
+    /// The delivery as it was stored, for a message that the engine has forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stored: Option<Delivery>,
 }
 
 /// An inbound message as the engine sees it. Intake supplies facts; the engine checks them against its own open contacts.

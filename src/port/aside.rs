@@ -38,6 +38,11 @@ pub enum AsideBody {
         /// Who.
         operator: OperatorId,
     },
+    /// The operator has read the contact at one of their consoles.
+    Seen {
+        /// Who.
+        operator: OperatorId,
+    },
     /// The operator has seen everything of the citizen's up to this message.
     OperatorRead {
         /// Which.

@@ -443,6 +443,19 @@ pub struct OptOut {
     pub at: Timestamp,
 }
 
+/// How far an operator has read a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadMark {
+    /// Whose citizen it is with.
+    pub administration: AdministrationId,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// Who reads.
+    pub operator: OperatorId,
+    /// Everything recorded up to this time.
+    pub until: Timestamp,
+}
+
 /// What became of an input, for its status address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InputStatus {
@@ -543,6 +556,21 @@ pub trait Store: Send + Sync {
 
     /// Messages of an input's contact, oldest first: what a program that opened it may read.
     async fn messages_of_contact(&self, administration: &AdministrationId, contact: ContactId) -> Result<Vec<Message>, StoreError>;
+
+    /// The time of the pool's last commit: what is read after this answer has everything recorded up to it.
+    async fn last_at(&self, pool: &PoolId) -> Result<Timestamp, StoreError>;
+
+    /// Keeps how far somebody has read; of several marks the furthest counts.
+    async fn put_read_mark(&self, mark: &ReadMark) -> Result<(), StoreError>;
+
+    /// How much came to each of these contacts since it was queued that the operator has not read: the citizen's messages, others'
+    /// notes, and answers that failed. Contacts without any are left out.
+    async fn unread(
+        &self,
+        administrations: &[AdministrationId],
+        operator: OperatorId,
+        contacts: &[ContactId],
+    ) -> Result<Vec<(ContactId, u32)>, StoreError>;
 
     // ── desk: accounts ─────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -169,6 +169,7 @@ pub fn message(id: u128, contact: &Contact) -> Message {
         seq: 0,
         delivery: None,
         failure: None,
+        settled: None,
     }
 }
 
@@ -187,6 +188,7 @@ pub struct Rows {
     pub inputs: HashMap<InputId, InputStatus>,
     pub sources: HashSet<String>,
     pub opt_outs: HashMap<(AdministrationId, AddressKey), OptOut>,
+    pub read_marks: HashMap<(OperatorId, ConversationId), Timestamp>,
     pub nodes: u64,
 }
 
@@ -431,6 +433,31 @@ impl Store for FakeStore {
     async fn attempt_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<(MessageId, u32)>, StoreError> {
         Ok(None)
     }
+    async fn last_at(&self, _: &PoolId) -> Result<Timestamp, StoreError> {
+        Ok(self.up()?.messages.iter().map(|message| message.at).max().unwrap_or_default())
+    }
+    async fn put_read_mark(&self, mark: &ReadMark) -> Result<(), StoreError> {
+        let mut rows = self.up()?;
+        let until = rows.read_marks.entry((mark.operator, mark.conversation)).or_default();
+        *until = mark.until.max(*until);
+        Ok(())
+    }
+    async fn unread(
+        &self,
+        _: &[AdministrationId],
+        operator: OperatorId,
+        contacts: &[ContactId],
+    ) -> Result<Vec<(ContactId, u32)>, StoreError> {
+        let rows = self.up()?;
+        let count = |contact: &Contact| {
+            let until = rows.read_marks.get(&(operator, contact.conversation)).copied().unwrap_or_default().max(contact.queued_at);
+            let is_new = |message: &&Message| message.contact == contact.id && message.at > until;
+            let count = rows.messages.iter().filter(is_new).filter(|message| message.direction == Direction::Inbound).count();
+            (contact.id, u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        let mine = contacts.iter().filter_map(|id| rows.contacts.get(id));
+        Ok(mine.map(count).filter(|(_, count)| *count > 0).collect())
+    }
     async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {
         self.up()?.opt_outs.insert((word.administration.clone(), word.address), word.clone());
         Ok(())
@@ -540,16 +567,17 @@ impl Retries for FakeRetries {
     }
 }
 
-/// Nobody chats.
-pub struct FakeChats;
+/// The chats that a test put there.
+#[derive(Default)]
+pub struct FakeChats(pub Mutex<Vec<ChatSession>>);
 
 #[async_trait]
 impl Chats for FakeChats {
     async fn open_chat(&self, _: &ChatSession) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn chat(&self, _: &AdministrationId, _: ChatSessionId, _: Timestamp) -> Result<Option<ChatSession>, StoreError> {
-        Ok(None)
+    async fn chat(&self, body: &AdministrationId, id: ChatSessionId, _: Timestamp) -> Result<Option<ChatSession>, StoreError> {
+        Ok(self.0.lock().unwrap().iter().find(|chat| chat.administration == *body && chat.id == id).cloned())
     }
     async fn change_chat(&self, _: &AdministrationId, _: ChatSessionId, _: ChatChange) -> Result<(), StoreError> {
         Ok(())

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::command::{Authority, Command, CommandBody, Refusal, RejectReason, TransferTarget};
 use crate::model::contact::{Contact, ContactState, Mode, Outcome, PendingOn, StateName};
+use crate::model::delivery::Delivery;
 use crate::model::event::{AssignedReason, EventBody, QueuedReason, ReleasedReason};
 use crate::model::id::{ContactId, OfferId, OperatorId};
 use crate::model::time::Timestamp;
@@ -20,14 +21,16 @@ const CASE_NUMBER_MAX: usize = 128;
 
 impl Engine {
     /// One command.
-    pub(super) fn apply_command(&mut self, command: &Command, effects: &mut Effects) -> Applied {
-        match self.obey(command, effects) {
+    ///
+    /// `stored`: the delivery of the message that it names, for one that the engine has forgotten.
+    pub(super) fn apply_command(&mut self, command: &Command, stored: Option<&Delivery>, effects: &mut Effects) -> Applied {
+        match self.obey(command, stored, effects) {
             Ok(applied) => applied,
             Err(code) => Applied::refused(code),
         }
     }
 
-    fn obey(&mut self, command: &Command, effects: &mut Effects) -> Result<Applied, Refusal> {
+    fn obey(&mut self, command: &Command, stored: Option<&Delivery>, effects: &mut Effects) -> Result<Applied, Refusal> {
         check_actor(command)?;
         match &command.body {
             CommandBody::Connect { operator, node, country } => self.connect(*operator, node, country.as_ref(), effects)?,
@@ -43,6 +46,9 @@ impl Engine {
             CommandBody::ApplyPlan { version } => self.apply_plan(*version, effects)?,
             CommandBody::CloseQueue { queue } => self.set_queue(queue, true, effects)?,
             CommandBody::OpenQueue { queue } => self.set_queue(queue, false, effects)?,
+            CommandBody::RetryMessage { .. } | CommandBody::SettleMessage { .. } => {
+                return self.obey_about_message(command, stored, effects);
+            }
             _ => return self.obey_about_contact(command, effects),
         }
         Ok(Applied::done())
@@ -91,11 +97,6 @@ impl Engine {
             CommandBody::Transfer { contact, to, reason } => self.transfer(command, *contact, to, reason, effects),
             CommandBody::Return { contact } => self.give_back(command, *contact, effects),
             CommandBody::Assign { contact, operator } => self.assign(command, *contact, *operator, effects),
-            CommandBody::RetryMessage { contact, message } => {
-                self.check_owner(command, *contact, &StateName::ALL)?;
-                self.retry_message(*contact, *message, effects)?;
-                Ok(Applied::landed(*contact))
-            }
             CommandBody::SetCase { contact, case } => {
                 self.check_owner(command, *contact, &StateName::ALL)?;
                 if case.as_ref().is_some_and(|case| case.number.is_empty() || case.number.len() > CASE_NUMBER_MAX) {
@@ -124,7 +125,7 @@ impl Engine {
     }
 
     /// The same, and it belongs to the sender or the sender may act on any. A stranger learns that before the state.
-    fn check_owner(&self, command: &Command, id: ContactId, states: &[StateName]) -> Result<&Contact, Refusal> {
+    pub(super) fn check_owner(&self, command: &Command, id: ContactId, states: &[StateName]) -> Result<&Contact, Refusal> {
         let contact = self.contact(id)?;
         let is_owner = command.actor.operator.is_some() && contact.state.owner() == command.actor.operator;
         if !is_owner && command.actor.authority < Authority::Any {

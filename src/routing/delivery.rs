@@ -6,7 +6,7 @@ use crate::model::command::{Authority, Command, CommandBody, Refusal};
 use crate::model::contact::{Contact, ContactState, Direction};
 use crate::model::delivery::{AttemptResult, Delivery, DeliveryReport, DeliveryState, Origin};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason};
-use crate::model::id::{AccountId, AdministrationId, ContactId, MessageId};
+use crate::model::id::{AccountId, AdministrationId, ContactId, MessageId, OperatorId};
 use crate::model::input::DeliveryFacts;
 
 use super::effects::{Applied, Effects};
@@ -28,7 +28,8 @@ fn is_news(report: &DeliveryReport, delivery: &Delivery, open: bool) -> bool {
     }
     match report.result {
         AttemptResult::Bounced { .. } => open || matches!(delivery.state, Attempting | Sent | Delivered | Unknown),
-        AttemptResult::Delivered => open || matches!(delivery.state, Attempting | Sent | Unknown),
+        // the provider knows better than who said that it did not arrive
+        AttemptResult::Delivered => open || matches!(delivery.state, Attempting | Sent | Unknown) || delivery.settled.is_some(),
         // what the provider says when it is asked about an attempt that nobody knew the end of
         AttemptResult::Sent { .. } | AttemptResult::Permanent { .. } if !open => delivery.state == Unknown && report.attempt != 0,
         _ => open && delivery.state == Attempting && report.attempt != 0,
@@ -75,6 +76,7 @@ impl Engine {
             attempts: 0,
             due: self.now,
             failure: None,
+            settled: None,
             origin: origin_of(contact),
         };
         self.tell(id, effects, EventBody::MessageQueued { message, operator });
@@ -119,6 +121,7 @@ impl Engine {
             attempts: 0,
             due: self.now,
             failure: None,
+            settled: None,
             origin: Origin { queue: queue.clone(), owner: None, address: None, citizen: None, language: None, is_copy: true },
         };
         self.tell_delivery(&delivery, effects, EventBody::MessageQueued { message: *message, operator: None });
@@ -126,7 +129,7 @@ impl Engine {
         Ok(Applied::landed(*contact))
     }
 
-    fn order_attempt(&mut self, mut delivery: Delivery, effects: &mut Effects) {
+    pub(super) fn order_attempt(&mut self, mut delivery: Delivery, effects: &mut Effects) {
         delivery.state = DeliveryState::Attempting;
         delivery.attempts += 1;
         delivery.due = self.now.plus(ATTEMPT_TIMEOUT);
@@ -137,7 +140,7 @@ impl Engine {
     }
 
     /// Keeps a delivery while it is open, forgets it when it is settled; its row changes either way.
-    fn keep_delivery(&mut self, delivery: Delivery, effects: &mut Effects) {
+    pub(super) fn keep_delivery(&mut self, delivery: Delivery, effects: &mut Effects) {
         self.timers.set(Timer::Delivery(delivery.message), delivery_deadline(&delivery));
         if delivery.state.is_open() {
             self.deliveries.insert(delivery.message, delivery.clone());
@@ -148,7 +151,7 @@ impl Engine {
     }
 
     /// An event about a message whose contact may be closed and gone.
-    fn tell_delivery(&self, delivery: &Delivery, effects: &mut Effects, body: EventBody) {
+    pub(super) fn tell_delivery(&self, delivery: &Delivery, effects: &mut Effects, body: EventBody) {
         let known = self.contacts.get(&delivery.contact).map(|entry| about(&entry.contact));
         let about = known.or_else(|| {
             let queue = self.plan.queues.get(&delivery.origin.queue)?;
@@ -166,7 +169,7 @@ impl Engine {
         effects.events.push((about, body));
     }
 
-    fn watcher(&self, delivery: &Delivery) -> Option<crate::model::id::OperatorId> {
+    fn watcher(&self, delivery: &Delivery) -> Option<OperatorId> {
         self.contacts.get(&delivery.contact).map_or(delivery.origin.owner, |entry| entry.contact.state.owner())
     }
 
@@ -193,7 +196,7 @@ impl Engine {
 
     fn settle_delivery(&mut self, mut delivery: Delivery, state: DeliveryState, effects: &mut Effects) {
         delivery.state = state;
-        delivery.failure = None;
+        (delivery.failure, delivery.settled) = (None, None);
         let (message, operator) = (delivery.message, self.watcher(&delivery));
         let body = match state {
             DeliveryState::Delivered => EventBody::MessageDelivered { message, operator },
@@ -225,8 +228,8 @@ impl Engine {
 
     /// Given up or come back: the operator is shown it, and a contact that nobody works on any more is brought back.
     pub(super) fn fail_delivery(&mut self, mut delivery: Delivery, state: DeliveryState, code: &str, effects: &mut Effects) {
-        delivery.state = state;
-        delivery.failure = Some(code.to_owned());
+        (delivery.state, delivery.due) = (state, self.now);
+        (delivery.failure, delivery.settled) = (Some(code.to_owned()), None);
         let bounced = state == DeliveryState::Bounced;
         let body =
             EventBody::MessageFailed { message: delivery.message, operator: self.watcher(&delivery), code: code.to_owned(), bounced };
@@ -300,35 +303,5 @@ impl Engine {
             DeliveryState::Attempting => self.outcome_unknown(delivery, effects),
             _ => {}
         }
-    }
-
-    /// An operator wants a failed message tried again, at once.
-    pub(super) fn retry_message(&mut self, contact: ContactId, message: MessageId, effects: &mut Effects) -> Result<(), Refusal> {
-        let known = self.contact(contact)?;
-        if !known.channel.has_sender() {
-            return Err(Refusal::NoReplyChannel);
-        }
-        let delivery = match self.deliveries.get(&message) {
-            Some(open) if open.contact != contact => return Err(Refusal::NotFound),
-            Some(open) if open.state == DeliveryState::Attempting => return Err(Refusal::WrongState),
-            Some(open) => open.clone(),
-            // settled ones are not kept: the desk has checked that the row says failed, bounced or unknown
-            None => Delivery {
-                message,
-                administration: known.administration.clone(),
-                contact,
-                conversation: known.conversation,
-                account: known.account.clone(),
-                channel: known.channel.clone(),
-                state: DeliveryState::Queued,
-                // above every attempt that can have been made, so that no report of an old one is taken for this one's
-                attempts: u32::try_from(RETRIES.len()).unwrap_or(u32::MAX) + u32::try_from(self.seq & 0x3fff_ffff).unwrap_or(0),
-                due: self.now,
-                failure: None,
-                origin: origin_of(known),
-            },
-        };
-        self.order_attempt(delivery, effects);
-        Ok(())
     }
 }

@@ -143,7 +143,8 @@ impl Engine {
             Input::Inbound(facts) => self.apply_inbound(facts, effects),
             Input::Signal(facts) => self.apply_signal(facts, effects),
             Input::Delivery(facts) => self.apply_delivery(facts, effects),
-            Input::Command(command) => self.apply_command(command, effects),
+            Input::Command(command) => self.apply_command(command, None, effects),
+            Input::AboutMessage(facts) => self.apply_command(&facts.command, facts.stored.as_ref(), effects),
             Input::Timers => self.expire(effects),
             Input::LeaderStarted { epoch, .. } => self.start_leading(*epoch, effects),
         };

@@ -282,6 +282,7 @@ impl Engine {
             attempts: 0,
             due: self.now,
             failure: None,
+            settled: None,
             origin: reference.origin.clone(),
         });
         self.fail_delivery(delivery, DeliveryState::Bounced, "bounced", effects);

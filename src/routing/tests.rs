@@ -3,6 +3,7 @@
 mod authority;
 mod inbound;
 mod offers;
+mod outcome;
 mod people;
 mod silence;
 mod simulation;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::model::command::Reply;
+use crate::model::delivery::Delivery;
 use crate::model::id::PoolId;
 use crate::port::commands::{CommandEnvelope, CommandError, Commands};
 
@@ -25,6 +26,8 @@ pub const WAITING_MAX: usize = 4096;
 pub struct PendingCommand {
     /// The command.
     pub envelope: CommandEnvelope,
+    /// What is stored of the message that it names: the driver looks, whatever the sender says.
+    pub stored: Option<Delivery>,
     /// Where the reply goes. Dropped unanswered: the sender asks again.
     pub reply: oneshot::Sender<Reply>,
 }
@@ -58,7 +61,9 @@ impl LocalCommands {
         let sender = self.lock().get(pool).cloned();
         let sender = sender.ok_or_else(|| CommandError::Unavailable("nobody leads the pool at the moment".into()))?;
         let (reply, answered) = oneshot::channel();
-        sender.try_send(PendingCommand { envelope, reply }).map_err(|_| CommandError::Unavailable("too many commands wait".into()))?;
+        sender
+            .try_send(PendingCommand { envelope, stored: None, reply })
+            .map_err(|_| CommandError::Unavailable("too many commands wait".into()))?;
         Ok(answered)
     }
 

@@ -241,6 +241,7 @@ impl Driver {
             // time for the acknowledgement to reach the broker, so that what it breaks shows every time
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        let arrivals = self.look_up(arrivals, open).await;
         let arrivals = self.recognise(arrivals).await;
         self.load_plans(&arrivals).await;
         open.at = self.clock.now().max(open.at);
@@ -251,6 +252,28 @@ impl Driver {
             open.arrivals.push(arrival);
         }
         open.acks.extend(acks);
+    }
+
+    /// Adds to commands about a message what is stored of it. What the database cannot say now is not asked for either: the sender
+    /// is told to come again.
+    async fn look_up(&mut self, arrivals: Vec<Arrival>, open: &Open) -> Vec<Arrival> {
+        let mut known = Vec::with_capacity(arrivals.len());
+        for mut arrival in arrivals {
+            if let Arrival::Command(pending) = &mut arrival
+                && let Some((contact, message)) = pending.envelope.command.body.message()
+                && let Some(contact) = self.engine.known_contact(contact, &open.effects)
+            {
+                match self.deps.store.delivery(&contact.administration, message).await {
+                    Ok(stored) => pending.stored = stored,
+                    Err(error) => {
+                        tracing::warn!(pool = %self.leadership.pool, %message, %error, "what is stored of {message} cannot be read");
+                        continue;
+                    }
+                }
+            }
+            known.push(arrival);
+        }
+        known
     }
 
     /// Drops what was processed before and answers it.

@@ -116,6 +116,7 @@ pub fn add_inbound(facts: &InboundFacts, text: InboundText, applied: &Applied, (
         provider_id: Some(message.provider_id),
         delivery: None,
         failure: None,
+        settled: None,
     });
 }
 
@@ -203,5 +204,6 @@ fn outbound(
         provider_id: None,
         delivery: Some(DeliveryState::Queued),
         failure: None,
+        settled: None,
     }
 }

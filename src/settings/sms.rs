@@ -10,6 +10,7 @@ use url::Url;
 use super::load::Check;
 use super::secret::{self, Secret};
 use crate::model::id::AccountId;
+use crate::model::price::{Amount, PartPrice, is_currency};
 
 /// Text messages in and out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +71,10 @@ pub struct SmsAccountSettings {
     pub system_type: String,
     /// SMPP: orders that may wait for their answers at once.
     pub window: u32,
+    /// What the provider asks for one part of a message, as a decimal number; empty: it is not known.
+    pub price_per_part: String,
+    /// Of which currency, ISO 4217.
+    pub currency: String,
 }
 
 impl Default for SmsAccountSettings {
@@ -86,6 +91,8 @@ impl Default for SmsAccountSettings {
             url: String::new(),
             system_type: String::new(),
             window: 10,
+            price_per_part: String::new(),
+            currency: "EUR".to_owned(),
         }
     }
 }
@@ -100,6 +107,11 @@ impl SmsAccountSettings {
         };
         let text = if self.url.is_empty() { own } else { &self.url };
         text.parse().ok()
+    }
+
+    /// What one part of a message costs, if that is known.
+    pub fn part_price(&self) -> Option<PartPrice> {
+        Some(PartPrice { price_per_part: self.price_per_part.parse().ok()?, currency: self.currency.clone() })
     }
 }
 
@@ -132,11 +144,23 @@ impl Check for SmsSettings {
         }
         for (account, settings) in &self.account {
             settings.check(&format!("account.{account}"), problem);
+            settings.check_price(&format!("account.{account}"), problem);
         }
     }
 }
 
 impl SmsAccountSettings {
+    fn check_price(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
+        if !self.price_per_part.is_empty()
+            && let Err(rule) = self.price_per_part.parse::<Amount>()
+        {
+            problem(&format!("{at}.price_per_part"), rule.into());
+        }
+        if !is_currency(&self.currency) {
+            problem(&format!("{at}.currency"), "write the three capital letters of a currency, such as EUR".into());
+        }
+    }
+
     fn check_smpp(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
         if !self.base().is_some_and(|base| base.scheme() == "smpp" && base.has_host()) {
             problem(&format!("{at}.url"), "name the SMSC: smpp://host:2775. SMPP has no encryption: go by a tunnel of your own".into());

@@ -253,8 +253,24 @@ fn an_account_of_text_messages_has_what_it_needs() {
         ("provider = \"smpp\"\nuser = \"u\"\npassword = \"nine chars\"\nurl = \"smpp://10.0.0.1\"", Some("user")),
         ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"smpp://10.0.0.1\"\nwindow = 0", Some("window")),
         ("provider = \"pigeon\"", Some("provider")),
+        ("price_per_part = \"0.045\"", None),
+        ("price_per_part = \"0.045\"\ncurrency = \"CHF\"", None),
+        ("price_per_part = \"0,045\"", Some("price_per_part")),
+        ("price_per_part = \"-1\"", Some("price_per_part")),
+        ("price_per_part = 0.045", None),
+        ("currency = \"euro\"", Some("currency")),
     ] {
         check(lines, expected);
+    }
+    for (lines, price) in [
+        ("", None),
+        ("price_per_part = \"0.045\"", Some(("0.045", "EUR"))),
+        ("price_per_part = \"1.50\"\ncurrency = \"CHF\"", Some(("1.5", "CHF"))),
+    ] {
+        let settings = load(Some(&account(lines)), &[], &[]).expect("in order");
+        let given = settings.sms.account.values().next().expect("the account").part_price();
+        let given = given.map(|price| (price.price_per_part.to_string(), price.currency));
+        assert_eq!(given, price.map(|(amount, currency)| (amount.to_owned(), currency.to_owned())), "{lines}");
     }
     let said = "--set sms.country: sms.country: write the two capital letters of a country, such as IT";
     refused(None, &[], &[("sms.country", "Italia")], &[said]);

@@ -13,13 +13,13 @@ use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 use crate::port::store::{
     ApiToken, AttemptStart, ContactCount, ContactFilter, ContactSummary, ConversationView, EventRecord, FactQuery, FactRow, InputRecord,
-    InputStatus, Leadership, Leases, Login, OperatorLoad, OptOut, Page, QuarantineReach, Quarantined, QueueState, Session, Store,
+    InputStatus, Leadership, Leases, Login, OperatorLoad, OptOut, Page, QuarantineReach, Quarantined, QueueState, ReadMark, Session, Store,
     StoreError, Watermark, Writer,
 };
 
 use super::commit::SqlWriter;
 use super::engine::{Engine, Scope, read};
-use super::{SqlStore, account, desk, fact, installation, journal, lease, left, opt_out, quarantine};
+use super::{SqlStore, account, desk, fact, installation, journal, lease, left, opt_out, quarantine, read_mark};
 
 #[async_trait]
 impl<E: Engine> Leases for SqlStore<E> {
@@ -239,6 +239,23 @@ impl<E: Engine> Store for SqlStore<E> {
         provider_ids: &[String; 3],
     ) -> Result<Option<(MessageId, u32)>, StoreError> {
         installation::attempt_named(&*self.engine, administration, provider_ids).await
+    }
+
+    async fn last_at(&self, pool: &PoolId) -> Result<Timestamp, StoreError> {
+        journal::last_at(&*self.engine, pool).await
+    }
+
+    async fn put_read_mark(&self, mark: &ReadMark) -> Result<(), StoreError> {
+        read_mark::put(&*self.engine, mark).await
+    }
+
+    async fn unread(
+        &self,
+        administrations: &[AdministrationId],
+        operator: OperatorId,
+        contacts: &[ContactId],
+    ) -> Result<Vec<(ContactId, u32)>, StoreError> {
+        read_mark::unread(&*self.engine, administrations, operator, contacts).await
     }
 
     async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {

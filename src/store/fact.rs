@@ -8,7 +8,7 @@ use crate::model::id::{AdministrationId, ConversationId, MessageId, OfficeId, Op
 use crate::port::store::{FactQuery, FactRow, StoreError};
 
 use super::engine::{Engine, Scope, read};
-use super::row::read_delivery;
+use super::row::{delivery_columns, read_delivery};
 use super::value::{Row, Value, arguments};
 
 // Every look-up here is a scalar subquery: the database finds its row by an index whatever it believes about the tables' sizes.
@@ -49,8 +49,8 @@ from found
 left join contact newest on newest.administration = found.administration and newest.id = found.newest
 left join contact recent on recent.administration = found.administration and recent.id = found.recent";
 
-const DELIVERY: &str = "select id, administration, contact, conversation, account, channel, delivery, attempts, due, failure, origin \
-     from message where administration = $1 and id = $2 and origin is not null";
+const DELIVERY: &str =
+    concat!("select ", delivery_columns!(), " from message where administration = $1 and id = $2 and origin is not null");
 
 pub async fn facts<E: Engine>(engine: &E, pool: &PoolId, queries: &[FactQuery]) -> Result<Vec<FactRow>, StoreError> {
     if queries.is_empty() {

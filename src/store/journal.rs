@@ -1,6 +1,7 @@
 //! The two logs, inputs and events, and how far the relays have read them.
 
 use crate::model::id::PoolId;
+use crate::model::time::Timestamp;
 use crate::port::store::{EventRecord, InputRecord, StoreError};
 
 use super::engine::{Engine, Scope, read, write};
@@ -15,6 +16,7 @@ const INPUTS: &str = "select seq, at, kind, source, contact, administration, out
 const KNOWN: &str = "select s.value ->> 0 from json_each($2) s \
      where (select i.seq from input i where i.source = s.value ->> 0 and i.pool = $1) is not null";
 const LAST_SEQ: &str = "select last_seq from progress where pool = $1";
+const LAST_AT: &str = "select last_at from progress where pool = $1";
 const CURSOR: &str = "select seq from relay_cursor where pool = $1 and name = $2";
 /// The same position again is no error: the first answer may have been lost.
 const ADVANCE: &str = "insert into relay_cursor (pool, name, seq) select e.pool, $2, $4 from epoch e where e.pool = $1 and e.epoch = $3 \
@@ -42,6 +44,11 @@ pub async fn known_sources<E: Engine>(engine: &E, pool: &PoolId, sources: &[Stri
 pub async fn last_seq<E: Engine>(engine: &E, pool: &PoolId) -> Result<i64, StoreError> {
     let rows = read(engine, Scope::Installation, LAST_SEQ, arguments![pool]).await?;
     rows.first().map_or(Ok(0), |row| row.int(0))
+}
+
+pub async fn last_at<E: Engine>(engine: &E, pool: &PoolId) -> Result<Timestamp, StoreError> {
+    let rows = read(engine, Scope::Installation, LAST_AT, arguments![pool]).await?;
+    rows.first().map_or(Ok(Timestamp::default()), |row| row.time(0))
 }
 
 pub async fn cursor<E: Engine>(engine: &E, pool: &PoolId, name: &str) -> Result<i64, StoreError> {

@@ -132,6 +132,7 @@ pub fn message(pool: &PoolId, message: &Message, delivery: Option<&Delivery>) ->
         delivery.map_or(0, |delivery| delivery.due.0),
         failure.as_deref().map(clean),
         delivery.map(|delivery| json(&delivery.origin)).transpose()?,
+        message.settled.as_ref().map(json).transpose()?,
     ])
 }
 
@@ -140,7 +141,7 @@ macro_rules! message_columns {
     () => {
         "m.id, m.administration, m.conversation, m.contact, m.direction, m.channel, m.account, m.author, m.at, m.filed_at, m.sender, \
          m.recipients, m.subject, m.text, m.html, m.attachments, m.raw, m.automatic, m.provider_id, m.header_id, m.delivery, m.failure, \
-         m.place"
+         m.place, m.settled"
     };
 }
 pub(crate) use message_columns;
@@ -171,6 +172,7 @@ pub fn read_message(row: &Row) -> Result<Message, StoreError> {
         seq: row.int(22)?,
         delivery: row.word_option(20)?,
         failure: row.text_option(21)?,
+        settled: row.json_option(23)?,
     })
 }
 
@@ -210,10 +212,19 @@ pub fn delivery(delivery: &Delivery) -> Cells {
         delivery.due.0,
         delivery.failure.as_deref().map(clean),
         json(&delivery.origin)?,
+        delivery.settled.as_ref().map(json).transpose()?,
     ])
 }
 
-/// A delivery from `id, administration, contact, conversation, account, channel, delivery, attempts, due, failure, origin`.
+/// The columns that [`read_delivery`] reads.
+macro_rules! delivery_columns {
+    () => {
+        "id, administration, contact, conversation, account, channel, delivery, attempts, due, failure, origin, settled"
+    };
+}
+pub(crate) use delivery_columns;
+
+/// A delivery from [`delivery_columns`].
 pub fn read_delivery(row: &Row) -> Result<Delivery, StoreError> {
     Ok(Delivery {
         message: row.parse::<MessageId>(0)?,
@@ -227,6 +238,7 @@ pub fn read_delivery(row: &Row) -> Result<Delivery, StoreError> {
         due: row.time(8)?,
         failure: row.text_option(9)?,
         origin: row.json(10)?,
+        settled: row.json_option(11)?,
     })
 }
 

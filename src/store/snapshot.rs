@@ -7,7 +7,7 @@ use crate::model::time::Timestamp;
 use crate::port::store::{PoolSnapshot, QueueState, StoreError};
 
 use super::engine::{Scope, Session};
-use super::row::read_delivery;
+use super::row::{delivery_columns, read_delivery};
 use super::value::{Row, Value, arguments};
 
 /// How long before the last logged time a contact may have been abandoned to be loaded. The engine's own grace is shorter and
@@ -19,8 +19,7 @@ const CONTACTS: &str = "select record from contact where pool = $1 and finished_
 const ABANDONED: &str = "select record from contact where pool = $1 and abandoned_at > $2";
 const OPERATORS: &str = "select record from operator where pool = $1 order by id";
 const QUEUES: &str = "select queue, closed, notice from queue_state where pool = $1 and closed order by queue";
-const DELIVERIES: &str = "select id, administration, contact, conversation, account, channel, delivery, attempts, due, failure, origin \
-     from message where pool = $1 and delivery in ('queued', 'attempting')";
+const DELIVERIES: &str = concat!("select ", delivery_columns!(), " from message where pool = $1 and delivery in ('queued', 'attempting')");
 
 /// Loads a pool.
 pub async fn load(session: &mut dyn Session, pool: &PoolId) -> Result<PoolSnapshot, StoreError> {

@@ -285,6 +285,7 @@ pub static MESSAGE: LazyLock<Table> = LazyLock::new(|| {
             ("due", Int),
             ("failure", Text),
             ("origin", Text),
+            ("settled", Text),
         ],
         if crate::fault::is_broken("no_inbox") { "on conflict do nothing" } else { "" },
     )
@@ -303,8 +304,17 @@ pub static NOTE: LazyLock<Table> = LazyLock::new(|| {
 pub static DELIVERY: LazyLock<Table> = LazyLock::new(|| {
     Table::update(
         "message",
-        &[("administration", Text), ("id", Text), ("delivery", Text), ("attempts", Int), ("due", Int), ("failure", Text), ("origin", Text)],
-        "delivery = t.delivery, attempts = t.attempts, due = t.due, failure = t.failure, origin = t.origin",
+        &[
+            ("administration", Text),
+            ("id", Text),
+            ("delivery", Text),
+            ("attempts", Int),
+            ("due", Int),
+            ("failure", Text),
+            ("origin", Text),
+            ("settled", Text),
+        ],
+        "delivery = t.delivery, attempts = t.attempts, due = t.due, failure = t.failure, origin = t.origin, settled = t.settled",
         "it.administration = t.administration and it.id = t.id",
     )
 });

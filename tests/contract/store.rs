@@ -11,6 +11,7 @@ mod journal;
 mod lease;
 mod operation;
 mod place;
+mod read_mark;
 
 /// Makes a test of each function on both databases.
 macro_rules! on_both {

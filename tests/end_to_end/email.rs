@@ -298,6 +298,7 @@ fn message(id: u128, direction: Direction, to: &str) -> Message {
         seq: 0,
         delivery: None,
         failure: None,
+        settled: None,
     }
 }
 

@@ -318,6 +318,20 @@ impl Store for World {
     async fn attempt_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<(MessageId, u32)>, StoreError> {
         absent()
     }
+    async fn last_at(&self, _pool: &PoolId) -> Result<Timestamp, StoreError> {
+        absent()
+    }
+    async fn put_read_mark(&self, _mark: &ReadMark) -> Result<(), StoreError> {
+        absent()
+    }
+    async fn unread(
+        &self,
+        _administrations: &[AdministrationId],
+        _operator: OperatorId,
+        _contacts: &[ContactId],
+    ) -> Result<Vec<(ContactId, u32)>, StoreError> {
+        absent()
+    }
     async fn put_opt_out(&self, _word: &OptOut) -> Result<(), StoreError> {
         absent()
     }

@@ -2,10 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import type { ContactView, Entry, MessageEntry } from '../src/api/types';
 import { money } from '../src/i18n/format';
-import { countSms, specialCharacters, transliterate } from '../src/composer/sms';
+import { costOf, countSms, specialCharacters, transliterate } from '../src/composer/sms';
 import { Every } from '../src/lib/every';
 import { nextWaiting } from '../src/state/groups';
-import { newestInbound, NO_SIGNS, readMessages, TYPING_MS, withoutTyping, withSign } from '../src/state/signs';
+import { newestInbound, newsOf, NO_SIGNS, readMessages, TYPING_MS, withoutTyping, withSign } from '../src/state/signs';
 
 describe('an SMS', () => {
   // The table of src/channel/sms/text.rs: alphabet, parts, units of the last part.
@@ -28,13 +28,29 @@ describe('an SMS', () => {
     expect(transliterate(plain)).toBe(plain);
   });
   it('says which characters are dear', () => expect(specialCharacters('È già 👍 È’')).toEqual(['È', '👍', '’']));
-  it('has a price', () => {
-    expect(money('it', 0.135, 'EUR').replace(/\s/g, ' ')).toBe('0,135 €');
-    expect(money('en', 0.1, 'nonsense')).toBe('0.1 nonsense');
+  it.each([['0.045', 3, '0.135'], ['0.07', 3, '0.21'], ['0.1', 3, '0.3'], ['1', 2, '2'], ['0', 5, '0'], ['0.000001', 1600, '0.001600'], ['12.5', 0, '0.0']])('costs %s a part: %i', (price, parts, cost) => {
+    expect(costOf(price, parts)).toBe(cost);
+  });
+  it('has its cost written as one writes it', () => {
+    expect(money('it', '0.135', 'EUR').replace(/\s/g, ' ')).toBe('0,135 €');
+    expect(money('it', '1234.5', 'EUR').replace(/\s/g, ' ')).toBe('1234,50 €');
+    expect(money('en', '0.090', 'EUR')).toBe('€0.09');
+    expect(money('en', '0.1', 'nonsense')).toBe('0.1 nonsense');
   });
 });
 
 const message = (id: string, rest: Partial<MessageEntry> = {}): Entry => ({ kind: 'message', id, contact: 'ct_1', direction: 'outbound', channel: 'webchat', at: '', filed_at: '', to: [], text: '', has_html: false, attachments: [], has_raw: false, ...rest });
+
+describe('what is news to me', () => {
+  const note = (id: string, author: string): Entry => ({ kind: 'note', id, contact: 'ct_1', at: '', author, author_name: '', text: '' });
+  it('is what others wrote in the contact, and what failed', () => {
+    const entries = [message('in', { direction: 'inbound' }), message('out', { delivery: 'sent' }), note('mine', 'op_me'), message('elsewhere', { direction: 'inbound', contact: 'ct_2' })];
+    expect(newsOf(entries, 'ct_1', 'op_me')).toBe('in');
+    expect(newsOf([...entries, note('theirs', 'op_other')], 'ct_1', 'op_me')).toBe('in theirs');
+    expect(newsOf([...entries, message('lost', { delivery: 'unknown' })], 'ct_1', 'op_me')).toBe('in lost/unknown');
+    expect(newsOf([], 'ct_1', 'op_me')).toBe('');
+  });
+});
 
 describe('signs', () => {
   it('typing ends by itself, or with the message', () => {
@@ -48,7 +64,7 @@ describe('signs', () => {
     const entries = [message('a'), message('in', { direction: 'inbound' }), message('b'), message('other', { contact: 'ct_2' }), message('c')];
     expect([...readMessages(entries, { ct_1: 'b' })].sort()).toEqual(['a', 'b']);
     expect([...readMessages(entries, {})]).toEqual([]);
-    expect([...readMessages([message('a'), message('b', { read_at: '2026-11-23T09:00:00Z' }), message('c')], {})].sort()).toEqual(['a', 'b']);
+    expect([...readMessages([message('a'), message('b', { read: true }), message('c')], {})].sort()).toEqual(['a', 'b']);
     expect(newestInbound(entries, 'ct_1')).toBe('in');
     expect(newestInbound(entries, 'ct_2')).toBeUndefined();
   });

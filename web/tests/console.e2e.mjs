@@ -128,6 +128,22 @@ async function operator(page) {
     await page.locator('.contact-unread', { hasText: '+39 333' }).waitFor();
     await until('the title counts it', async () => /^\(1\)/.test(await page.title()));
   });
+  await test('unread marks survive a reload and are the same in a second console; what is read in one is read in both', async () => {
+    const unread = (where) => where.locator('.contact-unread', { hasText: '+39 333' });
+    await page.evaluate(() => localStorage.clear());
+    await page.reload();
+    await unread(page).waitFor();
+    const second = await page.context().newPage();
+    await second.goto(base);
+    await unread(second).waitFor();
+    await second.goto(`${base}/#/contact/${ct(3)}`);
+    await second.getByRole('log').getByText('Ho cambiato casa').waitFor();
+    await unread(page).waitFor({ state: 'detached' });
+    await second.close();
+    await page.reload();
+    await page.locator('.contact', { hasText: '+39 333' }).waitFor();
+    assert.equal(await unread(page).count(), 0);
+  });
   await test('a chat: Enter sends, typing and reading go both ways', async () => {
     await page.goto(`${base}/#/contact/${ct(16)}`);
     const log = page.getByRole('log');
@@ -156,6 +172,9 @@ async function operator(page) {
     mock.sign({ type: 'read', contact: ct(16), message: ms(17) });
     await log.getByText('Letto', { exact: true }).waitFor();
     assert.equal(await log.getByText('Letto', { exact: true }).count(), 1);
+    mock.world.entries.find((entry) => entry.id === ms(17)).read = true;
+    await page.reload();
+    await log.getByText('Letto', { exact: true }).waitFor();
   });
   await test('several chats: unread marks, and F2 goes where somebody waits', async () => {
     const other = mock.find(ct(6));
@@ -167,6 +186,8 @@ async function operator(page) {
     await page.getByRole('log').getByText('Ci siete?').waitFor();
     await page.locator('.contact-unread', { hasText: 'Sara Greco' }).waitFor({ state: 'detached' });
     await until('the focus is where one writes', () => page.getByLabel('Testo della risposta').evaluate((element) => element === document.activeElement));
+    mock.push({ event: 'message.received', message: 'ms_1', operator: OP }, mock.find(ct(3)));
+    await page.locator('.contact-unread', { hasText: '+39 333' }).waitFor();
     await page.keyboard.press('F2');
     await page.waitForURL(`**/#/contact/${ct(3)}`);
   });
@@ -182,12 +203,29 @@ async function operator(page) {
     assert.equal(await area.inputValue(), 'E\' pronto: l\'ufficio la aspetta domani dalle 9 alle 12 in via Roma 1, "piano terra"...');
     await page.getByText('Costo: 0,045 €.').waitFor();
     await area.fill('');
+    await page.getByText('Costo:').waitFor({ state: 'detached' });
+  });
+  await test('without a price an SMS says its parts only', async () => {
+    const contact = mock.find(ct(3));
+    const { sms } = contact;
+    delete contact.sms;
+    await page.reload();
+    const area = page.getByLabel('Testo della risposta');
+    await area.fill('Può venire domani');
+    await page.getByText('1 SMS, 143 caratteri liberi').waitFor();
+    assert.equal(await page.getByText('Costo:').count(), 0);
+    await area.fill('');
+    contact.sms = sms;
   });
   await test('an attempt of unknown end is settled by who knows', async () => {
     await page.getByText('Esito incerto').waitFor();
-    await page.getByRole('button', { name: 'È arrivato', exact: true }).click();
-    await page.getByRole('log').getByText('Inviato').waitFor();
-    assert.deepEqual(mock.log.findLast((each) => each.path.endsWith('/settle')).body, { as: 'sent' });
+    assert.equal(await page.getByRole('button', { name: 'Invia di nuovo' }).count(), 0, 'not before somebody has said how it ended');
+    await page.getByRole('button', { name: 'Non è arrivato', exact: true }).click();
+    await page.getByRole('log').getByText('secondo Anna Bianchi').waitFor();
+    await look(page, 'settled');
+    assert.deepEqual(mock.log.findLast((each) => each.path.endsWith('/settle')).body, { arrived: false });
+    await page.getByRole('button', { name: 'Invia di nuovo' }).click();
+    await page.getByRole('log').getByText('In coda d\'invio').waitFor();
   });
   await test('waiting, case, transfer and closing by dialogs', async () => {
     await page.goto(`${base}/#/contact/${ct(3)}`);

@@ -19,7 +19,7 @@ export function script() {
   const contacts = [
     contact(1, { ...mine, subject: 'Riduzione TARI per nucleo con un solo componente: quali documenti servono?', citizen: 'Giulia Rossi', identity: 'verified', case: { number: '2026/0012345', deadline: at(60 * 24 * 12) } }),
     contact(2, { ...mine, subject: 'Carta d’identità elettronica, appuntamento', citizen: 'Paolo Esposito', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(-22), untouched_until: at(11) }),
-    contact(3, { ...mine, subject: 'Cambio di residenza', citizen: '+39 333 000 1122', channel: 'sms', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(38), sms: { part_cost: 0.045, currency: 'EUR' } }),
+    contact(3, { ...mine, subject: 'Cambio di residenza', citizen: '+39 333 000 1122', channel: 'sms', queue: 'anagrafe', office: 'anagrafe-ufficio', due: at(38), sms: { price_per_part: '0.045', currency: 'EUR' } }),
     contact(4, { ...mine, subject: 'Ricorso avverso avviso di accertamento', citizen: 'Studio Ferri', state: 'pending', pending_on: 'office', back_after: at(60 * 24), due: at(60 * 30) }),
     contact(5, { ...mine, subject: 'Iscrizione asilo nido', citizen: 'Elena Conti', state: 'wrap_up', channel: 'webchat', mode: 'live', queue: 'scuola', office: 'scuola-ufficio', wrap_up_until: at(2) }),
     contact(6, { state: 'offered', ...mine, ordinal: 1, channel: 'webchat', mode: 'live', subject: 'Chat dal sito: pagamento mensa', citizen: 'Sara Greco', queue: 'scuola', office: 'scuola-ufficio', due: at(1), language: 'it', filed_at: at(-1) }),
@@ -69,7 +69,7 @@ export function script() {
   const profile = (skills, queues = []) => ({ administrations: ['comune'], offices: ['tributi-ufficio'], skills, languages: ['it'], channels: [], queues, capacity: { live_units: 100, desk_slots: 2, channels: {} } });
   const grant = (role, content = true) => ({ role, scope: all, content });
   return {
-    seq: 1000, journal: [], contacts, entries, plan, openContacts: { [id('cv', 16)]: [id('ct', 11)] },
+    seq: 1000, journal: [], unread: new Map(), contacts, entries, plan, openContacts: { [id('cv', 16)]: [id('ct', 11)] },
     people: [
       person('op', OP, 'Anna Bianchi', [grant('operator')]),
       person('capo', CHIEF, 'Carla Neri', [grant('operator'), grant('supervisor'), grant('admin')]),

@@ -27,9 +27,12 @@ export async function startMock() {
     world.seq += 1;
     const event = { seq: world.seq, at: new Date().toISOString(), ...(contact ? { about: aboutOf(contact) } : {}), ...body };
     world.journal.push(event);
+    if (body.event === 'message.received') world.unread.set(contact.id, { count: (world.unread.get(contact.id)?.count ?? 0) + 1, at: event.at });
     for (const socket of sockets) socket.send(JSON.stringify({ type: 'event', event }));
     return event;
   };
+  const shown = (contact, me) => (contact.owner === me.me.operator && world.unread.has(contact.id) ? { ...contact, unread: world.unread.get(contact.id).count } : contact);
+  const tell = (frame) => { for (const socket of sockets) socket.send(JSON.stringify(frame)); };
   const touch = (contact, change) => Object.assign(contact, change, { version: contact.version + 1 });
   const find = (id) => world.contacts.find((contact) => contact.id === id);
 
@@ -108,7 +111,7 @@ export async function startMock() {
     ['DELETE', /^\/session$/, ({ request }) => { sessions.delete(cookieOf(request)); return { status: 204 }; }],
     ['PUT', /^\/session\/password$/, () => ({ status: 204 })],
     ['GET', /^\/state$/, ({ me }) => ({ body: {
-      seq: world.seq, presence: me.presence, contacts: world.contacts.filter((contact) => contact.owner === me.me.operator && held(contact)),
+      seq: world.seq, presence: me.presence, contacts: world.contacts.filter((contact) => contact.owner === me.me.operator && held(contact)).map((contact) => shown(contact, me)),
       offers: [], plan: world.plan, colleagues: world.colleagues, server_time: new Date().toISOString(),
     } })],
     ['PUT', /^\/presence$/, ({ me, body }) => {
@@ -118,7 +121,12 @@ export async function startMock() {
     }],
     ['GET', /^\/contacts$/, ({ url, me }) => ({ body: { items: world.contacts.filter((contact) =>
       contact.state === url.searchParams.get('state') && (!url.searchParams.get('queue') || contact.queue === url.searchParams.get('queue')) && (me.login !== 'op' || contact.owner === me.me.operator)) } })],
-    ['GET', /^\/contacts\/(ct_[0-9a-f]+)$/, ({ match, response }) => { const contact = find(match[1]); if (!contact) problem(response, 404, 'not_found'); return contact && { body: contact }; }],
+    ['GET', /^\/contacts\/(ct_[0-9a-f]+)$/, ({ match, me, response }) => { const contact = find(match[1]); if (!contact) problem(response, 404, 'not_found'); return contact && { body: shown(contact, me) }; }],
+    ['PUT', /^\/contacts\/(ct_[0-9a-f]+)\/read$/, ({ match, body }) => {
+      if (body.until >= (world.unread.get(match[1])?.at ?? '')) world.unread.delete(match[1]);
+      tell({ type: 'seen', contact: match[1] });
+      return { status: 204 };
+    }],
     ['GET', /^\/conversations\/(cv_[0-9a-f]+)$/, ({ match, me, response }) => {
       if (me.login === 'blind') { problem(response, 403, 'forbidden'); return undefined; }
       return { body: conversationOf(match[1]) };
@@ -161,13 +169,14 @@ export async function startMock() {
       const entry = world.entries.find((each) => each.id === match[2]);
       entry.delivery = 'queued';
       delete entry.failure;
+      delete entry.settled;
       push({ event: 'message.queued', message: entry.id }, find(match[1]));
       return done;
     }],
-    ['POST', /^\/contacts\/(ct_[0-9a-f]+)\/messages\/(ms_[0-9a-f]+)\/settle$/, ({ match, body }) => {
+    ['POST', /^\/contacts\/(ct_[0-9a-f]+)\/messages\/(ms_[0-9a-f]+)\/settle$/, ({ match, body, me }) => {
       const entry = world.entries.find((each) => each.id === match[2]);
-      entry.delivery = body.as;
-      push({ event: body.as === 'sent' ? 'message.sent' : 'message.failed', message: entry.id, code: 'settled', bounced: false }, find(match[1]));
+      Object.assign(entry, { delivery: body.arrived ? 'delivered' : 'failed', can_settle: false, settled: { by: me.me.operator, by_name: me.me.name, at: now() } });
+      push({ event: 'message.settled', message: entry.id, operator: me.me.operator, arrived: body.arrived }, find(match[1]));
       return done;
     }],
     ['PUT', /^\/contacts\/(ct_[0-9a-f]+)\/case$/, ({ match, body }) => { const contact = find(match[1]); delete contact.case; touch(contact, body ? { case: body } : {}); push({ event: 'contact.case' }, contact); return done; }],
@@ -200,7 +209,7 @@ export async function startMock() {
     const contacts = world.contacts.filter((contact) => contact.conversation === id);
     const ids = new Set(contacts.map((contact) => contact.id));
     const first = contacts[0];
-    return { id, administration: 'comune', subject: first?.subject, citizen: { name: first?.citizen, addresses: [{ channel: first?.channel, address: 'giulia.rossi@example.org', level: first?.identity }], ...(world.openContacts[id] ? { open_contacts: world.openContacts[id].map(find) } : {}) }, contacts, entries: world.entries.filter((entry) => ids.has(entry.contact)) };
+    return { id, administration: 'comune', subject: first?.subject, citizen: { name: first?.citizen, addresses: [{ channel: first?.channel, address: 'giulia.rossi@example.org', level: first?.identity }], ...(world.openContacts[id] ? { open_contacts: world.openContacts[id].map(find) } : {}) }, contacts, entries: world.entries.filter((entry) => ids.has(entry.contact)), as_of: now() };
   }
   function roomOf() {
     const waiting = world.contacts.filter((contact) => contact.state === 'queued');
@@ -228,7 +237,7 @@ export async function startMock() {
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
   return {
     url: `http://127.0.0.1:${server.address().port}`, world, push, log, signs, control, find,
-    sign: (sign) => { for (const socket of sockets) socket.send(JSON.stringify(sign)); },
+    sign: tell,
     dropSockets: () => { for (const socket of sockets) socket.terminate(); },
     endSessions: () => { sessions.clear(); for (const socket of sockets) socket.close(4001); },
     stop: () => new Promise((stopped) => { for (const socket of sockets) socket.terminate(); server.closeAllConnections(); server.close(stopped); }),

@@ -1,7 +1,7 @@
 // Events in, model and effects out.
 import { describe, expect, it } from 'vitest';
 import type { About, ContactView, DeskEvent, EventBody } from '../src/api/types';
-import { emptyModel, fromSnapshot, withContact, type DeskModel } from '../src/state/model';
+import { answering, emptyModel, fromSnapshot, withContact, type DeskModel } from '../src/state/model';
 import { reduce, type Effect } from '../src/state/reducer';
 
 const ME = 'op_me';
@@ -151,11 +151,29 @@ describe('pool', () => {
   });
 });
 
+describe('who acts on a message', () => {
+  const conversation = (...contacts: ContactView[]) => ({ id: 'cv', administration: 'comune', contacts, entries: [], as_of: AT });
+  const closed = contact('closed', { state: 'closed' });
+  it.each([
+    [conversation(closed, contact('theirs', { owner: 'op_c' }), contact('mine')), 'mine'],
+    [conversation(closed, contact('theirs', { owner: 'op_c' }), contact('open', { owner: 'op_d' })), 'open'],
+    [conversation(closed, contact('theirs', { owner: 'op_c' })), 'theirs'],
+    [conversation(closed), 'closed'],
+    [undefined, 'closed'],
+  ])('does so in the contact that one has, else the open one: %#', (given, expected) => {
+    expect(answering(given, 'open', ME, 'closed')).toBe(expected);
+  });
+});
+
 describe('snapshot', () => {
-  it('keeps unread marks of contacts that are still mine', () => {
+  it('has the unread marks that the desk keeps', () => {
     const snapshot = {
-      seq: 50, presence: emptyModel(ME).presence, contacts: [contact('a')], offers: [], plan: emptyModel(ME).plan, colleagues: [], server_time: AT,
+      seq: 50, presence: emptyModel(ME).presence, contacts: [contact('a', { unread: 2 }), contact('b')], offers: [], plan: emptyModel(ME).plan, colleagues: [], server_time: AT,
     };
-    expect(fromSnapshot(ME, snapshot, { a: 1, gone: 4 }).unread).toEqual({ a: 1 });
+    const model = fromSnapshot(ME, snapshot);
+    expect(model.unread).toEqual({ a: 2 });
+    expect(withContact(model, contact('a', { unread: 1 })).unread).toEqual({ a: 1 });
+    expect(withContact(model, contact('a')).unread).toEqual({});
+    expect(withContact({ ...model, contacts: { a: contact('a', { version: 9 }) } }, contact('a')).unread).toEqual({ a: 2 });
   });
 });

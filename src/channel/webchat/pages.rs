@@ -6,6 +6,7 @@ use rust_embed::RustEmbed;
 
 use crate::channel::problem::Problem;
 use crate::model::id::AccountId;
+use crate::port::embedded_file;
 
 /// `web/dist/chat`; without it there is a protocol and no widget.
 #[derive(RustEmbed)]
@@ -40,19 +41,35 @@ pub fn demo(account: Option<&AccountId>) -> Response {
 pub fn file(name: &str, asked: &HeaderMap) -> Response {
     let found = (name != "index.html").then(|| Widget::get(name)).flatten();
     let Some(file) = found else { return Problem::not_found().into_response() };
-    let digest: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{digest}\"");
-    let headers = [
-        // it is asked for by one name for ever: an hour, then asked whether it changed
-        (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600")),
-        (header::ETAG, HeaderValue::from_str(&tag).unwrap_or(HeaderValue::from_static("\"\""))),
+    let shared = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
         (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("cross-origin")),
     ];
-    if asked.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
+    // it is asked for by one name for ever: an hour, then asked whether it changed
+    (shared, embedded_file::answer(file, "public, max-age=3600", asked)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In every build there is a page; without the widget's own there is nothing to try.
+    #[test]
+    fn the_script_is_sent_once() {
+        if Widget::get("widget.js").is_none() {
+            return;
+        }
+        let first = file("widget.js", &HeaderMap::new());
+        assert_eq!(first.status(), StatusCode::OK);
+        assert_eq!(first.headers()[header::CACHE_CONTROL], "public, max-age=3600");
+        let asked = HeaderMap::from_iter([(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone())]);
+        let second = file("widget.js", &asked);
+        assert_eq!(
+            (second.status(), second.headers()[header::ETAG].clone()),
+            (StatusCode::NOT_MODIFIED, asked[header::IF_NONE_MATCH].clone())
+        );
+        for name in [header::CACHE_CONTROL, header::ACCESS_CONTROL_ALLOW_ORIGIN] {
+            assert_eq!(second.headers()[&name], first.headers()[&name]);
+        }
     }
-    let kind = file.metadata.mimetype();
-    let kind = if kind.starts_with("text/") && !kind.contains("charset") { format!("{kind}; charset=utf-8") } else { kind.to_owned() };
-    (headers, [(header::CONTENT_TYPE, kind)], file.data.into_owned()).into_response()
 }

@@ -127,6 +127,15 @@ pub enum Wish {
         /// Which message.
         message: MessageId,
     },
+    /// Says how an attempt of unknown outcome ended.
+    SettleMessage {
+        /// Which contact.
+        contact: ContactId,
+        /// Which message.
+        message: MessageId,
+        /// Whether it arrived.
+        arrived: bool,
+    },
     /// Names the administration's file, or takes the name away.
     SetCase {
         /// Which contact.

@@ -213,7 +213,7 @@ on_contact_with!(
     /// Names the administration's file; `null` takes the reference away.
     set_case, put, "/contacts/{id}/case", Option<CaseReference>, |contact, body| Wish::SetCase { contact, case: body });
 
-/// Tries a failed message again.
+/// Tries a failed message again, as a new order. One of unknown outcome is settled first.
 #[utoipa::path(post, path = "/contacts/{id}/messages/{message}/retry", tag = "commands",
     params(("id" = String, Path), ("message" = String, Path)), responses(
     (status = 200, body = Done), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument),
@@ -225,6 +225,28 @@ pub async fn retry_message(
     Ids((contact, message)): Ids<(ContactId, MessageId)>,
 ) -> Outcome {
     run(desk, caller, headers, Wish::RetryMessage { contact, message }).await
+}
+
+/// How an attempt of unknown outcome ended.
+#[derive(Deserialize, JsonSchema)]
+pub struct SettleBody {
+    /// Whether the message arrived. If not, it can be tried again.
+    pub arrived: bool,
+}
+
+/// Says how an attempt of unknown outcome ended. Nothing is sent by that.
+#[utoipa::path(post, path = "/contacts/{id}/messages/{message}/settle", tag = "commands", request_body = SettleBody,
+    params(("id" = String, Path, description = "the message's contact, or another of its conversation"), ("message" = String, Path)), responses(
+    (status = 200, body = Done), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument),
+    (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+pub async fn settle_message(
+    State(desk): State<Shared>,
+    caller: SignedIn,
+    headers: CommandHeaders,
+    Ids((contact, message)): Ids<(ContactId, MessageId)>,
+    Body(body): Body<SettleBody>,
+) -> Outcome {
+    run(desk, caller, headers, Wish::SettleMessage { contact, message, arrived: body.arrived }).await
 }
 
 /// What citizens are told while a queue is closed.

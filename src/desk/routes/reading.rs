@@ -1,28 +1,30 @@
 //! Contacts and conversations as far as the caller may read them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::desk::Shared;
 use crate::desk::authorisation::{Rights, Sight};
 use crate::desk::directory::People;
-use crate::desk::extract::{Asking, Ids};
+use crate::desk::entry::{Entry, message_entry, note_entry};
+use crate::desk::extract::{Asking, Body, Ids};
+use crate::desk::own;
 use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::session::SignedIn;
 use crate::desk::view::{ContactView, contact_views};
 use crate::model::channel::{Channel, IdentityLevel};
-use crate::model::contact::{Direction, StateName};
-use crate::model::conversation::{Automatic, Message, Note, Party};
-use crate::model::delivery::DeliveryState;
-use crate::model::id::{AddressKey, AdministrationId, ContactId, ConversationId, MessageId, NoteId, OperatorId, QueueId};
+use crate::model::contact::{Contact, StateName};
+use crate::model::id::{AddressKey, AdministrationId, ChatSessionId, ContactId, ConversationId, QueueId};
 use crate::model::operator::Role;
 use crate::model::time::Timestamp;
-use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page, Reach};
+use crate::port::aside::{Aside, AsideBody};
+use crate::port::clock::now;
+use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page, Reach, ReadMark};
 
 /// The longest page.
 const LIMIT_MAX: u32 = 500;
@@ -110,7 +112,39 @@ pub async fn contact(
 ) -> Result<Json<ContactView>, Problem> {
     let (rights, people) = desk.rights_and_people(&caller).await?;
     let (summary, sight) = seen_contact(&desk, &rights, id).await?;
-    Ok(Json(ContactView::new(summary, sight, &people, rights.plan())))
+    let mut views = [ContactView::new(summary, sight, &people, rights.plan())];
+    own::complete(&desk, &rights, &mut views).await?;
+    let [view] = views;
+    Ok(Json(view))
+}
+
+/// How far somebody has read.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReadBody {
+    /// `as_of` of the conversation as it was on the screen.
+    pub until: Timestamp,
+}
+
+/// Says that one has read a contact's conversation. It counts for all consoles of the caller, and never goes back.
+#[utoipa::path(put, path = "/contacts/{id}/read", tag = "reading", request_body = ReadBody, params(("id" = String, Path)), responses(
+    (status = 204), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument),
+    (status = 404, body = ProblemDocument)))]
+pub async fn mark_read(
+    State(desk): State<Shared>,
+    SignedIn(caller): SignedIn,
+    Ids(id): Ids<ContactId>,
+    Body(body): Body<ReadBody>,
+) -> Result<StatusCode, Problem> {
+    let (ContactSummary { contact, .. }, sight) = seen_contact(&desk, &desk.rights(&caller).await?, id).await?;
+    if !sight.content {
+        return Err(Problem::no_right_to_content());
+    }
+    let (operator, conversation) = (caller.operator(), contact.conversation);
+    // nobody has read what is not there yet
+    let until = body.until.min(desk.store.last_at(&caller.login.pool).await?);
+    desk.store.put_read_mark(&ReadMark { administration: contact.administration, conversation, operator, until }).await?;
+    desk.asides.say(Aside { pool: caller.login.pool.clone(), contact: id, conversation, body: AsideBody::Seen { operator } });
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// A contact that the caller may know of, with how far they may look; 404 otherwise.
@@ -137,6 +171,8 @@ pub struct Conversation {
     contacts: Vec<ContactView>,
     /// What was said, oldest first.
     entries: Vec<Entry>,
+    /// It has everything up to this time: what a reader says that they have read.
+    as_of: Timestamp,
 }
 
 /// A citizen.
@@ -166,69 +202,6 @@ pub struct Address {
     opted_out_at: Option<Timestamp>,
 }
 
-/// What was said or noted.
-#[derive(Serialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Entry {
-    /// Between citizen and office.
-    Message(Box<MessageEntry>),
-    /// Inside.
-    Note(NoteEntry),
-}
-
-/// A message.
-#[derive(Serialize, JsonSchema)]
-pub struct MessageEntry {
-    id: MessageId,
-    contact: ContactId,
-    direction: Direction,
-    channel: Channel,
-    at: Timestamp,
-    filed_at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    author: Option<OperatorId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    author_name: Option<Arc<str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<Party>,
-    to: Vec<Party>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<String>,
-    text: String,
-    has_html: bool,
-    attachments: Vec<AttachmentView>,
-    has_raw: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    automatic: Option<Automatic>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    delivery: Option<DeliveryState>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-}
-
-/// A file of a message.
-#[derive(Serialize, JsonSchema)]
-pub struct AttachmentView {
-    /// Its place in the message, from 0.
-    index: usize,
-    name: String,
-    media_type: String,
-    size: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    content_id: Option<String>,
-}
-
-/// A note.
-#[derive(Serialize, JsonSchema)]
-pub struct NoteEntry {
-    id: NoteId,
-    contact: ContactId,
-    at: Timestamp,
-    author: OperatorId,
-    author_name: Arc<str>,
-    text: String,
-}
-
 /// A conversation. What belongs to contacts that the caller may not read is left out.
 #[utoipa::path(get, path = "/conversations/{id}", tag = "reading", params(("id" = String, Path)), responses(
     (status = 200, body = Conversation), (status = 401, body = ProblemDocument), (status = 403, body = ProblemDocument),
@@ -239,37 +212,59 @@ pub async fn conversation(
     Ids(id): Ids<ConversationId>,
 ) -> Result<Json<Conversation>, Problem> {
     let (rights, people) = desk.rights_and_people(&caller).await?;
+    // The time first: whatever is read after it is at least that new.
+    let as_of = desk.store.last_at(&caller.login.pool).await?;
     for administration in rights.administrations() {
         if let Some(view) = desk.store.conversation(administration, id).await? {
+            let seen_up_to = seen_up_to(&desk, &view).await?;
             let mut opt_outs = BTreeMap::new();
             for address in view.addresses.iter().filter(|address| address.channel.as_str() == Channel::SMS).take(ADDRESSES_ASKED_MAX) {
                 let since = desk.store.opted_out(administration, &address.channel, address.key).await?;
                 opt_outs.extend(since.map(|since| (address.key, since)));
             }
-            return shown(view, &rights, &people, &opt_outs).map(Json);
+            let beside = Beside { opt_outs, seen_up_to, as_of };
+            return shown(view, &rights, &people, beside).map(Json);
         }
     }
     Err(Problem::not_found())
 }
 
-fn shown(
-    view: ConversationView,
-    rights: &Rights,
-    people: &People,
-    opt_outs: &BTreeMap<AddressKey, Timestamp>,
-) -> Result<Conversation, Problem> {
+/// What is known of a conversation beside its rows.
+struct Beside {
+    /// Since when the citizen wants no messages at an address.
+    opt_outs: BTreeMap<AddressKey, Timestamp>,
+    /// The number up to which the citizen has seen the office's messages in a chat.
+    seen_up_to: i64,
+    /// When it was read.
+    as_of: Timestamp,
+}
+
+/// Up to which number the citizen has seen what the office wrote, as long as the chat is kept; 0: nothing, or nobody can tell.
+async fn seen_up_to(desk: &Shared, view: &ConversationView) -> Result<i64, Problem> {
+    let session = view.messages.iter().rev().filter(|message| message.channel.is_session());
+    let session = session.filter_map(|message| message.from.as_ref()?.address.parse::<ChatSessionId>().ok()).next();
+    let Some(session) = session else { return Ok(0) };
+    let chat = desk.chats.chat(&view.conversation.administration, session, now()).await?;
+    Ok(chat.map_or(0, |chat| chat.citizen_read))
+}
+
+fn shown(view: ConversationView, rights: &Rights, people: &People, beside: Beside) -> Result<Conversation, Problem> {
     let ConversationView { conversation, contacts, messages, notes, addresses, elsewhere } = view;
     let seen: Vec<_> = contacts.into_iter().filter_map(|contact| rights.sight(&contact).map(|sight| (contact, sight))).collect();
     if seen.is_empty() {
         return Err(Problem::not_found());
     }
+    let me = rights.caller().operator();
+    let answers_for = |(contact, sight): &(Contact, Sight)| sight.supervises || contact.state.owner() == Some(me);
+    let can_settle = seen.iter().any(|seen| !seen.0.state.is_final() && answers_for(seen));
     let readable: Vec<ContactId> = seen.iter().filter(|(_, sight)| sight.content).map(|(contact, _)| contact.id).collect();
     if readable.is_empty() {
         return Err(Problem::no_right_to_content());
     }
     let messages = messages.into_iter().filter(|message| readable.contains(&message.contact));
     let notes = notes.into_iter().filter(|note| readable.contains(&note.contact));
-    let mut entries: Vec<(Timestamp, Entry)> = messages.map(|message| (message.at, message_entry(message, people))).collect();
+    let mut entries: Vec<(Timestamp, Entry)> =
+        messages.map(|message| (message.at, message_entry(message, people, can_settle, beside.seen_up_to))).collect();
     entries.extend(notes.map(|note| (note.at, note_entry(note, people))));
     entries.sort_by_key(|(at, _)| *at);
     let name = addresses.iter().max_by_key(|address| address.seen_at).and_then(|address| address.name.clone());
@@ -281,7 +276,7 @@ fn shown(
                 channel: address.channel,
                 address: address.address,
                 level: address.level,
-                opted_out_at: opt_outs.get(&address.key).copied(),
+                opted_out_at: beside.opt_outs.get(&address.key).copied(),
             })
             .collect(),
         open_contacts: elsewhere
@@ -300,48 +295,6 @@ fn shown(
         subject: conversation.subject,
         citizen,
         entries: entries.into_iter().map(|(_, entry)| entry).collect(),
-    })
-}
-
-fn message_entry(message: Message, people: &People) -> Entry {
-    let files = message.attachments.into_iter().enumerate();
-    Entry::Message(Box::new(MessageEntry {
-        id: message.id,
-        contact: message.contact,
-        direction: message.direction,
-        channel: message.channel,
-        at: message.at,
-        filed_at: message.filed_at,
-        author: message.author,
-        author_name: message.author.map(|author| people.name(author)),
-        from: message.from,
-        to: message.to,
-        subject: message.subject,
-        text: message.text,
-        has_html: message.html.is_some(),
-        attachments: files
-            .map(|(index, file)| AttachmentView {
-                index,
-                name: file.name,
-                media_type: file.media_type,
-                size: file.blob.size,
-                content_id: file.content_id,
-            })
-            .collect(),
-        has_raw: message.raw.is_some(),
-        automatic: message.automatic,
-        delivery: message.delivery,
-        failure: message.failure,
-    }))
-}
-
-fn note_entry(note: Note, people: &People) -> Entry {
-    Entry::Note(NoteEntry {
-        id: note.id,
-        contact: note.contact,
-        at: note.at,
-        author: note.author,
-        author_name: people.name(note.author),
-        text: note.text,
+        as_of: beside.as_of,
     })
 }

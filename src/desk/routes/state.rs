@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::desk::Shared;
 use crate::desk::authorisation::Rights;
 use crate::desk::directory::People;
+use crate::desk::own;
 use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::session::SignedIn;
 use crate::desk::view::{ContactView, PlanView, away_reason, contact_views, plan_view};
@@ -115,10 +116,12 @@ pub async fn state(State(desk): State<Shared>, SignedIn(caller): SignedIn) -> Re
         Some(OfferView { contact, ordinal, deadline })
     });
     let states = desk.store.queue_states(pool).await?;
+    let mut contacts = contact_views(&rights, &people, owned);
+    own::complete(&desk, &rights, &mut contacts).await?;
     Ok(Json(Snapshot {
         seq,
         presence: PresenceView::new(people.operators.get(&me)),
-        contacts: contact_views(&rights, &people, owned),
+        contacts,
         offers: offers.collect(),
         plan: plan_view(&rights, &states),
         colleagues: colleagues(&rights, &people, me),

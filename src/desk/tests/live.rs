@@ -17,7 +17,7 @@ use crate::model::id::{MessageId, OperatorId, QueueId};
 use crate::model::operator::PresenceState;
 use crate::model::time::Timestamp;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 const WITHIN: Duration = Duration::from_secs(10);
 
@@ -56,7 +56,7 @@ pub(super) async fn upgrade(address: SocketAddr, cookie: Option<&str>) -> (u16, 
     }
 }
 
-async fn open(address: SocketAddr, cookie: &str, after: Option<i64>) -> (Socket, serde_json::Value) {
+pub(super) async fn open(address: SocketAddr, cookie: &str, after: Option<i64>) -> (Socket, serde_json::Value) {
     let mut socket = try_open(address, cookie, after, None).await.unwrap();
     let hello = next(&mut socket).await;
     assert_eq!(hello["type"], "hello");
@@ -64,7 +64,7 @@ async fn open(address: SocketAddr, cookie: &str, after: Option<i64>) -> (Socket,
 }
 
 /// The next text frame, or `{"close": code}`.
-async fn next(socket: &mut Socket) -> serde_json::Value {
+pub(super) async fn next(socket: &mut Socket) -> serde_json::Value {
     loop {
         let frame = tokio::time::timeout(WITHIN, socket.next()).await.expect("a frame in time");
         match frame {

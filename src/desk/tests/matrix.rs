@@ -67,11 +67,13 @@ fn rows() -> Vec<Row> {
         command("/contacts/{id}/reply", "/contacts/{C}/reply", Some(r#"{"text":"Buongiorno"}"#)),
         command("/contacts/{id}/notes", "/contacts/{C}/notes", Some(r#"{"text":"nota"}"#)),
         command("/contacts/{id}/messages/{message}/retry", "/contacts/{C}/messages/{M}/retry", None),
+        command("/contacts/{id}/messages/{message}/settle", "/contacts/{C}/messages/{M}/settle", Some(r#"{"arrived":true}"#)),
         Row { method: "put", ..command("/contacts/{id}/case", "/contacts/{C}/case", Some(r#"{"number":"2026/1"}"#)) },
         row("post", "/queues/{id}/close", "/queues/urp/close", Some("{}"), [403, 403, 403, 200, 404, 200]),
         row("post", "/queues/{id}/open", "/queues/urp/open", None, [403, 403, 403, 200, 404, 200]),
         row("get", "/contacts", "/contacts", None, [200; 6]),
         about("get", "/contacts/{id}", "/contacts/{C}", None, [200, 404, 200, 200, 404, 200], 200),
+        about("put", "/contacts/{id}/read", "/contacts/{C}/read", Some(r#"{"until":"2030-01-01T00:00:00Z"}"#), [204, 404, 403, 403, 404, 204], 204),
         letter("/conversations/{id}", "/conversations/{V}"),
         letter("/messages/{id}/html", "/messages/{M}/html"),
         letter("/messages/{id}/attachments/{index}", "/messages/{M}/attachments/0"),
@@ -105,7 +107,7 @@ impl Row {
     fn is_command(&self) -> bool {
         self.method != "get"
             && ["/contacts/", "/offers/", "/queues/"].iter().any(|start| self.path.starts_with(start))
-            && !self.path.ends_with("/attachments")
+            && !["/attachments", "/read"].iter().any(|end| self.path.ends_with(end))
     }
 
     /// With which authority a command of theirs goes to the router.

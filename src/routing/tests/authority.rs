@@ -3,13 +3,14 @@
 use super::world::{World, name, operator};
 use crate::model::command::{CommandBody, Refusal, RejectReason, TransferTarget};
 use crate::model::contact::{CaseReference, Outcome, PendingOn, Resolution, StateName};
+use crate::model::delivery::AttemptResult;
 use crate::model::id::{ContactId, ConversationId, MessageId, NoteId, OfferId, OperatorId};
 use crate::model::operator::OperatorProfile;
 
 const ANNA: OperatorId = OperatorId(1);
 const BRUNO: OperatorId = OperatorId(2);
 /// How many kinds of commands there are: a new one needs a number below and a row in the table.
-const KINDS: usize = 26;
+const KINDS: usize = 27;
 
 fn kind(body: &CommandBody) -> usize {
     match body {
@@ -39,6 +40,7 @@ fn kind(body: &CommandBody) -> usize {
         CommandBody::PutOperator { .. } => 23,
         CommandBody::ApplyPlan { .. } => 24,
         CommandBody::LoseNode { .. } => 25,
+        CommandBody::SettleMessage { .. } => 26,
     }
 }
 
@@ -50,6 +52,8 @@ enum Before {
     Pending,
     /// With a message of hers that failed.
     Failed,
+    /// With a message of hers of which nobody knows the end.
+    Unknown,
     /// Waits, transferred to her by name.
     Wanted,
 }
@@ -58,7 +62,11 @@ enum Before {
 fn world_with(before: Before) -> (World, ContactId) {
     let mut world = World::new();
     world.hire(1, |_| {});
-    let account = if before == Before::Failed { "posta" } else { "telefono" };
+    let account = match before {
+        Before::Failed => "posta",
+        Before::Unknown => "numero",
+        _ => "telefono",
+    };
     let contact = world.arrive(10, account);
     if account == "telefono" && before != Before::Rings {
         world.accept(contact);
@@ -68,9 +76,12 @@ fn world_with(before: Before) -> (World, ContactId) {
         Before::Pending => {
             world.by(ANNA, CommandBody::Pend { contact, on: PendingOn::Citizen, back_after: None }).expect("pending");
         }
-        Before::Failed => {
+        Before::Failed | Before::Unknown => {
             world.by(ANNA, CommandBody::Reply { contact, message: MessageId(500), account: None }).expect("answered");
-            let result = crate::model::delivery::AttemptResult::Permanent { code: "550".into() };
+            let result = match before {
+                Before::Failed => AttemptResult::Permanent { code: "550".into() },
+                _ => AttemptResult::Unknown,
+            };
             world.report(crate::model::delivery::DeliveryReport { message: MessageId(500), attempt: 1, result });
         }
         Before::Wanted => {
@@ -127,6 +138,8 @@ fn table(contact: ContactId, now: crate::model::time::Timestamp) -> Vec<(Before,
         (Before::Rings, CommandBody::Return { contact }, NotOwner),
         (Before::Active, CommandBody::Assign { contact, operator: BRUNO }, NotOwner),
         (Before::Failed, CommandBody::RetryMessage { contact, message: MessageId(500) }, NotOwner),
+        (Before::Unknown, CommandBody::SettleMessage { contact, message: MessageId(500), arrived: true }, NotOwner),
+        (Before::Unknown, CommandBody::SettleMessage { contact, message: MessageId(500), arrived: false }, NotOwner),
         (Before::Active, CommandBody::SetCase { contact, case: number }, NotOwner),
         (Before::Active, CommandBody::CloseQueue { queue: name("urp") }, NotOwner),
         (Before::Active, CommandBody::OpenQueue { queue: name("urp") }, NotOwner),

@@ -10,7 +10,7 @@ use crate::model::delivery::{Delivery, DeliveryReport};
 use crate::model::event::EventBody;
 use crate::model::id::*;
 use crate::model::inbound::Signal;
-use crate::model::input::{DeliveryFacts, InboundFacts, Input, Reference, SignalFacts};
+use crate::model::input::{AboutMessage, DeliveryFacts, InboundFacts, Input, Reference, SignalFacts};
 use crate::model::operator::OperatorProfile;
 use crate::model::requirement::{Comparison, Requirement};
 use crate::model::time::Timestamp;
@@ -73,6 +73,7 @@ pub(super) fn plan() -> Plan {
         ("posta", "email", "urp"),
         ("telefono", "phone", "urp"),
         ("chat", "webchat", "urp"),
+        ("numero", "sms", "urp"),
         ("f24", "email", "tributi"),
         ("assistenti", "phone", "sociali"),
     ] {
@@ -152,7 +153,15 @@ impl World {
 
     pub(super) fn command(&mut self, actor: Actor, body: CommandBody) -> Result<(), Refusal> {
         let id = CommandId(self.seq as u128);
-        self.input(Input::Command(Box::new(Command { id, actor, expected_version: None, body }))).result
+        let command = Command { id, actor, expected_version: None, body };
+        let input = match command.body.message() {
+            Some((_, message)) => {
+                let stored = self.deliveries.get(&message).cloned();
+                Input::AboutMessage(Box::new(AboutMessage { command, stored }))
+            }
+            None => Input::Command(Box::new(command)),
+        };
+        self.input(input).result
     }
 
     pub(super) fn by(&mut self, who: OperatorId, body: CommandBody) -> Result<(), Refusal> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::fault;
 use crate::model::command::{Command, CommandBody, Reply};
 use crate::model::event::{EventBody, QueuedReason};
-use crate::model::input::Input;
+use crate::model::input::{AboutMessage, Input};
 use crate::port::store::Quarantined;
 use crate::port::trace::{TraceParent, trace_id};
 use crate::routing::{Applied, Effects};
@@ -57,7 +57,10 @@ impl Driver {
 
     fn apply_command(&mut self, pending: &PendingCommand, open: &mut Open) -> Result<(), String> {
         let command: &Command = &pending.envelope.command;
-        let input = Input::Command(Box::new(command.clone()));
+        let input = match command.body.message() {
+            Some(_) => Input::AboutMessage(Box::new(AboutMessage { command: command.clone(), stored: pending.stored.clone() })),
+            None => Input::Command(Box::new(command.clone())),
+        };
         let traceparent = pending.envelope.traceparent.as_deref().filter(|text| text.parse::<TraceParent>().is_ok()).map(Arc::from);
         let applied = self.apply_input(&input, Some(command.id.to_string()), traceparent.as_ref(), open)?;
         if applied.result.is_ok()

@@ -277,6 +277,7 @@ impl ContactMetrics {
             EventBody::MessageRetrying { .. } => "retrying",
             EventBody::MessageFailed { bounced: true, .. } => "bounced",
             EventBody::MessageFailed { .. } => "failed",
+            EventBody::MessageSettled { .. } => "settled",
             _ => return,
         };
         let channel = event.about.as_ref().map_or("unknown", |about| about.channel.as_str());

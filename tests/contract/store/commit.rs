@@ -1,7 +1,7 @@
 //! Commits: once, fenced, refused for ever or for now, and rebuilt from rows.
 
 use sportello::model::contact::{ContactState, OfferState, PendingOn};
-use sportello::model::delivery::DeliveryState;
+use sportello::model::delivery::{DeliveryState, Settled};
 use sportello::model::id::{ContactId, InputId, OperatorId, SkillId};
 use sportello::port::store::{QueueState, StoreError, WriteSet};
 
@@ -212,8 +212,10 @@ async fn deliveries_follow_their_messages(place: Place) {
     assert_eq!(read().await.delivery, Some(DeliveryState::Queued));
     let mut failed = delivery(1, 1, DeliveryState::Failed, 3);
     failed.failure = Some("550".into());
+    failed.settled = Some(Settled { operator: OperatorId(7), at: NOON });
     leader.commit(|writes| writes.deliveries = vec![failed.clone()]).await;
     assert_eq!((read().await.delivery, read().await.failure), (Some(DeliveryState::Failed), Some("550".into())));
+    assert_eq!(read().await.settled, failed.settled);
     assert!(leader.writer.load(&pool()).await.expect("loads").deliveries.is_empty());
     // a report may come long after that
     assert_eq!(place.store.delivery(&comune(), message(1, 1).id).await, Ok(Some(failed)));

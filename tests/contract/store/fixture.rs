@@ -127,6 +127,7 @@ pub fn message(n: u128, of: u128) -> Message {
         seq: 0,
         delivery: None,
         failure: None,
+        settled: None,
     }
 }
 
@@ -142,6 +143,7 @@ pub fn delivery(n: u128, of: u128, state: DeliveryState, attempts: u32) -> Deliv
         attempts,
         due: seconds(60),
         failure: None,
+        settled: None,
         origin: Origin { queue: queue("generale"), owner: None, address: None, citizen: None, language: None, is_copy: false },
     }
 }

@@ -3,7 +3,7 @@
 use sportello::model::channel::{Channel, IdentityLevel};
 use sportello::model::delivery::DeliveryState;
 use sportello::model::id::{AddressKey, ContactId, ConversationId, InputId, MessageId, NoteId, OperatorId};
-use sportello::port::store::{AttemptStart, ContactFilter, FactQuery, FactRow, OptOut, Page};
+use sportello::port::store::{AttemptStart, ContactFilter, FactQuery, FactRow, OptOut, Page, ReadMark};
 use sqlx::{Connection, Executor, PgConnection, Row};
 
 use super::fixture::*;
@@ -22,7 +22,7 @@ async fn fill(place: &Place) {
         conversation: ConversationId(1),
         contact: ContactId(1),
         author: OperatorId(7),
-        at: NOON,
+        at: seconds(2),
         text: "Nota".into(),
     };
     leader
@@ -39,6 +39,8 @@ async fn fill(place: &Place) {
     assert!(matches!(place.store.begin_attempt(&comune(), MessageId(1), 1).await, Ok(AttemptStart::Begun(_))));
     let word = OptOut { administration: comune(), channel: Channel::sms(), address: AddressKey(1), stopped: true, at: NOON };
     place.store.put_opt_out(&word).await.expect("keeps");
+    let mark = ReadMark { administration: comune(), conversation: ConversationId(1), operator: OperatorId(7), until: NOON };
+    place.store.put_read_mark(&mark).await.expect("keeps");
     place.run("insert into tombstone values ('comune', 'in_x', 0)").await.expect("buries");
 }
 
@@ -55,6 +57,7 @@ async fn nothing_is_seen_of_another(place: Place) {
             ("message", store.message(&whose, MessageId(1)).await.expect("reads").is_some()),
             ("messages_of_contact", !store.messages_of_contact(&whose, ContactId(1)).await.expect("reads").is_empty()),
             ("begin_attempt", store.begin_attempt(&whose, MessageId(1), 1).await.expect("asks") != AttemptStart::Void),
+            ("unread", !store.unread(administrations, OperatorId(8), &[ContactId(1)]).await.expect("reads").is_empty()),
             ("opted_out", store.opted_out(&whose, &Channel::sms(), AddressKey(1)).await.expect("reads").is_some()),
             ("facts", {
                 let query = FactQuery {
@@ -96,7 +99,7 @@ async fn the_database_itself_hides_it(place: Place) {
     ];
     for (scope, has_contacts, has_others) in scopes {
         connection.execute(sqlx::raw_sql(scope)).await.expect(scope);
-        for table in ["contact", "message", "conversation", "note", "citizen_address", "attempt", "tombstone", "opt_out"] {
+        for table in ["contact", "message", "conversation", "note", "citizen_address", "attempt", "tombstone", "opt_out", "read_mark"] {
             let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
             let count: i64 = connection.fetch_one(sql).await.expect(table).get(0);
             let expected = if ["contact", "message"].contains(&table) { has_contacts } else { has_others };

@@ -78,6 +78,9 @@ async fn it_is_answered(tab: &Tab, live: &Live, bruno: &Person, contact: &str) {
     tab.frame("the answer shows that it was read", |frame| frame["type"] == "mark" && frame["read"].as_i64() > Some(0)).await;
     tab.say(json!({ "type": "read", "seq": message["seq"] }));
     live.frame("it was read", |frame| frame["type"] == "read" && frame["message"] == sent["message"]).await;
+    let entries = bruno.entries(&bruno.get(&format!("/contacts/{contact}")).await).await;
+    let entry = entries.iter().find(|entry| entry["id"] == sent["message"]).unwrap();
+    assert_eq!(entry["read"], true, "a console that is opened later shows it too: {entry}");
 }
 
 async fn both_see_what_the_other_does(tab: &Tab, live: &Live, contact: &str) {

@@ -4,14 +4,18 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use super::sms::{delivery, own, reply};
 use crate::citizen::Citizen;
 use crate::daemon::{House, Pair, eventually};
 use crate::people::{Live, Person, Program, letter, text};
 use crate::production::documented_types;
+use crate::sms_peer::text_message;
+use crate::twilio::{FAILS, Twilio};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_documented_message_is_seen_and_is_as_documented() {
-    let house = House::start(Pair::Production).await;
+    let twilio = Twilio::start().await;
+    let house = House::with(Pair::Production, &twilio.settings("urp-sms")).await;
     apply_a_hurried_plan(&house).await;
     house.done(&["operator", "add", "dora", "--name", "Dora Neri", "--administration", "comune", "--skill", "anagrafe=3"]).await;
     let anna = Person::sign_in(&house, "anna").await;
@@ -23,6 +27,7 @@ async fn every_documented_message_is_seen_and_is_as_documented() {
     a_closed_queue(&carla, &program).await;
     letters_answered(&house, &anna, &live).await;
     letters_moved(&house, &anna, &live).await;
+    of_unknown_outcome(&house, &anna, &live).await;
     let document: Value = serde_json::from_str(&house.done(&["asyncapi"]).await).unwrap();
     let written: Value = serde_json::from_str(&std::fs::read_to_string("docs/asyncapi.json").unwrap()).unwrap();
     assert_eq!(written, document, "docs/asyncapi.json is not what the program says: run `make docs`");
@@ -148,6 +153,16 @@ async fn report(house: &House, message: &str, result: Value) {
         "time": "2026-01-31T09:00:00Z", "datacontenttype": "application/json", "data": data
     });
     house.production.as_ref().unwrap().publish("main.comune.email", &id, body.to_string().as_bytes()).await;
+}
+
+/// A text message of which nobody knows the end, and anna does.
+async fn of_unknown_outcome(house: &House, anna: &Person, live: &Live) {
+    text_message(house, "SM1", "+393331234567", "Quando è pronta la carta di identità?").await;
+    let contact = own(anna).await;
+    let message = reply(anna, &contact, &format!("È pronta {FAILS}")).await;
+    delivery(anna, &contact, &message, "unknown").await;
+    anna.post(&format!("/contacts/{}/messages/{message}/settle", text(&contact["id"])), json!({ "arrived": true })).await;
+    live.event("message.settled", &text(&contact["id"])).await;
 }
 
 async fn letters_moved(house: &House, anna: &Person, live: &Live) {

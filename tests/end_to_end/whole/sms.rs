@@ -19,6 +19,7 @@ async fn story(pair: Pair) {
     let live = anna.ready().await;
     let contact = a_message_is_answered_and_arrives(&house, &twilio, &anna, &live).await;
     the_same_number_is_the_same_contact(&house, &anna, &contact).await;
+    what_is_read_at_one_console_is_read_at_all(&house, &anna, &live, &contact).await;
     of_unknown_end(&twilio, &anna, &contact).await;
     who_wants_no_more_gets_no_more(&house, &anna, &contact).await;
     twilios_client_finds_the_same(&twilio).await;
@@ -65,6 +66,20 @@ async fn the_same_number_is_the_same_contact(house: &House, anna: &Person, conta
     assert_eq!(delivered, 1, "the late report on the first reply changed nothing");
 }
 
+/// Two messages came after the one that opened the contact. A second console of anna's, by a session of its own, knows of both.
+async fn what_is_read_at_one_console_is_read_at_all(house: &House, anna: &Person, live: &Live, contact: &Value) {
+    let second = Person::sign_in(house, "anna").await;
+    for console in [anna, &second] {
+        assert_eq!(own(console).await["unread"], 2);
+    }
+    let conversation = second.get(&format!("/conversations/{}", text(&contact["conversation"]))).await;
+    second.put(&format!("/contacts/{}/read", text(&contact["id"])), json!({ "until": conversation["as_of"] })).await;
+    live.frame("the other console is told", |frame| frame["type"] == "seen" && frame["contact"] == contact["id"]).await;
+    for console in [anna, &second] {
+        assert_eq!(own(console).await["unread"], Value::Null);
+    }
+}
+
 /// Twilio's answer was lost: it is asked whether it has the message. If it does not know of it, the operator decides.
 async fn of_unknown_end(twilio: &Twilio, anna: &Person, contact: &Value) {
     let taken = format!("Presa in carico {TAKES_AND_FAILS}");
@@ -74,9 +89,22 @@ async fn of_unknown_end(twilio: &Twilio, anna: &Person, contact: &Value) {
     let lost = format!("Mai arrivata {FAILS}");
     let message = reply(anna, contact, &lost).await;
     delivery(anna, contact, &message, "unknown").await;
-    let path = format!("/contacts/{}/messages/{message}/retry", text(&contact["id"]));
-    anna.post(&path, json!({})).await;
-    delivery(anna, contact, &message, "unknown").await;
+    let at = format!("/contacts/{}/messages/{message}", text(&contact["id"]));
+    let (status, refused) = anna.try_post(&format!("{at}/retry"), json!({})).await;
+    assert_eq!((status, text(&refused["code"])), (409, "wrong_state".to_owned()), "not before somebody says how it ended");
+    for _ in 0..2 {
+        anna.post(&format!("{at}/settle"), json!({ "arrived": false })).await;
+        delivery(anna, contact, &message, "failed").await;
+        let (status, _) = anna.try_post(&format!("{at}/settle"), json!({ "arrived": true })).await;
+        assert_eq!(status, 409, "that is settled");
+        anna.post(&format!("{at}/retry"), json!({})).await;
+        delivery(anna, contact, &message, "unknown").await;
+    }
+    anna.post(&format!("{at}/settle"), json!({ "arrived": true })).await;
+    delivery(anna, contact, &message, "delivered").await;
+    let entries = anna.entries(contact).await;
+    let entry = entries.iter().find(|entry| entry["id"] == message.as_str()).unwrap();
+    assert!(entry["settled"]["by_name"].as_str().is_some_and(|name| name.starts_with("Anna")), "{entry}");
     assert!(twilio.taken(FAILS).is_empty());
 }
 

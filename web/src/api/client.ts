@@ -49,6 +49,9 @@ export class DeskClient {
   conversation = (id: string) => this.send<Conversation>('GET', `/conversations/${segment(id)}`);
   room = () => this.send<Room>('GET', '/room');
 
+  /** I have read a contact as its conversation was at this time; all my consoles learn it. */
+  markRead = (id: string, until: string) => this.send<void>('PUT', `/contacts/${segment(id)}/read`, { until });
+
   // Commands of an operator
   presence = (change: PresenceChange) => this.command('PUT', '/presence', change);
   accept = (contact: string, ordinal: number) => this.command('POST', `/offers/${segment(contact)}/${ordinal}/accept`);
@@ -68,7 +71,7 @@ export class DeskClient {
   note = (id: string, text: string, options: CommandOptions = {}) => this.onContact(id, 'notes', { text }, options);
   retryMessage = (id: string, message: string) => this.onContact(id, `messages/${segment(message)}/retry`);
   /** Says how an attempt of unknown end did end. */
-  settleMessage = (id: string, message: string, as: 'sent' | 'failed') => this.onContact(id, `messages/${segment(message)}/settle`, { as });
+  settleMessage = (id: string, message: string, arrived: boolean) => this.onContact(id, `messages/${segment(message)}/settle`, { arrived });
   setCase = (id: string, reference: CaseReference | null) =>
     this.command('PUT', `/contacts/${segment(id)}/case`, reference);
 

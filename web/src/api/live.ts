@@ -22,6 +22,8 @@ export interface LiveOptions {
   onEvent: (event: DeskEvent) => void;
   /** What passes: somebody types, somebody has read. */
   onSign?: (sign: Sign) => void;
+  /** I have read a contact, maybe at another console. */
+  onSeen?: (contact: string) => void;
   onLink: (state: LinkState) => void;
   /** The server cannot resume from `after`: read the state again. */
   onGap: () => void;
@@ -110,6 +112,8 @@ export class LiveLink {
       this.options.onEvent(frame.event);
     } else if (frame.type === 'reply') {
       if (frame.id === undefined) this.signless = true;
+    } else if (frame.type === 'seen') {
+      this.options.onSeen?.(frame.contact);
     } else if (frame.type === 'typing' || frame.type === 'read') {
       this.options.onSign?.(frame);
     }

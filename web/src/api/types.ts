@@ -86,10 +86,13 @@ export interface ContactView {
   /** The closed contact it follows. */
   continues?: string;
   outcome?: Outcome;
+  /** How much came to it that I have not read; told of my own. */
+  unread?: number;
   /** What one part of an SMS costs by the account that will send it, if the desk says so. */
   sms?: SmsPrice;
 }
-export interface SmsPrice { part_cost: number; currency: string }
+/** The price is a decimal number as text, `0.045`, so that nobody rounds it. */
+export interface SmsPrice { price_per_part: string; currency: string }
 
 export interface Offer {
   contact: ContactView;
@@ -159,8 +162,10 @@ export interface MessageEntry {
   automatic?: string;
   delivery?: DeliveryState;
   failure?: string;
-  /** Ours: when the citizen saw it, where the channel can tell. */
-  read_at?: Instant;
+  /** Ours: the citizen has seen it, where the channel can tell. */
+  read?: boolean;
+  /** Whose word says how it ended, if no machine knew. */
+  settled?: { by: string; by_name: string; at: Instant };
   /** Of unknown end: whether the operator may say how it ended. */
   can_settle?: boolean;
 }
@@ -187,6 +192,8 @@ export interface Conversation {
   };
   contacts: ContactView[];
   entries: Entry[];
+  /** It has everything up to this time: what one says one has read. */
+  as_of: Instant;
 }
 
 export interface Upload { handle: string; name: string; media_type: string; size: number }
@@ -319,6 +326,7 @@ export type EventBody =
   | { event: 'message.attempting'; message: string; account: string; attempt: number }
   | { event: 'message.retrying'; message: string; retry_at: Instant; code: string }
   | { event: 'message.failed'; message: string; operator?: string; code: string; bounced: boolean }
+  | { event: 'message.settled'; message: string; operator: string; arrived: boolean }
   | { event: 'note.added'; note: string; operator: string }
   | { event: 'operator.presence'; operator: string; presence: { state: PresenceName; reason?: string }; connected: boolean }
   | { event: 'operator.changed'; operator: string }
@@ -332,6 +340,7 @@ export type ServerFrame =
   | { type: 'hello'; seq: number; resumed: boolean }
   | { type: 'event'; event: DeskEvent }
   | { type: 'reply'; id?: string; reply: { outcome: string; code?: string; seq?: number } }
+  | { type: 'seen'; contact: string }
   | Sign;
 /** What passes and is kept by nobody: the citizen types, or has seen our messages up to this one. */
 export type Sign = { type: 'typing'; contact: string } | { type: 'read'; contact: string; message: string };

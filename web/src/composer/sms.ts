@@ -41,6 +41,13 @@ export function countSms(text: string): SmsCount {
   return { alphabet, units, parts, left: each - used };
 }
 
+/** What so many parts cost: exact, a decimal number as text like the price. */
+export function costOf(price: string, parts: number): string {
+  const [whole = '0', fraction = ''] = price.split('.');
+  const digits = String(BigInt(whole + fraction) * BigInt(parts)).padStart(fraction.length + 1, '0');
+  return fraction ? `${digits.slice(0, -fraction.length)}.${digits.slice(-fraction.length)}` : digits;
+}
+
 /** The characters that make it a message in UCS-2, each once, in their order. */
 export function specialCharacters(text: string): string[] {
   return [...new Set([...text].filter((character) => septets(character) === undefined))];

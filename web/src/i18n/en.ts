@@ -197,6 +197,7 @@ export const en: Record<Key, string> = {
   'message.retry': 'Send again',
   'message.settle_sent': 'It arrived',
   'message.settle_failed': 'It did not arrive',
+  'message.settled_by': 'according to {name}',
 
   'delivery.queued': 'Waiting to be sent',
   'delivery.attempting': 'Sending',
@@ -205,11 +206,12 @@ export const en: Record<Key, string> = {
   'delivery.read': 'Read',
   'delivery.failed': 'Not sent',
   'delivery.bounced': 'Came back',
+  'delivery.not_arrived': 'Did not arrive',
   'delivery.unknown': 'Outcome unknown',
 
   'delivery_help.failed': 'The citizen did not get it.',
   'delivery_help.bounced': 'The address refused it: check it or use another channel.',
-  'delivery_help.unknown': 'It may have arrived: check before sending it again.',
+  'delivery_help.unknown': 'It may have arrived: check, then say how it ended. Only then can it be sent again.',
 
   'automatic.auto_reply': 'Automatic reply',
   'automatic.bounce': 'Delivery failure notice',

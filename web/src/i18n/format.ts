@@ -75,10 +75,10 @@ export function bytes(language: UiLanguage, size: number): string {
   return `${number(size / 1_000_000, 1)} MB`;
 }
 
-/** `0,09 €`; fractions of a cent are shown, an SMS has them. */
-export function money(language: UiLanguage, amount: number, currency: string): string {
+/** `0,09 €` of the decimal number `0.09`; fractions of a cent are shown, an SMS has them. */
+export function money(language: UiLanguage, amount: string, currency: string): string {
   try {
-    return new Intl.NumberFormat(TAGS[language], { style: 'currency', currency, maximumFractionDigits: 4 }).format(amount);
+    return new Intl.NumberFormat(TAGS[language], { style: 'currency', currency, maximumFractionDigits: 6 }).format(amount as `${number}`);
   } catch {
     // Not a currency that the browser knows the form of.
     return `${amount} ${currency}`;

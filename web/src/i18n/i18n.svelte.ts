@@ -30,6 +30,6 @@ export const fmt = {
   day: (at: string | number) => format.day(i18n.language, at),
   short: (at: string | number, now: number) => format.short(i18n.language, at, now),
   span: (ms: number) => format.span(i18n.language, ms),
-  money: (amount: number, currency: string) => format.money(i18n.language, amount, currency),
+  money: (amount: string, currency: string) => format.money(i18n.language, amount, currency),
   bytes: (size: number) => format.bytes(i18n.language, size),
 };

@@ -196,6 +196,7 @@ export const it = {
   'message.retry': 'Invia di nuovo',
   'message.settle_sent': 'È arrivato',
   'message.settle_failed': 'Non è arrivato',
+  'message.settled_by': 'secondo {name}',
 
   'delivery.queued': 'In coda d\'invio',
   'delivery.attempting': 'Invio in corso',
@@ -204,11 +205,12 @@ export const it = {
   'delivery.read': 'Letto',
   'delivery.failed': 'Non inviato',
   'delivery.bounced': 'Tornato indietro',
+  'delivery.not_arrived': 'Non arrivato',
   'delivery.unknown': 'Esito incerto',
 
   'delivery_help.failed': 'Il cittadino non l\'ha ricevuto.',
   'delivery_help.bounced': 'L\'indirizzo l\'ha rifiutato: verifica il recapito o usa un altro canale.',
-  'delivery_help.unknown': 'Potrebbe essere arrivato: verifica prima di inviarlo di nuovo.',
+  'delivery_help.unknown': 'Potrebbe essere arrivato: verifica, poi indica com\'è andata. Solo dopo si può inviare di nuovo.',
 
   'automatic.auto_reply': 'Risposta automatica',
   'automatic.bounce': 'Avviso di mancata consegna',

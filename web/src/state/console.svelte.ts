@@ -15,7 +15,6 @@ import { router } from './router.svelte';
 import { tellOperator } from './telling';
 
 export type Phase = 'starting' | 'signed_out' | 'ready' | 'unreachable';
-const UNREAD = 'sportello.unread';
 /** Failed connections in a row after which the session itself is checked. */
 const PROBE_AFTER = 1;
 
@@ -84,6 +83,7 @@ class Console {
       url: url.href,
       after: () => this.model.seq,
       onEvent: (event) => this.take(event),
+      onSeen: (contact) => this.seenElsewhere(contact),
       onSign: (sign) => { for (const listener of this.signListeners) listener(sign); },
       onLink: (link) => this.linkChanged(link),
       onGap: () => void this.renew(),
@@ -134,9 +134,8 @@ class Console {
     clock.align(snapshot.server_time);
     const me = this.me;
     if (!me) return;
-    const unread = this.model.seq > 0 ? this.model.unread : readUnread(me.operator);
     // What the events ask for was carried out when they came.
-    const model = meanwhile.reduce((before, event) => reduce(before, event).model, fromSnapshot(me.operator, snapshot, unread));
+    const model = meanwhile.reduce((before, event) => reduce(before, event).model, fromSnapshot(me.operator, snapshot));
     this.set(model);
   }
 
@@ -147,9 +146,6 @@ class Console {
   }
 
   private set(model: DeskModel): void {
-    if (model.unread !== this.model.unread && this.me) {
-      localStorage.setItem(`${UNREAD}.${this.me.operator}`, JSON.stringify(model.unread));
-    }
     this.model = model;
   }
 
@@ -181,8 +177,21 @@ class Console {
     }
   }
 
-  markRead(id: string): void {
+  /** I have this contact on the screen. */
+  looked(id: string): void {
     this.set(asRead(this.model, id));
+  }
+
+  /** The same, with its conversation as it was at that time: kept by the desk, for all my consoles. */
+  async markRead(id: string, until: string): Promise<void> {
+    this.looked(id);
+    await this.client.markRead(id, until);
+    this.looked(id);
+  }
+
+  /** Another console of mine has read a contact: what is left of it, the desk knows. */
+  private seenElsewhere(id: string): void {
+    if (this.model.unread[id]) void this.refresh(id);
   }
 
   /** Every event, for views with more to show than the model: the room. */
@@ -256,14 +265,6 @@ class Console {
 
   get supervises(): boolean {
     return this.me !== undefined && isSupervisor(this.me);
-  }
-}
-
-function readUnread(operator: string): Record<string, number> {
-  try {
-    return JSON.parse(localStorage.getItem(`${UNREAD}.${operator}`) ?? '{}') as Record<string, number>;
-  } catch {
-    return {};
   }
 }
 

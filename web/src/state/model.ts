@@ -1,6 +1,6 @@
 // What an operator's console knows: plain data, replaced and never changed in place.
 import type {
-  About, Administration, Colleague, ContactView, DeskSnapshot, Office, Plan, Presence, Queue,
+  About, Administration, Colleague, ContactView, Conversation, DeskSnapshot, Office, Plan, Presence, Queue,
 } from '../api/types';
 
 /** An offer that rings. The contact's words follow a moment later than its codes. */
@@ -21,7 +21,7 @@ export interface DeskModel {
   /** My contacts that are not final, by id. */
   contacts: Readonly<Record<string, ContactView>>;
   offers: readonly RingingOffer[];
-  /** Messages nobody has looked at, by contact. */
+  /** How much I have not read, by contact: the desk keeps it, and counts it anew whenever a contact is read. */
   unread: Readonly<Record<string, number>>;
   plan: Plan;
   colleagues: readonly Colleague[];
@@ -42,8 +42,8 @@ export function emptyModel(me: string): DeskModel {
   };
 }
 
-/** The model a snapshot stands for. Unread marks are the console's own and survive for contacts that are still here. */
-export function fromSnapshot(me: string, snapshot: DeskSnapshot, unread: DeskModel['unread']): DeskModel {
+/** The model a snapshot stands for. */
+export function fromSnapshot(me: string, snapshot: DeskSnapshot): DeskModel {
   const contacts = Object.fromEntries(snapshot.contacts.map((contact) => [contact.id, contact]));
   return {
     seq: snapshot.seq,
@@ -53,7 +53,7 @@ export function fromSnapshot(me: string, snapshot: DeskSnapshot, unread: DeskMod
     offers: snapshot.offers.map(({ contact, ordinal, deadline }) => ({
       id: contact.id, ordinal, deadline, queue: contact.queue, channel: contact.channel, contact,
     })),
-    unread: Object.fromEntries(Object.entries(unread).filter(([id]) => id in contacts)),
+    unread: Object.fromEntries(snapshot.contacts.filter((contact) => contact.unread).map((contact) => [contact.id, contact.unread!])),
     plan: snapshot.plan,
     colleagues: snapshot.colleagues,
   };
@@ -65,13 +65,22 @@ export const isFinal = (contact: ContactView) => contact.state === 'closed' || c
 export const isHeldBy = (contact: ContactView, operator: string) =>
   contact.owner === operator && contact.state !== 'offered' && !isFinal(contact);
 
+/** In whose name one acts on a message: the contact of the conversation that one has, else the open one, else the message's own. */
+export function answering(conversation: Conversation | undefined, open: string, me: string, own: string): string {
+  const alive = (conversation?.contacts ?? []).filter((contact) => !isFinal(contact));
+  const found = alive.find((contact) => isHeldBy(contact, me)) ?? alive.find((contact) => contact.id === open) ?? alive[0];
+  return found?.id ?? own;
+}
+
 /** Takes in a contact just read: kept while it is mine, dropped when it is not; an older version never wins. */
 export function withContact(model: DeskModel, contact: ContactView): DeskModel {
   const offers = model.offers.map((offer) => (offer.id === contact.id ? { ...offer, contact } : offer));
   if (!isHeldBy(contact, model.me)) return withoutContact({ ...model, offers }, contact.id);
   const known = model.contacts[contact.id];
   if (known && known.version > contact.version) return { ...model, offers };
-  return { ...model, offers, contacts: { ...model.contacts, [contact.id]: contact } };
+  const { [contact.id]: _before, ...others } = model.unread;
+  const unread = contact.unread ? { ...others, [contact.id]: contact.unread } : others;
+  return { ...model, offers, unread, contacts: { ...model.contacts, [contact.id]: contact } };
 }
 
 export function withoutContact(model: DeskModel, id: string): DeskModel {

@@ -25,16 +25,23 @@ export function withoutTyping(signs: SignModel, contact: string): SignModel {
   return { ...signs, typing };
 }
 
-/** Our messages that the citizen has seen: those with a time, and all of a contact up to the one in the sign. */
+/** Our messages that the citizen has seen: those the desk knows of, and all of a contact up to the one in the sign. */
 export function readMessages(entries: readonly Entry[], read: SignModel['read']): ReadonlySet<string> {
   const found = new Set<string>();
   const seen = new Set<string>();
   for (const entry of entries.toReversed()) {
     if (entry.kind !== 'message' || entry.direction !== 'outbound') continue;
-    if (entry.read_at !== undefined || read[entry.contact] === entry.id) seen.add(entry.contact);
+    if (entry.read || read[entry.contact] === entry.id) seen.add(entry.contact);
     if (seen.has(entry.contact)) found.add(entry.id);
   }
   return found;
+}
+
+/** What a contact has that is news to a reader, as a word that changes with it: others' entries, and answers that failed. */
+export function newsOf(entries: readonly Entry[], contact: string, me: string): string {
+  const isNews = (entry: Entry) => entry.contact === contact
+    && (entry.kind === 'note' ? entry.author !== me : entry.direction === 'inbound' || ['failed', 'bounced', 'unknown'].includes(entry.delivery ?? ''));
+  return entries.filter(isNews).map((entry) => (entry.kind === 'message' && entry.delivery ? `${entry.id}/${entry.delivery}` : entry.id)).join(' ');
 }
 
 /** The newest message of the citizen in a contact. */

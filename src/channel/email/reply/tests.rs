@@ -33,6 +33,7 @@ fn message(id: u128, direction: Direction) -> Message {
         seq: 0,
         delivery: None,
         failure: None,
+        settled: None,
     }
 }
 
