@@ -16,7 +16,8 @@ RUN apt-get update && apt-get install --yes --no-install-recommends cmake g++ ma
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 # The dependencies alone: this layer is kept until Cargo.lock changes.
-RUN mkdir src && touch src/lib.rs && echo 'fn main() {}' > src/main.rs && cargo build --release --locked && rm -r src
+RUN mkdir src benches && touch src/lib.rs benches/throughput.rs && echo 'fn main() {}' > src/main.rs \
+ && cargo build --release --locked && rm -r src benches
 COPY . .
 COPY --from=web /build/web/dist web/dist
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
