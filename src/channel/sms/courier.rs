@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use phonenumber::country;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::SmsCounters;
 use super::keyword::{Keyword, keyword};
 use super::media::{Credentials, Fetcher, MediaError};
 use super::number;
+use super::parts::Parts;
 use super::provider::{Media, Progress, Received, Said, Status};
 use super::smpp;
 use super::spool::Entry;
@@ -40,6 +42,10 @@ pub const MEDIA_MISSING: &str = "media_missing";
 const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
+/// How often it is looked for messages whose missing parts are not waited for any more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Of so many looks one forgets what need not be known any more.
+const FORGET_ROUNDS: u32 = 600;
 
 /// Takes entries out of the spool.
 pub struct Courier {
@@ -57,31 +63,97 @@ pub struct Courier {
     pub credentials: BTreeMap<AccountId, Credentials>,
 }
 
+/// What the courier is at.
+enum Work<'a> {
+    /// An entry of the spool.
+    Entry(&'a Bytes),
+    /// A look at what waits for its parts, and now and then at what can be forgotten.
+    Look {
+        /// Whether it is time for that, too.
+        forget: bool,
+    },
+}
+
 /// It is handed on, or held; or it could not be, and must be tried again.
 pub type Handed = Result<(), String>;
 
 impl Courier {
-    /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again.
-    pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, shutdown: CancellationToken) {
+    /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again. A part waits in
+    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it.
+    pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, parts: Parts, shutdown: CancellationToken) {
+        let parts = Arc::new(parts);
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut rounds = 0_u32;
         loop {
             let entry = tokio::select! {
                 () = shutdown.cancelled() => return,
                 entry = entries.recv() => match entry {
-                    Some(entry) => entry,
+                    Some(entry) => Some(entry),
                     None => return,
                 },
+                _ = looks.tick() => None,
+            };
+            let work = match &entry {
+                Some(entry) => Work::Entry(&entry.content),
+                None if entries.is_empty() => {
+                    rounds = rounds.wrapping_add(1);
+                    Work::Look { forget: rounds % FORGET_ROUNDS == 1 }
+                }
+                // what is missing may lie behind it
+                None => continue,
             };
             let mut failures = 0;
-            while let Err(reason) = self.hand_on(&entry.content, &shutdown).await {
+            while let Err(reason) = self.work(&work, &parts, &shutdown).await {
                 failures += 1;
-                tracing::warn!(reason, failures, "a webhook is not published yet; trying again");
+                tracing::warn!(reason, failures, "a text message is not published yet; trying again");
                 wait(back_off(failures), &shutdown).await;
                 if shutdown.is_cancelled() {
                     return;
                 }
             }
-            entry.done();
+            if let Some(entry) = entry {
+                entry.done();
+            }
         }
+    }
+
+    async fn work(&self, work: &Work<'_>, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
+        match work {
+            Work::Entry(content) => self.step(content, parts, shutdown).await,
+            Work::Look { forget } => self.give_up(parts, *forget, shutdown).await,
+        }
+    }
+
+    async fn step(&self, content: &Bytes, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
+        match serde_json::from_slice::<Taken>(content) {
+            Ok(taken) if matches!(&taken.said, Said::Received(received) if received.part.is_some()) => {
+                on_disk(parts, move |parts| parts.add(&taken)).await?;
+                self.hand_out(parts, shutdown).await
+            }
+            _ => self.hand_on(content, shutdown).await,
+        }
+    }
+
+    async fn give_up(&self, parts: &Arc<Parts>, forget: bool, shutdown: &CancellationToken) -> Handed {
+        on_disk(parts, move |parts| parts.give_up(now()).and_then(|()| if forget { parts.forget() } else { Ok(()) })).await?;
+        self.hand_out(parts, shutdown).await
+    }
+
+    /// Hands on what waits for no part any more.
+    async fn hand_out(&self, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
+        for ready in on_disk(parts, Parts::ready).await? {
+            match &ready.message {
+                Ok(joining) => {
+                    let content = serde_json::to_vec(&joining.taken()).expect("texts and numbers are JSON");
+                    self.hand_on(&content.into(), shutdown).await?;
+                }
+                Err(content) => self.hold("parts", content, "a file with parts of a message cannot be read".to_owned()).await?,
+            }
+            let done = move |parts: &Parts| parts.done(&ready);
+            on_disk(parts, done).await?;
+        }
+        Ok(())
     }
 
     /// Hands on what was held, once; held again, it says so in the quarantine.
@@ -259,6 +331,16 @@ impl Courier {
         tracing::error!(key, reason = item.reason, "a webhook is held in quarantine");
         self.deps.store.quarantine(&item).await.map_err(|error| error.to_string())
     }
+}
+
+/// Works on the parts' files away from the tasks that wait for nothing.
+async fn on_disk<T: Send + 'static>(
+    parts: &Arc<Parts>,
+    work: impl FnOnce(&Parts) -> std::io::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    let parts = Arc::clone(parts);
+    let worked = tokio::task::spawn_blocking(move || work(&parts)).await;
+    worked.map_err(|error| error.to_string())?.map_err(|error| format!("the folder of parts: {error}"))
 }
 
 /// How an attempt is kept under the provider's id of it: each account counts for itself.
