@@ -1,7 +1,7 @@
 //! Text messages: signed webhooks and SMPP in by way of a spool on this disk, a provider's HTTP interface or SMPP out.
 //!
-//! The pure codec (`text`, `signature`, `provider`, `public_address`) stands beside the I/O (`webhook`, `spool`, `courier`,
-//! `media`, `sender`). A provider is told "I have it" only when what it said lies on this disk.
+//! The pure codec (`text`, `join`, `signature`, `provider`, `public_address`) stands beside the I/O (`webhook`, `spool`, `parts`,
+//! `courier`, `media`, `sender`). A provider is told "I have it" only when what it said lies on this disk.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ use url::Url;
 
 use self::courier::Courier;
 use self::media::{Credentials, Fetcher};
+use self::parts::Parts;
 use self::sender::{Carrier, SmsSender};
 use self::smpp::SmppOptions;
 use self::spool::Spool;
@@ -26,13 +27,16 @@ use crate::model::id::{AccountId, IdMaker};
 use crate::plan::Plan;
 use crate::port::blobs::Blobs;
 use crate::port::broker::{Broker, Publisher};
+use crate::port::clock::now;
 use crate::port::store::Store;
 
 pub mod counters;
 pub mod courier;
+pub mod join;
 pub mod keyword;
 pub mod media;
 pub mod number;
+pub mod parts;
 pub mod provider;
 pub mod public_address;
 pub mod sender;
@@ -135,8 +139,9 @@ pub struct SmsHandle {
 pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tracker: &TaskTracker) -> Result<SmsHandle, SmsError> {
     let SmsOptions { accounts, public_url, spool_folder, spool_bytes_max, media_bytes_max, media_hosts, country, event_prefix } = options;
     let counters = Arc::new(SmsCounters::default());
-    let (spool, entries) =
-        spool::open(&spool_folder, spool_bytes_max).map_err(|source| SmsError::Spool { folder: spool_folder, source })?;
+    let opened = spool::open(&spool_folder, spool_bytes_max)
+        .and_then(|opened| Ok((opened, Parts::open(&spool_folder.join("parts"), now(), Arc::clone(&counters))?)));
+    let ((spool, entries), parts) = opened.map_err(|source| SmsError::Spool { folder: spool_folder, source })?;
     let outbound = OutboundDeps {
         broker: deps.broker,
         publisher: deps.publisher,
@@ -153,7 +158,7 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         country,
         credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
     };
-    tracker.spawn(courier.run(entries, shutdown.clone()));
+    tracker.spawn(courier.run(entries, parts, shutdown.clone()));
     tracker.spawn(take_over(spool.clone(), shutdown.clone()));
     let carrier_of = |(id, account): (&AccountId, &AccountOptions)| match &account.carrier {
         CarrierOptions::Ready(carrier) => (id.clone(), carrier.clone()),

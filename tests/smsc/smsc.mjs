@@ -1,12 +1,29 @@
 // An SMSC on npm's smpp for the end-to-end tests. It says what it does as lines of JSON, and does what lines on its input say:
 //   {"deliver": {"from", "to", "text"}}   a citizen's message      {"drop": true}   hangs up      {"lie": true}   a length that is none
+// A message may have "udh" and "ucs2", in hexadecimal, instead of a text, or "lost": true: the answer is taken for lost, the session
+// breaks, and the message comes again on the next one.
 import { createInterface } from 'node:readline';
 import smpp from 'smpp';
 
 const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 const sessions = new Set();
 const throttled = new Set();
+const again = [];
 let last = 0x3038;
+
+const deliver = (session, message) => {
+  const content = message.udh
+    ? { esm_class: smpp.ESM_CLASS.UDH_INDICATOR, data_coding: 8, short_message: Buffer.from(message.udh + message.ucs2, 'hex') }
+    : { short_message: message.text };
+  const address = { source_addr: message.from, source_addr_ton: 1, source_addr_npi: 1, destination_addr: message.to };
+  session.deliver_sm({ ...address, ...content }, (answer) => {
+    if (message.lost) {
+      again.push({ ...message, lost: false });
+      return session.destroy();
+    }
+    say({ acknowledged: answer.command_status, text: message.text ?? message.udh });
+  });
+};
 
 const server = smpp.createServer((session) => {
   session.on('error', () => {});
@@ -17,6 +34,7 @@ const server = smpp.createServer((session) => {
     if (good) {
       sessions.add(session);
       say({ bound: pdu.interface_version });
+      for (const message of again.splice(0)) deliver(session, message);
     }
   });
   session.on('enquire_link', (pdu) => session.send(pdu.response()));
@@ -49,14 +67,9 @@ const server = smpp.createServer((session) => {
 });
 
 createInterface({ input: process.stdin }).on('line', (line) => {
-  const { deliver, drop, lie } = JSON.parse(line);
+  const { deliver: message, drop, lie } = JSON.parse(line);
   for (const session of sessions) {
-    if (deliver) {
-      session.deliver_sm(
-        { source_addr: deliver.from, source_addr_ton: 1, source_addr_npi: 1, destination_addr: deliver.to, short_message: deliver.text },
-        (answer) => say({ acknowledged: answer.command_status, text: deliver.text }),
-      );
-    }
+    if (message) deliver(session, message);
     if (drop) session.destroy();
     if (lie) session.socket.write(Buffer.from('ffffffff000000050000000000000001', 'hex'));
   }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use phonenumber::country;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::SmsCounters;
 use super::keyword::{Keyword, keyword};
 use super::media::{Credentials, Fetcher, MediaError};
 use super::number;
+use super::parts::Parts;
 use super::provider::{Media, Progress, Received, Said, Status};
 use super::smpp;
 use super::spool::Entry;
@@ -40,6 +42,10 @@ pub const MEDIA_MISSING: &str = "media_missing";
 const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
+/// How often it is looked for messages whose missing parts are not waited for any more.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Of so many looks one forgets what need not be known any more.
+const FORGET_ROUNDS: u32 = 600;
 /// Texts published together: the broker confirms them once.
 const TOGETHER_MAX: usize = 64;
 
@@ -71,24 +77,34 @@ pub struct Courier {
 pub type Handed = Result<(), String>;
 
 impl Courier {
-    /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again.
-    pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, shutdown: CancellationToken) {
-        let (mut waiting, mut failures) = (Vec::new(), 0);
+    /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again. A part waits in
+    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it.
+    pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, parts: Parts, shutdown: CancellationToken) {
+        let parts = Arc::new(parts);
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut waiting, mut failures, mut rounds) = (Vec::new(), 0, 0_u32);
         while !shutdown.is_cancelled() {
             if waiting.is_empty() {
                 tokio::select! {
+                    biased;
                     () = shutdown.cancelled() => return,
                     count = entries.recv_many(&mut waiting, TOGETHER_MAX) => if count == 0 { return },
+                    _ = looks.tick() => rounds = rounds.wrapping_add(1),
                 }
             }
-            match self.hand_on_first(&waiting, &shutdown).await {
+            let handed = match &waiting[..] {
+                [] => self.give_up(&parts, rounds % FORGET_ROUNDS == 1, &shutdown).await.map(|()| 0),
+                entries => self.hand_on_first(entries, &parts, &shutdown).await,
+            };
+            match handed {
                 Ok(handed) => {
                     failures = 0;
                     waiting.drain(..handed).for_each(Entry::done);
                 }
                 Err(reason) => {
                     failures += 1;
-                    tracing::warn!(reason, failures, "a webhook is not published yet; trying again");
+                    tracing::warn!(reason, failures, "a text message is not published yet; trying again");
                     wait(back_off(failures), &shutdown).await;
                 }
             }
@@ -97,7 +113,7 @@ impl Courier {
 
     /// Hands on the first entries that go together: texts that need nothing but the broker, or one entry of another kind. How many
     /// they were.
-    async fn hand_on_first(&self, entries: &[Entry], shutdown: &CancellationToken) -> Result<usize, String> {
+    async fn hand_on_first(&self, entries: &[Entry], parts: &Arc<Parts>, shutdown: &CancellationToken) -> Result<usize, String> {
         let letters: Vec<Letter> = entries.iter().map_while(|entry| self.plain(&entry.content)).collect();
         let count = letters.len();
         if count > 1 {
@@ -108,7 +124,38 @@ impl Courier {
                 Err(error) => return Err(error.to_string()),
             }
         }
-        self.hand_on(&entries[0].content, shutdown).await.map(|()| 1)
+        self.step(&entries[0].content, parts, shutdown).await.map(|()| 1)
+    }
+
+    async fn step(&self, content: &Bytes, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
+        match serde_json::from_slice::<Taken>(content) {
+            Ok(taken) if matches!(&taken.said, Said::Received(received) if received.part.is_some()) => {
+                on_disk(parts, move |parts| parts.add(&taken)).await?;
+                self.hand_out(parts, shutdown).await
+            }
+            _ => self.hand_on(content, shutdown).await,
+        }
+    }
+
+    async fn give_up(&self, parts: &Arc<Parts>, forget: bool, shutdown: &CancellationToken) -> Handed {
+        on_disk(parts, move |parts| parts.give_up(now()).and_then(|()| if forget { parts.forget() } else { Ok(()) })).await?;
+        self.hand_out(parts, shutdown).await
+    }
+
+    /// Hands on what waits for no part any more.
+    async fn hand_out(&self, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
+        for ready in on_disk(parts, Parts::ready).await? {
+            match &ready.message {
+                Ok(joining) => {
+                    let content = serde_json::to_vec(&joining.taken()).expect("texts and numbers are JSON");
+                    self.hand_on(&content.into(), shutdown).await?;
+                }
+                Err(content) => self.hold("parts", content, "a file with parts of a message cannot be read".to_owned()).await?,
+            }
+            let done = move |parts: &Parts| parts.done(&ready);
+            on_disk(parts, done).await?;
+        }
+        Ok(())
     }
 
     /// Hands on what was held, once; held again, it says so in the quarantine.
@@ -172,7 +219,7 @@ impl Courier {
     /// What is published of an entry that is a text and no more; none: it is of another kind.
     fn plain(&self, content: &Bytes) -> Option<Letter> {
         let Ok(Taken { account, at, said: Said::Received(received) }) = serde_json::from_slice(content) else { return None };
-        let is_plain = received.media.is_empty() && keyword(&received.text).is_none();
+        let is_plain = received.media.is_empty() && received.part.is_none() && keyword(&received.text).is_none();
         is_plain.then(|| self.letter(&account, at, received, Vec::new(), 0).ok())?
     }
 
@@ -315,6 +362,16 @@ impl Courier {
         tracing::error!(key, reason = item.reason, "a webhook is held in quarantine");
         self.deps.store.quarantine(&item).await.map_err(|error| error.to_string())
     }
+}
+
+/// Works on the parts' files away from the tasks that wait for nothing.
+async fn on_disk<T: Send + 'static>(
+    parts: &Arc<Parts>,
+    work: impl FnOnce(&Parts) -> std::io::Result<T> + Send + 'static,
+) -> Result<T, String> {
+    let parts = Arc::clone(parts);
+    let worked = tokio::task::spawn_blocking(move || work(&parts)).await;
+    worked.map_err(|error| error.to_string())?.map_err(|error| format!("the folder of parts: {error}"))
 }
 
 /// How an attempt is kept under the provider's id of it: each account counts for itself.

@@ -6,6 +6,8 @@ pub mod vonage;
 
 use serde::{Deserialize, Serialize};
 
+use super::join::Part;
+
 /// What a webhook says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -31,6 +33,9 @@ pub struct Received {
     pub text: String,
     /// Pictures and other files, where the provider keeps them.
     pub media: Vec<Media>,
+    /// Which part of a longer message it is, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
 }
 
 /// A file at the provider's.

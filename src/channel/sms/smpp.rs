@@ -18,6 +18,7 @@ use tokio::time::{Instant, interval, timeout};
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 
+use self::unproven::Unproven;
 use super::SmsCounters;
 use super::provider::Said;
 use super::spool::Spool;
@@ -27,6 +28,7 @@ use crate::model::id::AccountId;
 use crate::port::clock::now;
 
 pub mod pdu;
+pub mod unproven;
 
 /// The longest PDU that is read, in bytes.
 const PDU_BYTES_MAX: usize = 64 * 1024;
@@ -34,7 +36,7 @@ const PDU_BYTES_MAX: usize = 64 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// After this silence the SMSC is asked whether it is there.
 const ENQUIRE_AFTER: Duration = Duration::from_secs(30);
-/// Between two looks at what is late.
+/// Between two looks at what is late, and at what answers are not proved to have arrived.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The longest rest after the SMSC said that it is too much.
 const THROTTLE_MAX: Duration = Duration::from_secs(30);
@@ -101,6 +103,7 @@ pub struct Session {
     requests: mpsc::Receiver<Request>,
     bound: Arc<AtomicBool>,
     sequence: u32,
+    answers: Unproven,
 }
 
 /// A way in for orders, and the session's own loop to be run.
@@ -108,7 +111,7 @@ pub fn session(options: SmppOptions, account: AccountId, spool: Spool, counters:
     let (sender, requests) = mpsc::channel(1);
     let bound = Arc::new(AtomicBool::new(false));
     let smpp = Smpp { requests: sender, bound: Arc::clone(&bound) };
-    (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0 })
+    (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0, answers: Unproven::default() })
 }
 
 type Wire = Framed<TcpStream, CommandCodec>;
@@ -133,6 +136,7 @@ impl Session {
                 Ok(mut wire) => {
                     tracing::info!(account = %self.account, "bound to the SMSC");
                     failures = 0;
+                    self.answers.begin(Instant::now());
                     self.bound.store(true, Ordering::SeqCst);
                     let ended = self.work(&mut wire, &shutdown).await;
                     self.bound.store(false, Ordering::SeqCst);
@@ -237,6 +241,11 @@ impl Session {
             }
             _ => {}
         }
+        if self.answers.wants_proof() {
+            let sequence = self.next();
+            self.answers.ask(sequence);
+            return send(wire, Command::new(CommandStatus::EsmeRok, sequence, Pdu::EnquireLink)).await;
+        }
         Ok(())
     }
 
@@ -244,8 +253,21 @@ impl Session {
         let (sequence, status) = (command.sequence_number(), command.status());
         let answer = match command.pdu() {
             Some(Pdu::DeliverSm(delivered)) => {
-                let status = self.take(delivered).await;
+                let message = pdu::fingerprint(delivered);
+                let status = if self.answers.is_repeated(&message, Instant::now()) {
+                    self.counters.count(&self.account, "repeated");
+                    CommandStatus::EsmeRok
+                } else {
+                    self.take(delivered).await
+                };
+                if status == CommandStatus::EsmeRok {
+                    self.answers.answered(message);
+                }
                 Command::new(status, sequence, DeliverSmResp::new(COctetString::empty(), Vec::new()))
+            }
+            Some(Pdu::EnquireLinkResp) => {
+                self.answers.prove(sequence);
+                return Ok(());
             }
             Some(Pdu::EnquireLink) => Command::new(CommandStatus::EsmeRok, sequence, Pdu::EnquireLinkResp),
             Some(Pdu::Unbind) => {

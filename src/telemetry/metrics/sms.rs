@@ -16,6 +16,7 @@ pub(super) struct SmsMetrics {
     keywords: IntCounterVec,
     media_missing: IntCounterVec,
     sessions_ended: IntCounterVec,
+    multipart: IntCounterVec,
     spool_entries: IntGauge,
     spool_bytes: IntGauge,
     spool_oldest: IntGauge,
@@ -40,7 +41,7 @@ impl SmsMetrics {
             webhooks: families.counter(
                 "sportello_sms_webhooks_total",
                 &["account", "outcome"],
-                "Requests of providers: taken, nothing (needs no action), unproven, unreadable, refused (the spool does not take it).",
+                "Requests of providers: taken, nothing (needs no action), repeated (an SMSC that lost our answer), unproven, unreadable, refused (the spool does not take it).",
             ),
             attempts: families.counter(
                 "sportello_sms_attempts_total",
@@ -68,6 +69,11 @@ impl SmsMetrics {
                 &["account"],
                 "Sessions with an SMSC that ended, or could not be begun.",
             ),
+            multipart: families.counter(
+                "sportello_sms_multipart_total",
+                &["account", "outcome"],
+                "Messages of several parts handed on: whole, or with parts missing (timeout, limit, reused); late: a part after its message.",
+            ),
             spool_entries: alone(families.gauge("sportello_sms_spool_entries", &[], "Webhooks on this disk that are not published yet.")),
             spool_bytes: alone(families.gauge("sportello_sms_spool_bytes", &[], "Their bytes.")),
             spool_oldest: alone(families.gauge("sportello_sms_spool_oldest_seconds", &[], "How long the oldest of them has waited.")),
@@ -80,12 +86,17 @@ impl Metrics {
     pub fn sms(&self, account: &str, name: &str, total: u64) {
         let sms = &self.sms;
         match name {
-            "taken" | "nothing" | "unproven" | "unreadable" | "refused" => show(&sms.webhooks.with_label_values(&[account, name]), total),
+            "taken" | "nothing" | "repeated" | "unproven" | "unreadable" | "refused" => {
+                show(&sms.webhooks.with_label_values(&[account, name]), total)
+            }
             "sent" | "temporary" | "permanent" | "unknown" => show(&sms.attempts.with_label_values(&[account, name]), total),
             "stop" | "start" => show(&sms.keywords.with_label_values(&[account, name]), total),
             "quarantined" => show(&sms.quarantined.with_label_values(&[account]), total),
             "media_missing" => show(&sms.media_missing.with_label_values(&[account]), total),
             "smpp_ended" => show(&sms.sessions_ended.with_label_values(&[account]), total),
+            "parts_whole" | "parts_timeout" | "parts_limit" | "parts_reused" | "parts_late" => {
+                show(&sms.multipart.with_label_values(&[account, name.trim_start_matches("parts_")]), total);
+            }
             "send_ms" => {
                 let seconds = sms.attempt_seconds.with_label_values(&[account]);
                 seconds.inc_by((Duration::from_millis(total).as_secs_f64() - seconds.get()).max(0.0));

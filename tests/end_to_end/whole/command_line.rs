@@ -224,6 +224,7 @@ async fn what_adapters_hold(house: &House) {
             to: "+390471000001".into(),
             text: "Sono io".into(),
             media: Vec::new(),
+            part: None,
         };
         serde_json::to_vec(&Taken { account: account.parse().unwrap(), at: now(), said: Said::Received(received) }).unwrap()
     };

@@ -55,6 +55,52 @@ async fn a_session_with_an_smsc() {
     house.finish().await;
 }
 
+/// Parts come in any order and twice, an emoji is torn between two of them, and the process is killed between them: the operator sees
+/// one contact with one text. What comes again because our answer was lost is one message; what is written twice is two.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_message_is_one_and_a_lost_answer_makes_no_second() {
+    let mut smsc = Smsc::start().await;
+    let mut house = House::with(Pair::Embedded, &smsc.settings("urp-sms")).await;
+    let anna = Person::sign_in(&house, "anna").await;
+    let _live = anna.ready().await;
+    smsc.see("a session", |said| said["bound"].as_u64()).await;
+
+    let long = "È un testo lungo, con l’apostrofo e un 👋. ".repeat(4);
+    let long = long.trim();
+    let bytes: Vec<u8> = long.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let emoji = bytes.windows(4).position(|four| four == [0xd8, 0x3d, 0xdc, 0x4b]).unwrap();
+    // the first part ends in the middle of the emoji
+    let cut = [&bytes[..emoji + 2], &bytes[emoji + 2..emoji + 120], &bytes[emoji + 120..]];
+    for (sessions, number) in (2..).zip([3_usize, 1, 1, 2]) {
+        let udh = format!("0500032a03{number:02x}");
+        let ucs2: String = cut[number - 1].iter().map(|byte| format!("{byte:02x}")).collect();
+        let acknowledged = smsc.all(|said| said["acknowledged"].as_u64()).len();
+        smsc.tell(json!({ "deliver": { "from": "393331234567", "to": "390471000001", "udh": udh, "ucs2": ucs2 } })).await;
+        let more = async || (smsc.all(|said| said["acknowledged"].as_u64()).len() > acknowledged).then_some(());
+        eventually("the part is acknowledged", more).await;
+        house.kill();
+        house.up().await;
+        eventually("a session after the kill", async || (smsc.all(|said| said["bound"].as_u64()).len() >= sessions).then_some(())).await;
+    }
+    let anna = Person::sign_in(&house, "anna").await;
+    let _live = anna.ready().await;
+    let contact = own(&anna).await;
+    let inbound = async |anna: &Person| -> Vec<String> {
+        anna.entries(&contact).await.iter().filter(|entry| entry["direction"] == "inbound").map(|entry| text(&entry["text"])).collect()
+    };
+    assert_eq!(inbound(&anna).await, [long]);
+
+    smsc.tell(json!({ "deliver": { "from": "393331234567", "to": "390471000001", "text": "ok", "lost": true } })).await;
+    let status = smsc.see("it is acknowledged again", |said| (said["text"] == "ok").then(|| said["acknowledged"].as_u64())?).await;
+    assert_eq!(status, 0);
+    for words in ["ok", "fine"] {
+        citizen_writes(&mut smsc, "+393331234567", words).await;
+    }
+    came(&anna, &contact, "fine").await;
+    assert_eq!(inbound(&anna).await[1..], ["ok", "ok", "fine"], "the repetition is none, the second word is one");
+    house.finish().await;
+}
+
 /// A citizen's message, acknowledged by us.
 async fn citizen_writes(smsc: &mut Smsc, from: &str, words: &str) {
     smsc.tell(json!({ "deliver": { "from": from.trim_start_matches('+'), "to": "390471000001", "text": words } })).await;

@@ -202,6 +202,18 @@ async fn vonage_and_gateways_prove_themselves() {
     assert_eq!(post(&url, &headers, "application/json", body.to_string().replace("anagrafe", "altro")).await, 403);
     assert_eq!(anna.entries(&own(&anna).await).await[0]["from"]["address"], MARIO);
 
+    for (number, words) in [(2, "seconda"), (1, "Prima e ")] {
+        let body = json!({"channel": "sms", "message_uuid": format!("v2-{number}"), "from": "393331234567", "to": "390471000001", "message_type": "text",
+            "text": words, "concat": "true", "concat-ref": "108", "concat-total": "2", "concat-part": number.to_string()});
+        let headers = peer(&["vonage", secret], &body.to_string()).await;
+        assert_eq!(post(&url, &headers, "application/json", body.to_string()).await, 204);
+    }
+    let contact = own(&anna).await;
+    eventually("both parts are one text", async || {
+        anna.entries(&contact).await.iter().find(|entry| entry["text"] == "Prima e seconda").cloned()
+    })
+    .await;
+
     let url = format!("{}/sms/v1/altro-sms", house.at.public);
     let body =
         json!({"type": "message", "id": "g1", "from": "333 765 4321", "to": "40404", "text": "Per la residenza che serve?"}).to_string();

@@ -82,6 +82,7 @@ fn taken(text: &str) -> Bytes {
         to: "+390471000001".into(),
         text: text.to_owned(),
         media: Vec::new(),
+        part: None,
     };
     let account = AccountId::new("urp-sms").expect("a name");
     serde_json::to_vec(&Taken { account, at: Timestamp(1), said: Said::Received(received) }).expect("JSON").into()
@@ -107,7 +108,8 @@ async fn texts_are_published_together_and_in_their_order() {
             again.send(entries.recv().await.expect("an entry")).expect("read");
         }
         drop(again);
-        courier(&broker, &store).run(waiting, CancellationToken::new()).await;
+        let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
+        courier(&broker, &store).run(waiting, parts, CancellationToken::new()).await;
         assert_eq!(std::mem::take(&mut *broker.0.lock().expect("nobody panicked")), expected, "{texts:?}");
         assert_eq!(spool.depth().entries, 0, "{texts:?}");
     }

@@ -49,6 +49,7 @@ pub fn read(body: &[u8]) -> Result<Said, Unreadable> {
                 to: within("to", Some(&to), NUMBER_MAX)?,
                 text,
                 media: media.into_iter().take(MEDIA_MAX).map(|file| Media { url: file.url, media_type: file.media_type }).collect(),
+                part: None,
             }))
         }
         Webhook::Status { id, reference, status, code: said } => {
@@ -94,7 +95,8 @@ mod tests {
     #[test]
     fn a_gateway_speaks_our_json() {
         let read = |text: &str| read(text.as_bytes());
-        let expected = Received { id: "1".into(), from: "+39333".into(), to: "40404".into(), text: "ciao".into(), media: vec![] };
+        let expected =
+            Received { id: "1".into(), from: "+39333".into(), to: "40404".into(), text: "ciao".into(), media: vec![], part: None };
         assert_eq!(
             read(r#"{"type":"message","id":"1","from":"+39333","to":"40404","text":"ciao","more":1}"#),
             Ok(Said::Received(expected))

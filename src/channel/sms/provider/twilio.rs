@@ -47,6 +47,7 @@ fn received<'f>(id: String, get: &impl Fn(&str) -> Option<&'f str>) -> Result<Sa
         to: within("To", get("To"), NUMBER_MAX)?,
         text: text.to_owned(),
         media: media.collect(),
+        part: None,
     }))
 }
 
@@ -137,8 +138,14 @@ mod tests {
             ("NumSegments", "1"),
         ]));
         let media = vec![Media { url: "https://api.example/m/0".into(), media_type: Some("image/jpeg".into()) }];
-        let expected =
-            Received { id: "MM1".into(), from: "+393331234567".into(), to: "+390461000000".into(), text: "Buongiorno 👋".into(), media };
+        let expected = Received {
+            id: "MM1".into(),
+            from: "+393331234567".into(),
+            to: "+390461000000".into(),
+            text: "Buongiorno 👋".into(),
+            media,
+            part: None,
+        };
         assert_eq!(said, Ok(Said::Received(expected)));
     }
 

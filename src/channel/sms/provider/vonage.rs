@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::super::join::Part;
 use super::{Answer, ID_MAX, Media, NUMBER_MAX, Progress, Received, Said, Status, TEXT_MAX, Unreadable, code, with_plus, within};
 
 /// A webhook, inbound or status: Vonage has an address for each, and one reader does for both.
@@ -21,6 +22,27 @@ struct Webhook {
     video: Option<File>,
     vcard: Option<File>,
     file: Option<File>,
+    /// Of one part of a longer message: `true`, as a word or a value, where the carrier says so.
+    concat: Option<Value>,
+    #[serde(rename = "concat-ref")]
+    concat_ref: Option<Value>,
+    #[serde(rename = "concat-total")]
+    concat_total: Option<Value>,
+    #[serde(rename = "concat-part")]
+    concat_part: Option<Value>,
+}
+
+impl Webhook {
+    /// Which part it is. Vonage cuts a text between characters and sends numbers as words.
+    fn part(&self, text: &str) -> Option<Part> {
+        let word = |value: &Option<Value>| match value.as_ref()? {
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        word(&self.concat).filter(|said| said == "true")?;
+        let number = |value: &Option<Value>| word(value)?.parse().ok();
+        Part::new(&word(&self.concat_ref)?, number(&self.concat_total)?, number(&self.concat_part)?, None, text)
+    }
 }
 
 #[derive(Deserialize)]
@@ -45,10 +67,11 @@ pub fn read(body: &[u8]) -> Result<Said, Unreadable> {
     if webhook.message_type.is_none() {
         return Err(Unreadable::Field("message_type"));
     }
-    let text = webhook.text.unwrap_or_default();
+    let text = webhook.text.clone().unwrap_or_default();
     if text.len() > TEXT_MAX {
         return Err(Unreadable::Field("text"));
     }
+    let part = webhook.part(&text);
     let files = [webhook.image, webhook.audio, webhook.video, webhook.vcard, webhook.file];
     Ok(Said::Received(Received {
         id,
@@ -56,6 +79,7 @@ pub fn read(body: &[u8]) -> Result<Said, Unreadable> {
         to: with_plus(&within("to", webhook.to.as_deref(), NUMBER_MAX)?),
         text,
         media: files.into_iter().flatten().map(|file| Media { url: file.url, media_type: None }).collect(),
+        part,
     }))
 }
 
@@ -90,8 +114,14 @@ mod tests {
     fn messages_and_statuses_read() {
         let body = br#"{"channel":"sms","message_uuid":"aaa","to":"390461000000","from":"393331234567","timestamp":"2026-11-23T20:00:00Z",
             "text":"ciao","sms":{"num_messages":"1"},"usage":{"currency":"EUR","price":"0.03"},"message_type":"text"}"#;
-        let expected =
-            Received { id: "aaa".into(), from: "+393331234567".into(), to: "+390461000000".into(), text: "ciao".into(), media: vec![] };
+        let expected = Received {
+            id: "aaa".into(),
+            from: "+393331234567".into(),
+            to: "+390461000000".into(),
+            text: "ciao".into(),
+            media: vec![],
+            part: None,
+        };
         assert_eq!(read(body), Ok(Said::Received(expected)));
         let picture = br#"{"channel":"mms","message_uuid":"b","to":"12345","from":"Comune","message_type":"image","image":{"url":"https://m.example/1","name":"a.jpg"}}"#;
         let Ok(Said::Received(picture)) = read(picture) else { panic!("a message") };
@@ -116,6 +146,31 @@ mod tests {
             r#"{"message_uuid":"a","message_type":"text","from":"x"}"#,
         ] {
             assert!(read(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn parts_are_told_apart_and_nonsense_is_a_message() {
+        let part = |fields: &str| {
+            let body = format!(r#"{{"message_uuid":"a","message_type":"text","from":"39333","to":"4040","text":"ciao"{fields}}}"#);
+            let Ok(Said::Received(received)) = read(body.as_bytes()) else { panic!("a message: {body}") };
+            received.part
+        };
+        let expected = Some(Part { reference: "108".into(), total: 3, number: 2, coded: None });
+        assert_eq!(part(r#","concat":"true","concat-ref":"108","concat-total":"3","concat-part":"2""#), expected);
+        assert_eq!(part(r#","concat":true,"concat-ref":108,"concat-total":3,"concat-part":2"#), expected);
+        for nonsense in [
+            "",
+            r#","concat":"false","concat-ref":"108","concat-total":"3","concat-part":"2""#,
+            r#","concat":"true""#,
+            r#","concat":"true","concat-ref":"108","concat-total":"0","concat-part":"0""#,
+            r#","concat":"true","concat-ref":"108","concat-total":"3","concat-part":"4""#,
+            r#","concat":"true","concat-ref":"108","concat-total":"1","concat-part":"1""#,
+            r#","concat":"true","concat-ref":"","concat-total":"3","concat-part":"1""#,
+            r#","concat":"true","concat-ref":null,"concat-total":[3],"concat-part":-1"#,
+            r#","concat":"true","concat-ref":"108","concat-total":"99999999999999999999","concat-part":"1""#,
+        ] {
+            assert_eq!(part(nonsense), None, "{nonsense}");
         }
     }
 

@@ -7,7 +7,9 @@ use rusmpp::values::{
     DataCoding, EsmClass, InterfaceVersion, IntermediateNotification, MCDeliveryReceipt, MessageState, Npi, RegisteredDelivery,
     SmeOriginatedAcknowledgement, Ton,
 };
+use sha2::{Digest as _, Sha256};
 
+use crate::channel::sms::join::{Coded, Part};
 use crate::channel::sms::provider::{Progress, Received, Said, Status, code};
 use crate::channel::sms::text::{self, Alphabet, Concatenation, Reference, encode, parts, split_header};
 use crate::model::address::Address;
@@ -80,17 +82,63 @@ pub fn read(pdu: &DeliverSm, id: String) -> Said {
     if class & RECEIPT != 0 {
         return receipt(pdu, &content);
     }
-    let text = match split_header(&content) {
-        Some((_, text)) if class & UDHI != 0 => text,
-        _ => &content[..],
+    let (concatenation, bytes) = match split_header(&content) {
+        Some(split) if class & UDHI != 0 => split,
+        _ => (None, &content[..]),
     };
+    let coding = u8::from(pdu.data_coding);
+    let text = decode(bytes, coding);
+    let part = concatenation.or_else(|| segment(pdu)).and_then(|Concatenation { reference, total, number }| {
+        let coded = Coded { coding, bytes: bytes.to_vec() };
+        Part::new(&reference.to_string(), total.into(), number.into(), Some(coded), &text)
+    });
     Said::Received(Received {
         id,
         from: written(&pdu.source_addr, pdu.source_addr_ton),
         to: written(&pdu.destination_addr, pdu.dest_addr_ton),
-        text: decode(text, u8::from(pdu.data_coding)),
+        text,
         media: Vec::new(),
+        part,
     })
+}
+
+/// Which part it is by the fields `sar_msg_ref_num`, `sar_total_segments`, `sar_segment_seqnum`: all three, or none counts.
+fn segment(pdu: &DeliverSm) -> Option<Concatenation> {
+    let (mut reference, mut total, mut number) = (None, None, None);
+    for tlv in pdu.tlvs() {
+        match tlv.value() {
+            Some(TlvValue::SarMsgRefNum(said)) => reference = Some(*said),
+            Some(TlvValue::SarTotalSegments(said)) => total = Some(*said),
+            Some(TlvValue::SarSegmentSeqnum(said)) => number = Some(*said),
+            _ => {}
+        }
+    }
+    Some(Concatenation { reference: reference?, total: total?, number: number? })
+}
+
+/// What an SMSC that sends a `deliver_sm` again sends alike: addresses, class, coding, content, and the fields that name a message.
+/// Not the sequence number, which is of the session.
+pub fn fingerprint(pdu: &DeliverSm) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let mut add = |bytes: &[u8]| {
+        hash.update(u64::try_from(bytes.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(bytes);
+    };
+    add(pdu.source_addr.as_str().as_bytes());
+    add(pdu.destination_addr.as_str().as_bytes());
+    add(&[u8::from(pdu.esm_class), u8::from(pdu.data_coding), u8::from(pdu.source_addr_ton), u8::from(pdu.dest_addr_ton)]);
+    add(pdu.short_message().as_ref());
+    for tlv in pdu.tlvs() {
+        match tlv.value() {
+            Some(TlvValue::MessagePayload(payload)) => add(payload.value.as_ref()),
+            Some(TlvValue::UserMessageReference(said)) => add(&said.value.to_be_bytes()),
+            Some(TlvValue::ReceiptedMessageId(id)) => add(id.as_str().as_bytes()),
+            Some(TlvValue::SarMsgRefNum(said)) => add(&said.to_be_bytes()),
+            Some(TlvValue::SarTotalSegments(said) | TlvValue::SarSegmentSeqnum(said)) => add(&[*said]),
+            _ => {}
+        }
+    }
+    hash.finalize().into()
 }
 
 /// A receipt: by its fields of its own where there are such, else by the text that the specification proposes.
@@ -160,8 +208,8 @@ fn written(address: &COctetString<1, 21>, ton: Ton) -> String {
     }
 }
 
-/// The text by `data_coding`: where the network says nothing it means its own alphabet, which is GSM 7 bit here, one septet a byte.
-fn decode(bytes: &[u8], coding: u8) -> String {
+/// The text by `data_coding` (SMPP 3.4, 5.2.19): where the network says nothing it means its own alphabet, which is GSM 7 bit here, one septet a byte.
+pub fn decode(bytes: &[u8], coding: u8) -> String {
     match coding {
         8 => text::decode(bytes, Alphabet::Ucs2),
         1 | 3 => bytes.iter().map(|byte| char::from(*byte)).collect(),
@@ -171,6 +219,8 @@ fn decode(bytes: &[u8], coding: u8) -> String {
 
 #[cfg(test)]
 mod tests {
+    use rusmpp::tlvs::MessageDeliveryRequestTlvValue;
+
     use super::*;
 
     #[test]
@@ -219,6 +269,32 @@ mod tests {
                 assert_eq!(received.text, expected);
             }
         }
+    }
+
+    #[test]
+    fn parts_are_told_by_header_and_by_field() {
+        let read = |pdu: &DeliverSm| match read(pdu, "1".into()) {
+            Said::Received(received) => received.part,
+            other => panic!("a message: {other:?}"),
+        };
+        let part = |reference: &str| Part::new(reference, 2, 1, Some(Coded { coding: 0, bytes: b"ciao".to_vec() }), "ciao");
+        assert_eq!(read(&deliver(UDHI, DataCoding::McSpecific, b"\x05\x00\x03\x07\x02\x01ciao")), part("7"));
+        assert_eq!(read(&deliver(UDHI, DataCoding::McSpecific, b"\x06\x08\x04\x01\x07\x02\x01ciao")), part("263"));
+        assert_eq!(read(&deliver(0, DataCoding::McSpecific, b"\x05\x00\x03\x07\x02\x01ciao")), None, "no header without its bit");
+        let with = |total, number| {
+            let mut pdu = deliver(0, DataCoding::McSpecific, b"ciao");
+            pdu.push_tlv(MessageDeliveryRequestTlvValue::SarMsgRefNum(263));
+            pdu.push_tlv(MessageDeliveryRequestTlvValue::SarTotalSegments(total));
+            pdu.push_tlv(MessageDeliveryRequestTlvValue::SarSegmentSeqnum(number));
+            pdu
+        };
+        assert_eq!(read(&with(2, 1)), part("263"));
+        for (total, number) in [(0, 0), (1, 1), (2, 0), (2, 3), (0, 255)] {
+            assert_eq!(read(&with(total, number)), None, "{number} of {total}");
+        }
+        assert_ne!(fingerprint(&with(2, 1)), fingerprint(&with(2, 2)));
+        assert_eq!(fingerprint(&with(2, 1)), fingerprint(&with(2, 1)));
+        assert_ne!(fingerprint(&with(2, 1)), fingerprint(&deliver(0, DataCoding::McSpecific, b"ciao")));
     }
 
     #[test]
