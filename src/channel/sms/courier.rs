@@ -1,6 +1,6 @@
 //! From the spool to the broker: what a provider said becomes one CloudEvent, confirmed, and only then the spool forgets it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,20 +79,25 @@ pub type Handed = Result<(), String>;
 
 impl Courier {
     /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again. A part waits in
-    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it.
-    pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, parts: Parts, shutdown: CancellationToken) {
+    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it. First comes
+    /// what an earlier life has left.
+    pub async fn run(self, left: Vec<Entry>, mut entries: mpsc::UnboundedReceiver<Entry>, parts: Parts, shutdown: CancellationToken) {
+        let mut left = VecDeque::from(left);
         let parts = Arc::new(parts);
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut rounds = 0_u32;
         loop {
-            let entry = tokio::select! {
-                () = shutdown.cancelled() => return,
-                entry = entries.recv() => match entry {
-                    Some(entry) => Some(entry),
-                    None => return,
+            let entry = match left.pop_front() {
+                Some(entry) => Some(entry),
+                None => tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    entry = entries.recv() => match entry {
+                        Some(entry) => Some(entry),
+                        None => return,
+                    },
+                    _ = looks.tick() => None,
                 },
-                _ = looks.tick() => None,
             };
             let work = match &entry {
                 Some(entry) => Work::Entry(&entry.content),
