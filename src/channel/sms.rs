@@ -20,8 +20,8 @@ use self::media::{Credentials, Fetcher};
 use self::parts::Parts;
 use self::sender::{Carrier, SmsSender};
 use self::smpp::SmppOptions;
-use self::spool::Spool;
-use self::webhook::{Signer, Webhooks};
+use self::spool::{Entry, Spool};
+use self::webhook::{Signer, Taken, Webhooks};
 use crate::channel::outbound::{Outbound, OutboundDeps};
 use crate::model::id::{AccountId, IdMaker};
 use crate::plan::Plan;
@@ -141,7 +141,9 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
     let counters = Arc::new(SmsCounters::default());
     let opened = spool::open(&spool_folder, spool_bytes_max)
         .and_then(|opened| Ok((opened, Parts::open(&spool_folder.join("parts"), now(), Arc::clone(&counters))?)));
-    let ((spool, entries), parts) = opened.map_err(|source| SmsError::Spool { folder: spool_folder, source })?;
+    let ((spool, mut entries), parts) = opened.map_err(|source| SmsError::Spool { folder: spool_folder, source })?;
+    let left: Vec<Entry> = std::iter::from_fn(|| entries.try_recv().ok()).collect();
+    let left_taken: Vec<Taken> = left.iter().filter_map(|entry| serde_json::from_slice(&entry.content).ok()).collect();
     let outbound = OutboundDeps {
         broker: deps.broker,
         publisher: deps.publisher,
@@ -158,12 +160,12 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         country,
         credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
     };
-    tracker.spawn(courier.run(entries, parts, shutdown.clone()));
+    tracker.spawn(courier.run(left, entries, parts, shutdown.clone()));
     tracker.spawn(take_over(spool.clone(), shutdown.clone()));
     let carrier_of = |(id, account): (&AccountId, &AccountOptions)| match &account.carrier {
         CarrierOptions::Ready(carrier) => (id.clone(), carrier.clone()),
         CarrierOptions::Smpp(options) => {
-            let (smpp, session) = smpp::session(options.clone(), id.clone(), spool.clone(), Arc::clone(&counters));
+            let (smpp, session) = smpp::session(options.clone(), id.clone(), spool.clone(), &left_taken, Arc::clone(&counters));
             tracker.spawn(session.run(shutdown.clone()));
             (id.clone(), Carrier::Smpp(smpp))
         }

@@ -78,12 +78,19 @@ pub type Handed = Result<(), String>;
 
 impl Courier {
     /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again. A part waits in
-    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it.
-    pub async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, parts: Parts, shutdown: CancellationToken) {
+    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it. First come
+    /// those `waiting`, which an earlier life has left.
+    pub async fn run(
+        self,
+        mut waiting: Vec<Entry>,
+        mut entries: mpsc::UnboundedReceiver<Entry>,
+        parts: Parts,
+        shutdown: CancellationToken,
+    ) {
         let parts = Arc::new(parts);
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut waiting, mut failures, mut rounds) = (Vec::new(), 0, 0_u32);
+        let (mut failures, mut rounds) = (0, 0_u32);
         while !shutdown.is_cancelled() {
             if waiting.is_empty() {
                 tokio::select! {
@@ -114,7 +121,7 @@ impl Courier {
     /// Hands on the first entries that go together: texts that need nothing but the broker, or one entry of another kind. How many
     /// they were.
     async fn hand_on_first(&self, entries: &[Entry], parts: &Arc<Parts>, shutdown: &CancellationToken) -> Result<usize, String> {
-        let letters: Vec<Letter> = entries.iter().map_while(|entry| self.plain(&entry.content)).collect();
+        let letters: Vec<Letter> = entries.iter().take(TOGETHER_MAX).map_while(|entry| self.plain(&entry.content)).collect();
         let count = letters.len();
         if count > 1 {
             match self.publish(letters).await {
@@ -218,7 +225,7 @@ impl Courier {
 
     /// What is published of an entry that is a text and no more; none: it is of another kind.
     fn plain(&self, content: &Bytes) -> Option<Letter> {
-        let Ok(Taken { account, at, said: Said::Received(received) }) = serde_json::from_slice(content) else { return None };
+        let Ok(Taken { account, at, said: Said::Received(received), .. }) = serde_json::from_slice(content) else { return None };
         let is_plain = received.media.is_empty() && received.part.is_none() && keyword(&received.text).is_none();
         is_plain.then(|| self.letter(&account, at, received, Vec::new(), 0).ok())?
     }

@@ -155,7 +155,7 @@ impl Joining {
             part: None,
         });
         let at = self.pieces.values().map(|piece| piece.at).min().unwrap_or_default();
-        Taken { account: self.account.clone(), at, said }
+        Taken { account: self.account.clone(), at, said, fingerprint: None }
     }
 
     fn text(&self) -> String {

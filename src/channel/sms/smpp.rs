@@ -18,7 +18,7 @@ use tokio::time::{Instant, interval, timeout};
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 
-use self::unproven::Unproven;
+use self::unproven::{Fingerprint, Unproven};
 use super::SmsCounters;
 use super::provider::Said;
 use super::spool::Spool;
@@ -107,11 +107,15 @@ pub struct Session {
 }
 
 /// A way in for orders, and the session's own loop to be run.
-pub fn session(options: SmppOptions, account: AccountId, spool: Spool, counters: Arc<SmsCounters>) -> (Smpp, Session) {
+///
+/// `left` is what a process that was killed has left in the spool, of all accounts.
+pub fn session(options: SmppOptions, account: AccountId, spool: Spool, left: &[Taken], counters: Arc<SmsCounters>) -> (Smpp, Session) {
+    let of_it = left.iter().filter(|taken| taken.account == account);
+    let answers = Unproven::left(of_it.filter_map(|taken| Some((taken.at, taken.fingerprint?))).collect());
     let (sender, requests) = mpsc::channel(1);
     let bound = Arc::new(AtomicBool::new(false));
     let smpp = Smpp { requests: sender, bound: Arc::clone(&bound) };
-    (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0, answers: Unproven::default() })
+    (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0, answers })
 }
 
 type Wire = Framed<TcpStream, CommandCodec>;
@@ -258,7 +262,7 @@ impl Session {
                     self.counters.count(&self.account, "repeated");
                     CommandStatus::EsmeRok
                 } else {
-                    self.take(delivered).await
+                    self.take(delivered, message).await
                 };
                 if status == CommandStatus::EsmeRok {
                     self.answers.answered(message);
@@ -296,14 +300,14 @@ impl Session {
     }
 
     /// Keeps what came; the status to answer with.
-    async fn take(&self, delivered: &DeliverSm) -> CommandStatus {
+    async fn take(&self, delivered: &DeliverSm, fingerprint: Fingerprint) -> CommandStatus {
         // a `deliver_sm` has no id: ours is made once, before it is kept, so that the spool's repetition is recognised
         let said = pdu::read(delivered, format!("smpp-{:032x}", rand::random::<u128>()));
         if said == Said::Nothing {
             self.counters.count(&self.account, "nothing");
             return CommandStatus::EsmeRok;
         }
-        let taken = Taken { account: self.account.clone(), at: now(), said };
+        let taken = Taken { account: self.account.clone(), at: now(), said, fingerprint: Some(fingerprint) };
         let content = serde_json::to_vec(&taken).expect("texts and numbers are JSON");
         match self.spool.put(content.into()).await {
             Ok(()) => {

@@ -15,6 +15,7 @@ use url::Url;
 use super::SmsCounters;
 use super::provider::{Said, Unreadable, generic, twilio, vonage};
 use super::signature::{self, Standard, TwilioRequest, Unproven};
+use super::smpp::unproven::Fingerprint;
 use super::spool::{Spool, SpoolError};
 use crate::channel::problem::Problem;
 use crate::model::id::AccountId;
@@ -56,6 +57,9 @@ pub struct Taken {
     pub at: Timestamp,
     /// What was said.
     pub said: Said,
+    /// By what an SMSC's repetition of it is recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<Fingerprint>,
 }
 
 /// The webhooks as a router: `POST /sms/v1/<account>`.
@@ -86,7 +90,7 @@ async fn called(
             return Err(refusal.into());
         }
     };
-    let taken = Taken { account: account.clone(), at, said };
+    let taken = Taken { account: account.clone(), at, said, fingerprint: None };
     let content = serde_json::to_vec(&taken).expect("texts and numbers are JSON");
     webhooks.spool.put(content.into()).await.map_err(|error| {
         webhooks.counters.count(account, "refused");

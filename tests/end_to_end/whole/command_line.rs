@@ -226,7 +226,8 @@ async fn what_adapters_hold(house: &House) {
             media: Vec::new(),
             part: None,
         };
-        serde_json::to_vec(&Taken { account: account.parse().unwrap(), at: now(), said: Said::Received(received) }).unwrap()
+        serde_json::to_vec(&Taken { account: account.parse().unwrap(), at: now(), said: Said::Received(received), fingerprint: None })
+            .unwrap()
     };
     let carla = Person::sign_in(house, "carla").await;
     let mail = hold("smtp", "urp-mail", &letter("Trattenuta")).await;

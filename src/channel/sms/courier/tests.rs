@@ -85,7 +85,7 @@ fn taken(text: &str) -> Bytes {
         part: None,
     };
     let account = AccountId::new("urp-sms").expect("a name");
-    serde_json::to_vec(&Taken { account, at: Timestamp(1), said: Said::Received(received) }).expect("JSON").into()
+    serde_json::to_vec(&Taken { account, at: Timestamp(1), said: Said::Received(received), fingerprint: None }).expect("JSON").into()
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn texts_are_published_together_and_in_their_order() {
         }
         drop(again);
         let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
-        courier(&broker, &store).run(waiting, parts, CancellationToken::new()).await;
+        courier(&broker, &store).run(Vec::new(), waiting, parts, CancellationToken::new()).await;
         assert_eq!(std::mem::take(&mut *broker.0.lock().expect("nobody panicked")), expected, "{texts:?}");
         assert_eq!(spool.depth().entries, 0, "{texts:?}");
     }

@@ -14,6 +14,7 @@ pub fn part(id: &str, reference: &str, total: u8, number: u8, coded: Coded) -> T
         account: AccountId::new("urp-sms").expect("a name"),
         at: Timestamp(i64::from(number)),
         said: Said::Received(Received { id: id.into(), from, to, text, media: Vec::new(), part }),
+        fingerprint: None,
     }
 }
 

@@ -3,18 +3,24 @@
 //! A `deliver_sm` has no id. When a session breaks, the SMSC sends again on the next one what it has no answer for (SMPP 3.4, 2.9), and
 //! that must not become a second message; but a citizen who writes "ok" twice has written twice. So an answer is proved: what the
 //! SMSC answers to an `enquire_link` of ours that went out behind it, on the same connection, it answers after having read it. Only
-//! a message whose answer was not proved when its session ended is recognised, once, on the sessions that follow, for a while.
+//! a message whose answer was not proved when its session ended is recognised, once, on the sessions that follow, for a while. When the
+//! process was killed, those are the last ones that it left in the spool: a message stays there longer than its answer takes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::model::time::Timestamp;
+
 /// How long after the next bind a message may come again. Longer, and the same word is more likely written anew.
 const AGAIN_WITHIN: Duration = Duration::from_mins(5);
 /// Answers that may be without proof, and messages that may come again; beyond it the oldest count as proved. An SMSC's window
 /// is rarely larger.
 const MAX: usize = 256;
+
+/// How much older than the newest message in the spool of a killed process one without proof can be: proof takes a second.
+const LEFT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A message by what an SMSC would repeat of it.
 pub type Fingerprint = [u8; 32];
@@ -31,6 +37,14 @@ pub struct Unproven {
 }
 
 impl Unproven {
+    /// What a process that was killed has left in the spool, with the time when each message came.
+    pub fn left(mut messages: Vec<(Timestamp, Fingerprint)>) -> Self {
+        let newest = messages.iter().map(|(at, _)| *at).max().unwrap_or_default();
+        messages.retain(|(at, _)| newest.since(*at) <= LEFT_WITHIN);
+        let first = messages.len().saturating_sub(MAX);
+        Self { answered: messages.drain(first..).map(|(_, message)| message).collect(), ..Self::default() }
+    }
+
     /// A session begins: what the one before left without proof may come again.
     pub fn begin(&mut self, now: Instant) {
         self.asked = None;
@@ -96,6 +110,17 @@ mod tests {
         assert!(!answers.is_repeated(&OK, now), "proved");
         assert!(answers.is_repeated(&OTHER, now));
         assert!(!answers.is_repeated(&OTHER, now), "once: the next one is the citizen's");
+    }
+
+    #[test]
+    fn the_last_ones_that_a_killed_process_left_may_come_again() {
+        let at = |seconds: i64, message| (Timestamp::from_secs(seconds), message);
+        let (mut answers, now) = (Unproven::left(vec![at(100, OTHER), at(190, OK), at(195, [3; 32])]), Instant::now());
+        answers.begin(now);
+        assert!(answers.is_repeated(&OK, now) && !answers.is_repeated(&OK, now));
+        assert!(!answers.is_repeated(&OTHER, now), "answered long before");
+        assert_eq!(Unproven::left(vec![at(1, OK); MAX + 9]).answered.len(), MAX);
+        assert!(Unproven::left(Vec::new()).answered.is_empty());
     }
 
     #[test]
