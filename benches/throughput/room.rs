@@ -120,8 +120,18 @@ impl Admin {
 impl Room {
     /// Makes `operators` accounts, connects each, and waits until all are ready.
     pub async fn open(admin: &Admin, desk: &str, operators: usize, places: usize, manner: Manner) -> anyhow::Result<Self> {
+        Self::connect(desk, &Self::accounts(admin, operators, manner).await?, places, manner).await
+    }
+
+    /// Makes accounts and signs them in: their cookies.
+    pub async fn accounts(admin: &Admin, operators: usize, manner: Manner) -> anyhow::Result<Vec<String>> {
         let made = stream::iter(0..operators).map(|number| admin.operator(number, manner)).buffer_unordered(ACCOUNTS_AT_ONCE);
-        let cookies: Vec<String> = made.try_collect().await?;
+        made.try_collect().await
+    }
+
+    /// Connects who has these cookies, and waits until all are ready.
+    pub async fn connect(desk: &str, cookies: &[String], places: usize, manner: Manner) -> anyhow::Result<Self> {
+        let operators = cookies.len();
         let (tally, places) = (Arc::new(Tally::default()), Arc::new(Semaphore::new(places)));
         let mut tasks = Vec::new();
         for (number, cookie) in cookies.iter().enumerate() {

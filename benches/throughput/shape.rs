@@ -71,6 +71,19 @@ pub struct Installation {
     pub admin: Admin,
 }
 
+/// A daemon that can be started again.
+pub struct Start<'a> {
+    folder: &'a Path,
+    name: &'a str,
+    settings: Vec<(&'a str, String)>,
+}
+
+impl Start<'_> {
+    async fn daemon(&self) -> anyhow::Result<Daemon> {
+        Daemon::start(self.folder, self.name, &self.settings).await
+    }
+}
+
 /// Where contacts come from.
 enum Source {
     Broker(Box<Citizens>),
@@ -88,15 +101,32 @@ impl Source {
 
 impl Installation {
     /// All roles in one process on RabbitMQ and PostgreSQL, with these settings of its own.
-    pub async fn one(setup: &Setup, folder: &Path, name: &str, settings: &[(&str, String)]) -> anyhow::Result<Self> {
+    pub async fn one<'a>(
+        setup: &Setup,
+        folder: &'a Path,
+        name: &'a str,
+        settings: &[(&'a str, String)],
+    ) -> anyhow::Result<(Self, Start<'a>)> {
         let (database, amqp, backends) = Self::backends(setup, name).await?;
-        let daemon = Daemon::start(folder, name, &[backends.as_slice(), settings].concat()).await?;
-        Self::sign_in(Layout::One, vec![daemon], database, amqp).await
+        let start = Start { folder, name, settings: [backends.as_slice(), settings].concat() };
+        let it = Self::sign_in(Layout::One, vec![start.daemon().await?], database, amqp).await?;
+        Ok((it, start))
+    }
+
+    /// Ends its one process and starts another. Who is signed in stays so.
+    pub async fn again(mut self, start: &Start<'_>) -> anyhow::Result<Self> {
+        for daemon in std::mem::take(&mut self.daemons) {
+            daemon.stop().await?;
+        }
+        let daemon = start.daemon().await?;
+        self.desk = daemon.desk()?;
+        self.daemons.push(daemon);
+        Ok(self)
     }
 
     async fn start(setup: &Setup, folder: &Path, name: &str, layout: Layout) -> anyhow::Result<Self> {
         if layout == Layout::One {
-            return Self::one(setup, folder, name, &[]).await;
+            return Ok(Self::one(setup, folder, name, &[]).await?.0);
         }
         if layout == Layout::Embedded {
             // every citizen comes by one token, which has its measure otherwise
