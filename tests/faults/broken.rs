@@ -75,6 +75,9 @@ async fn without_the_epoch_a_paused_leader_writes() {
     fleet.start(1, "").await;
     fleet.until_leads(1, Duration::from_secs(20)).await;
     fleet.processes.lock().await[0].wake();
-    until("the stale write", Duration::from_secs(20), async || fleet.pair.count(STALE).await > 0).await;
+    let stale = until("the stale write", Duration::from_secs(120), async || fleet.pair.count(STALE).await > 0);
+    if tokio::time::timeout(Duration::from_secs(60), stale).await.is_err() {
+        panic!("the woken process wrote nothing; it says:\n{}", fleet.processes.lock().await[0].log_text());
+    }
     println!("broken, no check of the epoch: stale writes committed {}", fleet.pair.count(STALE).await);
 }

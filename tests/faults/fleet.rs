@@ -149,7 +149,7 @@ impl Fleet {
 
     /// Waits until the process at `place` has died by its fault.
     pub async fn until_dead(&self, place: usize, what: &str) {
-        crate::until(what, Duration::from_secs(60), async || !self.processes.lock().await[place].is_alive()).await;
+        crate::until(what, Duration::from_secs(180), async || !self.processes.lock().await[place].is_alive()).await;
     }
 
     /// Waits until so many contacts more are acknowledged.
