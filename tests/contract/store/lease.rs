@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use sqlx::Connection as _;
+
 use sportello::port::store::StoreError;
 
 use super::fixture::*;
@@ -109,13 +111,16 @@ async fn a_leader_paused_inside_a_commit_holds_nobody_up(place: Place) {
     writes.contacts = (1..=50).map(contact).collect();
     let other = place.another().await;
     {
+        let held = place.hold_contacts().await;
         let mut commit = leader.writer.commit(&writes);
-        // Goes on until it has locked its epoch; from then on nobody goes on with it.
+        // Goes on until it waits for its contacts, the epoch locked; from then on nobody goes on with it.
         eventually("inside its transaction, the epoch locked", async || {
-            assert!(futures_util::poll!(&mut commit).is_pending(), "not committed before it was paused");
-            (place.paused_in_commit().await > 0).then_some(())
+            assert!(futures_util::poll!(&mut commit).is_pending(), "not committed while contacts are locked");
+            (place.waits_for_contacts().await > 0).then_some(())
         })
         .await;
+        held.close().await.expect("closes");
+        eventually("its contacts written", async || (place.paused_in_commit().await > 0).then_some(())).await;
         let began = Instant::now();
         let second = other.lead(&pool(), "b", TTL).await.expect("asks").expect("leads");
         assert!(began.elapsed() < Duration::from_secs(8), "took {:?}", began.elapsed());

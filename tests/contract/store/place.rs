@@ -73,6 +73,22 @@ impl Place {
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
 
+    /// Keeps everybody from writing contacts until the connection is closed (PostgreSQL only).
+    pub async fn hold_contacts(&self) -> PgConnection {
+        let At::Postgres { superuser, .. } = &self.at else { panic!("PostgreSQL only") };
+        let mut connection = PgConnection::connect(superuser).await.expect("connects");
+        connection.execute("begin; lock table contact in share mode").await.expect("locks");
+        connection
+    }
+
+    /// How many connections wait to write contacts (PostgreSQL only).
+    pub async fn waits_for_contacts(&self) -> i64 {
+        let At::Postgres { superuser, .. } = &self.at else { return 0 };
+        let sql = "select count(*) from pg_locks where relation = 'contact'::regclass and not granted";
+        let mut connection = PgConnection::connect(superuser).await.expect("connects");
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
+    }
+
     /// How many offers are kept.
     pub async fn ended_offers(&self) -> i64 {
         let sql = "select count(*) from offer";
