@@ -12,7 +12,7 @@ use serde_json::json;
 use sportello::broker::embedded::{EmbeddedBroker, EmbeddedOptions};
 use sportello::model::channel::Channel;
 use sportello::model::id::{AdministrationId, PoolId};
-use sportello::port::broker::{Broker, Destination, Outgoing, Publisher, Source};
+use sportello::port::broker::{Broker, Destination, Outgoing, PublishError, Publisher, Source};
 use tokio::sync::Semaphore;
 
 use crate::load::{BODY_BYTES, words};
@@ -53,8 +53,7 @@ async fn publish(publisher: Arc<dyn Publisher>, pool: PoolId, window: usize, unt
     while Instant::now() < until {
         count += 1;
         let message = Outgoing::new(destination.clone(), count.to_string(), vec![b'x'; BODY_BYTES]);
-        let publisher = Arc::clone(&publisher);
-        unconfirmed.push(async move { publisher.publish(vec![message]).await });
+        unconfirmed.push(until_taken(Arc::clone(&publisher), message));
         while unconfirmed.len() >= window {
             unconfirmed.next().await.context("something is under way")??;
         }
@@ -63,6 +62,16 @@ async fn publish(publisher: Arc<dyn Publisher>, pool: PoolId, window: usize, unt
         confirmed?;
     }
     Ok(count)
+}
+
+/// A full queue is not the end: the consumer is the slower one.
+async fn until_taken(publisher: Arc<dyn Publisher>, message: Outgoing) -> Result<(), PublishError> {
+    loop {
+        match publisher.publish(vec![message.clone()]).await {
+            Err(PublishError::Refused(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
+            ended => return ended,
+        }
+    }
 }
 
 /// Programs that report calls to the channel API.

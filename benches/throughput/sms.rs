@@ -86,8 +86,8 @@ fn spooled_bytes(folder: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for place in std::fs::read_dir(folder)? {
         for file in std::fs::read_dir(place?.path())? {
-            // a file that is done may be gone by now
-            bytes += file?.metadata().map_or(0, |metadata| metadata.len());
+            // a file that is done may be gone by now; folders are for parts
+            bytes += file?.metadata().map_or(0, |metadata| if metadata.is_file() { metadata.len() } else { 0 });
         }
     }
     Ok(bytes)

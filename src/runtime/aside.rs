@@ -36,13 +36,16 @@ impl LiveAsides {
         Arc::new(Self { here: broadcast::channel(WAITING_MAX).0, there: None })
     }
 
-    /// With every process at the broker; `node` is this one's name.
+    /// To every process at the broker as well; `node` is this one's name.
     pub fn shared(broker: Arc<dyn Broker>, node: &str, stop: CancellationToken) -> Arc<Self> {
         let (sender, waiting) = mpsc::channel(UNPUBLISHED_MAX);
-        let asides = Arc::new(Self { here: broadcast::channel(WAITING_MAX).0, there: Some(sender) });
-        tokio::spawn(publish(Arc::clone(&broker), node.to_owned(), waiting, stop.clone()));
-        tokio::spawn(hear(broker, node.to_owned(), asides.here.clone(), stop));
-        asides
+        tokio::spawn(publish(broker, node.to_owned(), waiting, stop));
+        Arc::new(Self { here: broadcast::channel(WAITING_MAX).0, there: Some(sender) })
+    }
+
+    /// Hears from now on what others say. For what it hears from to be there, the broker's things are declared first.
+    pub fn hear_others(&self, broker: Arc<dyn Broker>, node: &str, stop: CancellationToken) {
+        tokio::spawn(hear(broker, node.to_owned(), self.here.clone(), stop));
     }
 }
 

@@ -195,6 +195,7 @@ impl Daemon {
             parts.lead()?;
         }
         if reaches_over {
+            parts.asides.hear_others(Arc::clone(&parts.broker), &parts.node, parts.leaders.clone());
             parts.follow_feeds();
         }
         if settings.roles.has(ProcessRole::Email) {
