@@ -257,16 +257,21 @@ impl Driver {
     /// Adds to commands about a message what is stored of it. What the database cannot say now is not asked for either: the sender
     /// is told to come again.
     async fn look_up(&mut self, arrivals: Vec<Arrival>, open: &Open) -> Vec<Arrival> {
-        let mut known = Vec::with_capacity(arrivals.len());
+        let (mut known, mut away) = (Vec::with_capacity(arrivals.len()), false);
         for mut arrival in arrivals {
             if let Arrival::Command(pending) = &mut arrival
                 && let Some((contact, message)) = pending.envelope.command.body.message()
                 && let Some(contact) = self.engine.known_contact(contact, &open.effects)
             {
+                // a database that is away is waited for once, not for each of them
+                if away {
+                    continue;
+                }
                 match self.deps.store.delivery(&contact.administration, message).await {
                     Ok(stored) => pending.stored = stored,
                     Err(error) => {
                         tracing::warn!(pool = %self.leadership.pool, %message, %error, "what is stored of {message} cannot be read");
+                        away = matches!(error, StoreError::Unavailable(_));
                         continue;
                     }
                 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::provider::{Media, Received, Said};
+use super::signature::hex;
 use super::smpp::pdu;
 use super::webhook::Taken;
 use crate::model::id::AccountId;
@@ -74,7 +75,7 @@ impl Piece {
     /// What it says, as a digest.
     pub fn digest(&self) -> String {
         let said = serde_json::to_vec(&(&self.text, &self.media, &self.coded)).expect("texts and numbers are JSON");
-        hexadecimal(&Sha256::digest(said)[..16])
+        hex(&Sha256::digest(said)[..16])
     }
 }
 
@@ -108,7 +109,7 @@ impl Joining {
         let (received, part) = part_of(taken)?;
         let id = Sha256::digest([key(taken)?.as_bytes(), b"\0", received.id.as_bytes()].concat());
         Some(Self {
-            id: format!("parts-{}", hexadecimal(&id[..16])),
+            id: format!("parts-{}", hex(&id[..16])),
             account: taken.account.clone(),
             from: received.from.clone(),
             to: received.to.clone(),
@@ -264,11 +265,7 @@ pub fn key(taken: &Taken) -> Option<String> {
     let (received, part) = part_of(taken)?;
     let common = (&taken.account, &received.from, &received.to, &part.reference, part.total);
     let common = serde_json::to_vec(&common).expect("texts and numbers are JSON");
-    Some(hexadecimal(&Sha256::digest(common)[..16]))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Some(hex(&Sha256::digest(common)[..16]))
 }
 
 #[cfg(test)]

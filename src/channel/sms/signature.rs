@@ -215,7 +215,8 @@ fn is_mac<M: Mac + KeyInit>(secret: &[u8], signed: &[u8], given: &[u8]) -> bool 
     !secret.is_empty() && <M as KeyInit>::new_from_slice(secret).is_ok_and(|mac| mac.chain_update(signed).verify_slice(given).is_ok())
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// Bytes as lower-case hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
