@@ -42,6 +42,7 @@ pub async fn come(fleet: Arc<Fleet>, way: Way, pause: Duration) {
     let mut number = 0_u32;
     let mut broker = None;
     while fleet.takes_load() {
+        fleet.until_room().await;
         let subject = format!("{way:?}-{number}");
         number += 1;
         hand_in(&fleet, way, &subject, number.is_multiple_of(17), &mut broker).await;

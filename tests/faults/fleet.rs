@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::chat;
@@ -16,9 +16,14 @@ use crate::process::{self, Addresses, Process};
 use crate::sink;
 
 /// Operators at work.
-const OPERATORS: usize = 4;
+const OPERATORS: usize = 6;
 /// How long nothing may move, once all faults are healed, before the rest counts as left open.
 const HEALED_WITHIN: Duration = Duration::from_secs(90);
+/// With so many contacts open no more citizens come. An unbounded queue would hold all mail behind those who stand there, and
+/// the points at which answers leave would never be passed.
+const OPEN_MAX: i64 = 150;
+/// How often the open contacts are counted.
+const COUNT_EVERY: Duration = Duration::from_millis(200);
 
 /// Writes each commit down with the epoch that was in force at that moment: an oracle that Sportello's code has no part in.
 const AUDIT: &str = "
@@ -45,6 +50,7 @@ pub struct Fleet {
     pub processes: Mutex<Vec<Process>>,
     operators: Vec<(String, String)>,
     loaded: AtomicBool,
+    crowded: watch::Sender<bool>,
     ended: AtomicBool,
 }
 
@@ -64,7 +70,9 @@ impl Fleet {
             let login = format!("op{number}");
             let profile = ["--administration", "comune", "--office", "urp", "--skill", "accoglienza=5", "--language", "it"];
             let size = ["--live-units", "1000", "--desk-slots", "10"];
-            process::run(&pair, &[&["operator", "add", &login, "--name", &login], &profile[..], &size[..]].concat());
+            // Letters wait for those who are busy with chats: every second one reads letters and texts alone.
+            let channels: &[&str] = if number % 2 == 0 { &[] } else { &["--channel", "email", "--channel", "sms"] };
+            process::run(&pair, &[&["operator", "add", &login, "--name", &login], &profile[..], &size[..], channels].concat());
             let token = process::run(&pair, &["token", "add", &format!("console-{login}"), "--operator", &login]);
             operators.push((login, token.trim().to_owned()));
         }
@@ -80,6 +88,7 @@ impl Fleet {
             processes: Mutex::new(vec![first]),
             operators,
             loaded: AtomicBool::new(true),
+            crowded: watch::Sender::new(false),
             ended: AtomicBool::new(false),
         });
         if real {
@@ -98,6 +107,7 @@ impl Fleet {
         });
         let operators =
             self.operators.iter().map(|(login, token)| tokio::spawn(operators::work(Arc::clone(self), login.clone(), token.clone())));
+        tokio::spawn(Arc::clone(self).count_open());
         Load { citizens: citizens.collect(), operators: operators.collect() }
     }
 
@@ -109,6 +119,20 @@ impl Fleet {
     /// Whether citizens still come.
     pub fn takes_load(&self) -> bool {
         self.loaded.load(Ordering::Relaxed)
+    }
+
+    async fn count_open(self: Arc<Self>) {
+        while self.takes_load() {
+            let open = self.pair.count("select count(*) from contact where state <> 'closed'").await;
+            self.crowded.send_replace(open > OPEN_MAX);
+            tokio::time::sleep(COUNT_EVERY).await;
+        }
+        self.crowded.send_replace(false);
+    }
+
+    /// Waits while too many contacts are open.
+    pub async fn until_room(&self) {
+        self.crowded.subscribe().wait_for(|crowded| !crowded).await.unwrap();
     }
 
     /// Whether operators go home.

@@ -1,5 +1,6 @@
 //! The two pairs of broker and database, and plain questions to the database that Sportello's code has no part in.
 
+use std::io::Read as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -107,7 +108,7 @@ impl Pair {
             None => {
                 let data = self.folder.path().join("data");
                 let file = std::fs::read_dir(&data).unwrap().filter_map(Result::ok).map(|entry| entry.path());
-                let file = file.filter(|path| std::fs::read(path).is_ok_and(|bytes| bytes.starts_with(b"SQLite format 3")));
+                let file = file.filter(|path| begins_with(path, b"SQLite format 3"));
                 let file = file.max_by_key(|path| path.to_string_lossy().contains("sportello")).expect("a database file");
                 let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file).busy_timeout(std::time::Duration::from_secs(20));
                 let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
@@ -128,6 +129,11 @@ impl Pair {
         let mut connection = sqlx::PgConnection::connect(&servers.postgres).await.unwrap();
         connection.execute(sqlx::raw_sql(sql)).await.unwrap();
     }
+}
+
+fn begins_with<const N: usize>(file: &Path, magic: &[u8; N]) -> bool {
+    let mut start = [0; N];
+    std::fs::File::open(file).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == magic
 }
 
 impl Drop for Pair {
