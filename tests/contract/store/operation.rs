@@ -12,6 +12,7 @@ use super::on_both;
 use super::place::{At, Place};
 
 on_both!(
+    keys_compare_as_bytes,
     schemas_of_other_releases,
     the_secret_stays,
     plans_are_versions,
@@ -23,6 +24,18 @@ on_both!(
     quarantine_holds,
     quarantine_is_narrowed_before_it_is_cut
 );
+
+/// A library's new order of letters must not lie beneath an old index. SQLite has no other order than that of bytes.
+async fn keys_compare_as_bytes(place: Place) {
+    let At::Postgres { .. } = place.at else { return };
+    let others = "select 1 from pg_index join pg_attribute on attrelid = indrelid and attnum = any (indkey)
+        where attcollation <> 0 and attcollation <> '\"C\"'::regcollation and indrelid::regclass::text not like 'pg_%'";
+    let refuse = format!("do $$ begin if exists ({others}) then raise 'a key is ordered by a locale'; end if; end $$");
+    place.run(&refuse).await.expect("a text column of an index says collate \"C\"");
+    let bare = "select 1 from pg_class where relrowsecurity and not exists (select 1 from pg_policies where tablename = relname)";
+    let refuse = format!("do $$ begin if exists ({bare}) then raise 'a table shows nothing to anybody'; end if; end $$");
+    place.run(&refuse).await.expect("the policies are all there");
+}
 
 /// Two releases run together while one replaces the other: the older one takes the newer one's schema. A schema whose known
 /// steps are not ours is refused.

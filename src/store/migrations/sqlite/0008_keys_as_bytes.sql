@@ -1,0 +1,1 @@
+-- PostgreSQL takes keys as bytes from here on; SQLite always did.
