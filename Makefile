@@ -12,7 +12,7 @@ help: ## list these commands
 
 run: web ## build everything and start it on the embedded default: prints where to go
 	$(CARGO) build --release --locked
-	exec $$($(CARGO) metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/release/sportello serve --data $(DATA)
+	exec $${CARGO_TARGET_DIR:-target}/release/sportello serve --data $(DATA)
 
 check: web ## format, lints and every test that needs no server
 	$(CARGO) fmt --check

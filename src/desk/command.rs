@@ -15,7 +15,7 @@ use super::{Shared, accounts};
 use crate::model::address::Address;
 use crate::model::channel::Channel;
 use crate::model::command::{Actor, Authority, Command, CommandBody, Refusal, Reply, TransferTarget};
-use crate::model::contact::{Contact, Direction, Mode, Outcome};
+use crate::model::contact::{Contact, Mode, Outcome};
 use crate::model::conversation::{Message, Party};
 use crate::model::id::{AccountId, AdministrationId, ChatSessionId, CommandId, ContactId, MessageId, NoteId, OfferId, OperatorId, PoolId};
 use crate::model::operator::Role;
@@ -290,7 +290,7 @@ async fn addressee(desk: &Shared, contact: &Contact) -> Result<Option<Party>, Pr
     let newest = |messages: Vec<Message>| {
         let written = messages
             .into_iter()
-            .filter(|message| message.direction == Direction::Inbound && message.automatic.is_none() && message.channel == contact.channel);
+            .filter(|message| message.is_answerable() && message.channel == contact.channel);
         written.filter(|message| message.from.is_some()).max_by_key(|message| message.at).and_then(|message| message.from)
     };
     let here = newest(desk.store.messages_of_contact(&contact.administration, contact.id).await?);

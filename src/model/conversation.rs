@@ -117,6 +117,14 @@ pub struct Message {
     pub settled: Option<Settled>,
 }
 
+impl Message {
+    /// Whether a person wrote it to us and reads the answer. What came by a list was written by somebody: only our machinery
+    /// keeps silent to it (RFC 3834, section 2).
+    pub fn is_answerable(&self) -> bool {
+        self.direction == Direction::Inbound && matches!(self.automatic, None | Some(Automatic::List))
+    }
+}
+
 /// A note: stays inside. It is a type of its own and no adapter takes one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {

@@ -239,6 +239,8 @@ impl Engine {
             Some(ContactState::Pending { .. }) => {
                 self.bring_back(delivery.contact, AssignedReason::Resumed, QueuedReason::DeliveryFailed, effects)
             }
+            // put off in the belief that the citizen has the answer
+            Some(ContactState::Deferred { .. }) => self.queue_again(delivery.contact, QueuedReason::DeliveryFailed, effects),
             Some(state) if !state.is_final() => {}
             _ if delivery.origin.is_copy => {}
             _ => self.follow_failed(&delivery, effects),

@@ -1,9 +1,9 @@
 //! The daemon: builds every part from the settings, starts them in order, and ends them in order. Here alone concrete backends
 //! are named.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -150,7 +150,7 @@ impl Daemon {
         let node = node_name();
         let secret = backends.store.installation_secret().await.map_err(|error| part("store")(error.to_string()))?;
         let ids = IdMaker::new(secret);
-        let (plan, is_new) = first_start::plan_in_force(&*backends.store).await?;
+        let (plan, is_example) = first_start::plan_in_force(&*backends.store).await?;
         for mismatch in settings.mismatches(&plan) {
             tracing::warn!(key = mismatch.key, "the settings do not fit the plan: {mismatch}");
         }
@@ -206,8 +206,8 @@ impl Daemon {
         let public = parts.serve_public(&mut addresses).await?;
         parts.serve_http(&desk_counters, &mut addresses).await?;
         parts.watch(latches, email_counters, public, desk_counters);
-        let samples = match is_new && settings.roles.has(ProcessRole::Router) {
-            true => Some(first_start::make_samples(&*parts.backends.store, &parts.local).await?),
+        let samples = match is_example && settings.roles.has(ProcessRole::Router) {
+            true => first_start::make_samples(&*parts.backends.store, &parts.local).await?,
             false => None,
         };
         let Parts { edges, leaders, edge_tasks, leader_tasks, watchdog, .. } = parts;
@@ -291,42 +291,59 @@ impl Parts {
         });
     }
 
+    /// Starts what a pool needs, for each of the plan and for those that a later plan brings.
+    fn each_pool(&self, start: impl Fn(PoolId) + Send + 'static) {
+        let (mut plans, stop) = (self.plans.subscribe(), self.leaders.clone());
+        let mut started = BTreeSet::new();
+        let mut start_new = move |plan: &Plan| {
+            let new: Vec<PoolId> = plan.pools.iter().filter(|pool| started.insert((*pool).clone())).cloned().collect();
+            new.into_iter().for_each(&start);
+        };
+        start_new(&plans.borrow_and_update());
+        tokio::spawn(async move {
+            while let Some(Ok(())) = stop.run_until_cancelled(plans.changed()).await {
+                start_new(&plans.borrow_and_update());
+            }
+        });
+    }
+
     /// Leads each pool when it may, on a thread of its own: nothing else slows the one writer down.
     fn lead(&self) -> Result<(), DaemonError> {
-        let retry = Arc::new(self.retry()?);
         let amqp = self.settings.broker.kind == BrokerKind::Amqp;
-        for pool in self.pools() {
-            let watchdog = self.watchdog.clone();
-            let deps = LeaderDeps {
+        let watchdog = self.watchdog.clone();
+        let deps = LeaderDeps {
+            store: Arc::clone(&self.backends.store),
+            leases: Arc::clone(&self.backends.leases),
+            broker: Arc::clone(&self.broker),
+            blobs: Arc::clone(&self.backends.blobs),
+            relay: RelayDeps {
                 store: Arc::clone(&self.backends.store),
-                leases: Arc::clone(&self.backends.leases),
-                broker: Arc::clone(&self.broker),
-                blobs: Arc::clone(&self.backends.blobs),
-                relay: RelayDeps {
-                    store: Arc::clone(&self.backends.store),
-                    publisher: Arc::clone(&self.publisher),
-                    metrics: Arc::clone(&self.metrics),
-                    prefix: self.settings.installation.event_type_prefix.clone(),
-                    events: self.settings.router.publish_events && amqp,
-                    other_desks: Arc::new(AtomicBool::new(false)),
-                },
-                retry: Arc::clone(&retry),
-                feed: self.feed.clone(),
-                commands: self.local.clone(),
-                plans: self.plans.clone(),
-                ids: self.ids.clone(),
+                publisher: Arc::clone(&self.publisher),
                 metrics: Arc::clone(&self.metrics),
-                tick: Arc::new(move || watchdog.tick()),
-                holder: self.holder.clone(),
-                lease_ttl: self.settings.router.lease_ttl,
-                batch_max: self.settings.router.batch_max,
-                prefetch: self.settings.router.prefetch,
-                remote_desks: amqp,
-                node: self.node.clone(),
-                node_late: self.settings.router.node_late,
-            };
-            self.leader_tasks.spawn(leader::run(deps, pool, self.leaders.clone()));
-        }
+                prefix: self.settings.installation.event_type_prefix.clone(),
+                events: self.settings.router.publish_events && amqp,
+                other_desks: Arc::default(),
+            },
+            retry: Arc::new(self.retry()?),
+            feed: self.feed.clone(),
+            commands: self.local.clone(),
+            plans: self.plans.clone(),
+            ids: self.ids.clone(),
+            metrics: Arc::clone(&self.metrics),
+            tick: Arc::new(move || watchdog.tick()),
+            holder: self.holder.clone(),
+            lease_ttl: self.settings.router.lease_ttl,
+            batch_max: self.settings.router.batch_max,
+            prefetch: self.settings.router.prefetch,
+            remote_desks: amqp,
+            node: self.node.clone(),
+            node_late: self.settings.router.node_late,
+        };
+        let (tasks, stop) = (self.leader_tasks.clone(), self.leaders.clone());
+        self.each_pool(move |pool| {
+            let relay = RelayDeps { other_desks: Arc::default(), ..deps.relay.clone() };
+            tasks.spawn(leader::run(LeaderDeps { relay, ..deps.clone() }, pool, stop.clone()));
+        });
         let dead = quarantine::drain_dead(Arc::clone(&self.broker), Arc::clone(&self.backends.store), self.leaders.clone());
         self.leader_tasks.spawn(dead);
         Ok(())
@@ -334,9 +351,11 @@ impl Parts {
 
     /// Hears what happens in pools that other processes lead.
     fn follow_feeds(&self) {
-        for pool in self.pools() {
-            tokio::spawn(feed::follow(self.feed.clone(), Arc::clone(&self.broker), pool, self.local.clone(), self.leaders.clone()));
-        }
+        let (feed, broker) = (self.feed.clone(), Arc::clone(&self.broker));
+        let (local, stop) = (self.local.clone(), self.leaders.clone());
+        self.each_pool(move |pool| {
+            tokio::spawn(feed::follow(feed.clone(), Arc::clone(&broker), pool, local.clone(), stop.clone()));
+        });
     }
 
     /// Samples figures and readiness now and then.

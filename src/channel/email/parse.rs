@@ -122,8 +122,18 @@ fn read(raw: &[u8], opaque: &[u8], own: Option<&str>) -> Result<ParsedMail, Refu
     Ok(mail)
 }
 
-/// Sender, recipients, subject, ids. A form on the office's web pages writes from the office's own address and names the citizen
-/// in `Reply-To`: there the citizen is the sender.
+/// How addresses begin that nobody reads.
+const UNREAD: [&str; 6] = ["noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "nonrispondere"];
+
+/// Whether an answer to this address would reach nobody, or ourselves.
+fn is_unread(from: &Party, own: Option<&str>) -> bool {
+    let Some((local, domain)) = from.address.rsplit_once('@') else { return false };
+    let is_ours = own.and_then(|own| own.rsplit_once('@')).is_some_and(|(_, own)| domain.eq_ignore_ascii_case(own));
+    is_ours || UNREAD.iter().any(|start| local.get(..start.len()).is_some_and(|local| local.eq_ignore_ascii_case(start)))
+}
+
+/// Sender, recipients, subject, ids. A form on web pages writes from an address of the office's own, or from one that nobody reads,
+/// and names the citizen in `Reply-To`: there the citizen is the sender.
 fn envelope(message: &Message<'_>, headers: &Headers, own: Option<&str>) -> ParsedMail {
     let mut to = parties(message.to());
     to.extend(parties(message.cc()));
@@ -135,7 +145,7 @@ fn envelope(message: &Message<'_>, headers: &Headers, own: Option<&str>) -> Pars
     };
     let (from, reply_to) = match reply_to {
         reply_to if same(&reply_to, from.as_ref().map(|from| from.address.as_str())) => (from, None),
-        Some(citizen) if same(&from, own) => (Some(citizen), None),
+        Some(citizen) if from.as_ref().is_some_and(|from| is_unread(from, own)) => (Some(citizen), None),
         reply_to => (from, reply_to),
     };
     let subject = message.subject().map(|subject| name::line(subject, SUBJECT_CHARS_MAX)).filter(|subject| !subject.is_empty());

@@ -250,6 +250,11 @@ async fn a_text_message_goes_to_a_number_that_wants_it() {
     assert_eq!(reply("ecco").await.0, 200);
     assert_eq!(reply(&"à".repeat(1600)).await.0, 200);
     assert_eq!(reply(&"a".repeat(1601)).await, refused("too_long"));
+    let wrote = |automatic| desk.store.rows().messages[0].automatic = Some(automatic);
+    wrote(Automatic::AutoReply);
+    assert_eq!(reply("ecco").await, refused("no_reply_channel"));
+    wrote(Automatic::List);
+    assert_eq!(reply("ecco").await.0, 200, "by a list, but somebody wrote it");
     let address = IdMaker::new([7; 32]).address(&comune, "+393331234567");
     let word = |stopped| OptOut { administration: comune.clone(), channel: Channel::sms(), address, stopped, at: now() };
     desk.store.put_opt_out(&word(true)).await.unwrap();

@@ -151,15 +151,15 @@ fn an_auto_reply_does_not_wake_a_pending_contact() {
 
 #[test]
 fn a_bounce_brings_the_contact_back_to_its_owner() {
-    for close in [false, true] {
+    for end in [StateName::Pending, StateName::Deferred, StateName::Closed] {
         let mut world = World::new();
         let anna = world.hire(1, |_| {});
         let letter = world.arrive(10, "posta");
         world.by(anna, CommandBody::Reply { contact: letter, message: crate::model::id::MessageId(500), account: None }).expect("answered");
-        let body = if close {
-            CommandBody::Close { contact: letter, outcome: Outcome { topic: None, resolution: Resolution::Resolved } }
-        } else {
-            CommandBody::Pend { contact: letter, on: PendingOn::Citizen, back_after: None }
+        let body = match end {
+            StateName::Closed => CommandBody::Close { contact: letter, outcome: Outcome { topic: None, resolution: Resolution::Resolved } },
+            StateName::Deferred => CommandBody::Defer { contact: letter, until: world.now.plus(std::time::Duration::from_hours(720)) },
+            _ => CommandBody::Pend { contact: letter, on: PendingOn::Citizen, back_after: None },
         };
         world.by(anna, body).expect("done");
         let row = world.rows[&letter].clone();
@@ -174,8 +174,8 @@ fn a_bounce_brings_the_contact_back_to_its_owner() {
             origin: super::super::delivery::origin_of(&row),
         });
         let landed = world.receive(facts);
-        assert_eq!(landed == letter, !close);
-        assert!(matches!(world.state(landed), ContactState::Active { operator, .. } if operator == anna));
+        assert_eq!(landed == letter, end != StateName::Closed, "{end:?}");
+        assert!(matches!(world.state(landed), ContactState::Active { operator, .. } if operator == anna), "{end:?}");
         assert!(world.has("message.failed"));
     }
 }

@@ -39,23 +39,26 @@ pub struct Samples {
     pub token: String,
 }
 
-/// The stored plan; on an empty database the example, stored. Whether it was stored now.
+/// The stored plan; on an empty database the example, stored. Whether it is the example that a first start stored.
 pub async fn plan_in_force(store: &dyn Store) -> Result<(Plan, bool), DaemonError> {
     let stored = store.plan().await.map_err(|error| part("store")(error.to_string()))?;
-    let (version, text, is_new) = match stored {
-        Some((version, text)) => (version, text, false),
-        None => (store.put_plan(EXAMPLE_PLAN).await.map_err(|error| part("store")(error.to_string()))?, EXAMPLE_PLAN.to_owned(), true),
+    let (version, text) = match stored {
+        Some(stored) => stored,
+        None => (store.put_plan(EXAMPLE_PLAN).await.map_err(|error| part("store")(error.to_string()))?, EXAMPLE_PLAN.to_owned()),
     };
     let plan = plan::parse(&text)
         .map_err(|problems| DaemonError::Plan(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    // another process may have stored it at the same moment: only one makes the samples
-    Ok((Plan { version, ..plan }, is_new && version == 1))
+    Ok((Plan { version, ..plan }, version == 1 && text == EXAMPLE_PLAN))
 }
 
-/// Makes the sample accounts of the example plan.
-pub async fn make_samples(store: &dyn Store, commands: &LocalCommands) -> Result<Samples, DaemonError> {
+/// Makes the sample accounts of the example plan, where nobody has an account yet: a first start that failed half-way, on a port
+/// that was taken perhaps, is not the last chance. None: somebody has.
+pub async fn make_samples(store: &dyn Store, commands: &LocalCommands) -> Result<Option<Samples>, DaemonError> {
     let wrong = |error: AccountError| part("sample accounts")(error.to_string());
     let pool: PoolId = name("main");
+    if !store.logins(&pool).await.map_err(|error| wrong(error.into()))?.is_empty() {
+        return Ok(None);
+    }
     wait_for_leader(commands, &pool).await?;
     let passwords = Passwords::new().map_err(wrong)?;
     let mut made = Vec::new();
@@ -76,13 +79,17 @@ pub async fn make_samples(store: &dyn Store, commands: &LocalCommands) -> Result
             },
             grants: grants(*role, &pool),
         };
-        accounts::create_operator(store, commands, &passwords, new).await.map_err(wrong)?;
+        match accounts::create_operator(store, commands, &passwords, new).await {
+            // another process starts at the same moment, and shows them
+            Err(AccountError::Taken(_)) => return Ok(None),
+            made => made.map_err(wrong)?,
+        };
         made.push(SampleAccount { login, password, what });
     }
     let token =
         NewToken { name: "prova-telefono".to_owned(), account: Some(name::<AccountId>("telefono")), operator: None, expires_at: None };
     let token = accounts::create_token(store, token, clock::now()).await.map_err(wrong)?;
-    Ok(Samples { accounts: made, token })
+    Ok(Some(Samples { accounts: made, token }))
 }
 
 type Person = (&'static str, &'static str, &'static str, &'static [(&'static str, u8)], &'static [&'static str], Role);

@@ -40,7 +40,11 @@ async fn plans(house: &House) {
     let changed = example.replacen("[skill.sociale]", "[skill.cimitero]\nname = \"Cimitero\"\n[skill.sociale]", 1)
         + "\n[administration.comune.office.cimitero]\nname = \"Cimitero\"\n[administration.comune.queue.cimitero]\noffice = \"cimitero\"\n\
            name = \"Cimitero\"\nrequire = { skill = \"cimitero\" }\n[administration.comune.account.cimitero-mail]\nchannel = \"email\"\n\
-           address = \"cimitero@comune.example\"\nqueue = \"cimitero\"\n";
+           address = \"cimitero@comune.example\"\nqueue = \"cimitero\"\n\
+           [pool.unione]\n[administration.unione]\nname = \"Unione\"\npool = \"unione\"\nlanguages = [\"it\"]\n\
+           [administration.unione.office.protocollo]\nname = \"Protocollo\"\n[administration.unione.queue.protocollo]\n\
+           office = \"protocollo\"\nname = \"Protocollo\"\ntarget = \"1d\"\n[administration.unione.account.unione-mail]\n\
+           channel = \"email\"\naddress = \"protocollo@unione.example\"\nqueue = \"protocollo\"\n";
     // Rules are tried before an account's queue: this one comes first.
     let rule =
         "[[administration.comune.rule]]\nwhen = { account = \"cimitero-mail\" }\nqueue = \"cimitero\"\n\n[[administration.comune.rule]]";
@@ -55,6 +59,14 @@ async fn plans(house: &House) {
     eventually("the letter waits in the new queue", async || {
         let contacts = carla.get("/contacts?queue=cimitero").await;
         (contacts["items"].as_array()?.len() == 1).then_some(())
+    })
+    .await;
+    // A new pool is led as well.
+    letter(house, "mario@example.it", "protocollo@unione.example", "Una domanda", "A chi mi rivolgo?").await;
+    eventually("the letter waits in the new pool", async || {
+        let metrics = reqwest::get(format!("{}/metrics", house.at.metrics)).await.ok()?.text().await.ok()?;
+        let waits = |line: &&str| line.starts_with("sportello_contacts_received_total{") && line.contains("\"protocollo\"");
+        (metrics.contains("sportello_leader{pool=\"unione\"} 1") && metrics.lines().any(|line| waits(&line))).then_some(())
     })
     .await;
     std::fs::write(&file, example.replacen("target = \"1d\"", "target = \"un giorno\"", 1)).unwrap();

@@ -48,10 +48,13 @@ fn html_with_an_inline_image_a_file_and_a_forwarded_mail() {
 }
 
 #[test]
-fn a_form_on_the_offices_own_pages_is_the_citizens_letter() {
+fn a_form_on_web_pages_is_the_citizens_letter() {
     for (from, reply_to, expected, answer_to) in [
         ("urp@comune.example", "mario@example.it", "mario@example.it", None),
         ("urp@comune.example", "URP@comune.example", "urp@comune.example", None),
+        ("sito@COMUNE.example", "mario@example.it", "mario@example.it", None),
+        ("No-Reply.moduli@gestore.example", "mario@example.it", "mario@example.it", None),
+        ("noemi@gestore.example", "mario@example.it", "noemi@gestore.example", Some("mario@example.it")),
         ("mario@example.it", "caf@example.it", "mario@example.it", Some("caf@example.it")),
         ("mario@example.it", "mario@example.it", "mario@example.it", None),
     ] {
