@@ -5,7 +5,7 @@
 //! refuses, or a panic in the engine, rebuilds it from rows and goes through the batch one input at a time; the culprit goes
 //! to quarantine. Only a lost epoch ends the driver.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,20 +32,20 @@ use super::relay::RelayHandle;
 mod collector;
 mod commit;
 mod decide;
+mod known;
 mod open;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
 use self::collector::Collector;
 use self::commit::{UnderWay, ended};
+use self::known::Known;
 use self::open::Open;
 
-/// Sources remembered, so that what comes twice in a short time is known without the database.
-const REMEMBERED_MAX: usize = 100_000;
 /// From the beginning of one commit to that of the next, at least. The first after a pause begins at once; under load a commit
 /// costs the database more than its rows do, and a few of them together leave it the time for everybody else.
 const COMMIT_PACE: Duration = Duration::from_millis(4);
-/// For so long after a take-over commands are looked up in the database: a predecessor may have committed them.
-const PREDECESSOR_TIME: Duration = Duration::from_secs(60);
 /// Between two attempts to commit while the database is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -102,8 +102,7 @@ pub struct Driver {
     seq: i64,
     last_at: Timestamp,
     batch: i64,
-    known: HashSet<String>,
-    known_order: VecDeque<String>,
+    known: Known,
     notices: HashMap<crate::model::id::QueueId, Option<String>>,
     lost: CancellationToken,
     /// When the last commit began.
@@ -135,8 +134,7 @@ impl Driver {
             seq,
             last_at,
             batch: 0,
-            known: HashSet::new(),
-            known_order: VecDeque::new(),
+            known: Known::default(),
             notices,
             lost,
             paced: Instant::now(),
@@ -279,56 +277,6 @@ impl Driver {
             known.push(arrival);
         }
         known
-    }
-
-    /// Drops what was processed before and answers it.
-    async fn recognise(&mut self, arrivals: Vec<Arrival>) -> Vec<Arrival> {
-        let unsure: Vec<String> = arrivals
-            .iter()
-            .filter_map(|arrival| match arrival {
-                Arrival::Command(pending) => Some(pending.envelope.command.id.to_string()),
-                _ => None,
-            })
-            .collect();
-        let mut committed: HashSet<String> = HashSet::new();
-        if self.started.elapsed() < PREDECESSOR_TIME
-            && !unsure.is_empty()
-            && let Ok(known) = self.deps.store.known_sources(&self.leadership.pool, &unsure).await
-        {
-            committed = unsure.into_iter().zip(known).filter(|(_, known)| *known).map(|(source, _)| source).collect();
-        }
-        let mut new = Vec::with_capacity(arrivals.len());
-        for arrival in arrivals {
-            let source = match &arrival {
-                Arrival::Command(pending) => Some(pending.envelope.command.id.to_string()),
-                Arrival::Item(Item::Input(prepared)) => Some(prepared.source.clone()),
-                _ => None,
-            };
-            let is_known = source.is_some_and(|source| committed.contains(&source) || !self.remember(source));
-            if is_known && !fault::is_broken("no_inbox") {
-                self.deps.metrics.input(&self.leadership.pool, kind_of(&arrival), "duplicate");
-                if let Arrival::Command(pending) = arrival {
-                    let _ = pending.reply.send(Reply::Duplicate);
-                }
-            } else {
-                new.push(arrival);
-            }
-        }
-        new
-    }
-
-    /// False if it is remembered already.
-    fn remember(&mut self, source: String) -> bool {
-        if !self.known.insert(source.clone()) {
-            return false;
-        }
-        self.known_order.push_back(source);
-        if self.known_order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.known_order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
     }
 
     /// Reads the plans that commands of the batch put in force.

@@ -1,17 +1,21 @@
-//! Inputs that the database refuses or that make the engine panic go to quarantine, and everything else goes on.
+//! Inputs that the database refuses or that make the engine panic go to quarantine, and everything else goes on. Tried again when
+//! their cause is gone, under the same leader, each has its effect once.
 
 use std::time::Duration;
 
 use crate::alone;
 use crate::citizens::{Way, hand_in};
 use crate::fleet::Fleet;
+use crate::process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn culprits_are_set_aside() {
     let _alone = alone().await;
     let fleet = Fleet::new(false).await;
+    let healed = fleet.pair.folder().join("healed");
     fleet.processes.lock().await[0].kill();
-    fleet.start(0, "mark:refuse:Refuse,mark:panic:Panic").await;
+    let marks = ["refuse:Refuse", "panic:Panic"].map(|mark| format!("mark:{mark}:{}", healed.display()));
+    fleet.start(0, &marks.join(",")).await;
     let load = fleet.load(Duration::from_millis(10));
     for culprit in ["Refuse-1", "Panic-1", "Refuse-2", "Panic-2"] {
         fleet.until_more(10).await;
@@ -28,4 +32,21 @@ async fn culprits_are_set_aside() {
     assert_eq!((verdict.quarantined, verdict.unfinished), (4, 0), "{verdict}");
     let kept = fleet.pair.ask("select reason from quarantine order by reason").await;
     assert!(kept[0].contains("asked for by the fault run") && kept[3].contains("panicked"), "{kept:?}");
+
+    let epoch = "select epoch from epoch where pool = 'main'";
+    let before = fleet.pair.count(epoch).await;
+    std::fs::write(&healed, "").unwrap();
+    // twice: what was taken in is recognised
+    for _ in 0..2 {
+        let items = fleet.pair.ask("select cast(id as text) from quarantine order by id").await;
+        let arguments: Vec<&str> = ["quarantine", "retry"].into_iter().chain(items.iter().map(String::as_str)).collect();
+        process::run(&fleet.pair, &arguments);
+        fleet.until_settled_without_operators().await;
+        let verdict = fleet.ledger.verdict(&fleet.pair).await;
+        println!("4 culprits tried again: {verdict}");
+        assert!(verdict.is_good(), "{verdict}: {:?} {:?}", verdict.lost, verdict.duplicated);
+        assert_eq!(verdict.unfinished, 4, "one contact each, and nobody to serve them: {verdict}");
+        assert_eq!(fleet.pair.count("select count(*) from quarantine where state = 'held'").await, 0);
+    }
+    assert_eq!(fleet.pair.count(epoch).await, before, "one leadership");
 }
