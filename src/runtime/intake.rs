@@ -17,11 +17,11 @@ use crate::model::{signature, wire};
 use crate::plan::Plan;
 use crate::port::blobs::Blobs;
 use crate::port::broker::{Incoming, parse_inbound_key};
-use crate::port::clock;
 use crate::port::store::{CitizenAddress, FactQuery, FactRow, Quarantined, Store, StoreError};
 use crate::port::trace::TraceParent;
 
 use super::language;
+use super::quarantine::kept;
 
 /// As much of a text as the rules look at, in bytes.
 const RULE_TEXT_MAX: usize = 8 * 1024;
@@ -55,7 +55,7 @@ pub struct Prepared {
     /// The citizen's message, if it is one.
     pub message: Option<Box<InboundText>>,
     /// The broker message, in case the input has to be kept aside.
-    pub raw: Quarantined,
+    pub incoming: Incoming,
     /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
 }
@@ -257,7 +257,7 @@ impl Intake {
             administration: query.administration.clone(),
             input: Input::Inbound(Box::new(facts)),
             message: Some(Box::new(text)),
-            raw: self.kept(incoming, String::new()),
+            incoming: incoming.clone(),
             traceparent: envelope.traceparent.clone(),
         }))
     }
@@ -309,7 +309,7 @@ impl Intake {
             source: query.input.to_string(),
             administration: query.administration.clone(),
             message: None,
-            raw: self.kept(incoming, String::new()),
+            incoming: incoming.clone(),
             traceparent: envelope.traceparent.clone(),
         }))
     }
@@ -332,32 +332,14 @@ impl Intake {
             source: self.report_source(envelope),
             administration: administration.clone(),
             message: None,
-            raw: self.kept(incoming, String::new()),
+            incoming: incoming.clone(),
             traceparent: envelope.traceparent.clone(),
         })))
     }
 
     fn unreadable(&self, incoming: &Incoming, reason: &str) -> Quarantined {
         tracing::warn!(pool = %self.pool, key = %cut(&incoming.routing_key, 128), reason, "an inbound message cannot be read and is kept in quarantine");
-        self.kept(incoming, reason.to_owned())
-    }
-
-    /// The broker message as quarantine would keep it.
-    fn kept(&self, incoming: &Incoming, reason: String) -> Quarantined {
-        use sha2::Digest as _;
-        let digest = || sha2::Sha256::digest(&incoming.body).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Quarantined {
-            id: 0,
-            pool: Some(self.pool.clone()),
-            administration: parse_inbound_key(&incoming.routing_key).map(|(_, administration, _)| administration),
-            source: "inbound".into(),
-            key: incoming.routing_key.clone(),
-            message_id: incoming.id.clone().unwrap_or_else(digest),
-            reason,
-            body: incoming.body.to_vec(),
-            at: clock::now(),
-            state: "held".into(),
-        }
+        kept("inbound", Some(self.pool.clone()), incoming, reason.to_owned())
     }
 }
 
@@ -451,6 +433,7 @@ mod tests {
     use super::*;
     use crate::model::channel::Channel;
     use crate::model::delivery::AttemptResult;
+    use crate::port::clock;
     use crate::port::testing::{FakeBlobs, FakeStore, contact, plan, pool};
 
     /// A predecessor may have committed what the broker delivers again: it is known by its own id, not by this leader's memory.

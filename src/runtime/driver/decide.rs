@@ -8,7 +8,6 @@ use crate::fault;
 use crate::model::command::{Command, CommandBody, Reply};
 use crate::model::event::{EventBody, QueuedReason};
 use crate::model::input::{AboutMessage, Input};
-use crate::port::store::Quarantined;
 use crate::port::trace::{TraceParent, trace_id};
 use crate::routing::{Applied, Effects};
 
@@ -48,7 +47,7 @@ impl Driver {
                 // the engine knows no account or queue for it: kept, counted, shown, and new when it is tried again
                 self.known.forget(&prepared.source);
                 let reason = "the plan has no account or queue for it any more".to_owned();
-                open.writes.quarantine.push(Quarantined { reason, ..prepared.raw.clone() });
+                open.writes.quarantine.push(self.kept(prepared, reason));
             }
             let numbered = (open.number_of(facts.message), open.at);
             rows::add_inbound(facts, (**text).clone(), &applied, numbered, &mut open.writes);

@@ -8,7 +8,8 @@ use crate::model::command::{Refusal, Reply};
 use crate::port::store::{PoolSnapshot, Quarantined, StoreError};
 
 use super::super::consumer::Inflow;
-use super::super::intake::Item;
+use super::super::intake::{Item, Prepared};
+use super::super::quarantine;
 use super::known::source_of;
 use super::{Arrival, Driver, Ended, Open, RETRY_PAUSE, kind_of, rebuild};
 
@@ -72,7 +73,7 @@ impl Driver {
         }
         let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
         match arrival {
-            Arrival::Item(Item::Input(prepared)) => open.writes.quarantine.push(Quarantined { reason: error.to_string(), ..prepared.raw }),
+            Arrival::Item(Item::Input(prepared)) => open.writes.quarantine.push(self.kept(&prepared, error.to_string())),
             Arrival::Item(Item::Quarantined(item)) => {
                 tracing::error!(message_id = item.message_id, "quarantine itself refuses an item; it is dropped")
             }
@@ -90,6 +91,11 @@ impl Driver {
             }
         }
         None
+    }
+
+    /// An input as quarantine keeps it.
+    pub(super) fn kept(&self, prepared: &Prepared, reason: String) -> Quarantined {
+        quarantine::kept("inbound", Some(self.leadership.pool.clone()), &prepared.incoming, reason)
     }
 
     /// The engine again, from its rows. Waits for the database.
