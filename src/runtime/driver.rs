@@ -3,7 +3,7 @@
 //!
 //! A batch commits as one write-set and is sent again after an error or an unknown outcome. A write-set that the database
 //! refuses, or a panic in the engine, rebuilds it from rows and goes through the batch one input at a time; the culprit goes
-//! to quarantine. Only a lost epoch ends the driver.
+//! to quarantine. Only a lost epoch ends the driver, or an intake that is no more.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ mod open;
 mod tests;
 mod trouble;
 
-use self::collector::Collector;
+use self::collector::{Collected, Collector};
 use self::commit::{UnderWay, ended};
 use self::known::Known;
 use self::open::Open;
@@ -74,6 +74,8 @@ pub enum Ended {
     Stopped,
     /// Another process leads the pool.
     Fenced,
+    /// Intake ended unasked: whoever leads next, begins with a new one.
+    IntakeEnded,
 }
 
 /// Something that waits for the commit.
@@ -146,18 +148,18 @@ impl Driver {
         self.seq
     }
 
-    /// Drives the pool until `stop` or until the lead is lost. While one batch commits, the next is decided; what it says to
-    /// anybody is said after its own commit. What is decided when `stop` comes is finished first.
+    /// Drives the pool until `stop`, until the lead is lost or until intake ends. While one batch commits, the next is decided; what
+    /// it says to anybody is said after its own commit. What is decided when `stop` comes or intake ends is finished first.
     pub async fn run(mut self, mut inflow: Inflow, mut commands: mpsc::Receiver<PendingCommand>, stop: CancellationToken) -> Ended {
         let led = Input::LeaderStarted { epoch: self.leadership.epoch, engine_version: ENGINE_VERSION, digest: self.engine.digest() };
         let mut open = self.open();
         self.decide(vec![Arrival::Leader(led)], Vec::new(), &mut open, &inflow).await;
         let mut under_way: Option<UnderWay> = None;
-        let mut stopping = false;
+        let mut stopping: Option<Ended> = None;
         loop {
             (self.deps.tick)();
             let is_full = open.arrivals.len() >= self.deps.batch_max;
-            if under_way.is_none() && !open.is_empty() && (is_full || stopping || self.paced.elapsed() >= COMMIT_PACE) {
+            if under_way.is_none() && !open.is_empty() && (is_full || stopping.is_some() || self.paced.elapsed() >= COMMIT_PACE) {
                 let next = Open::new(open.at, open.seq);
                 let ready = std::mem::replace(&mut open, next);
                 match ready.panicked {
@@ -172,8 +174,10 @@ impl Driver {
                 }
                 continue;
             }
-            if stopping && under_way.is_none() {
-                return Ended::Stopped;
+            if let Some(ended) = stopping
+                && under_way.is_none()
+            {
+                return ended;
             }
             let room = self.deps.batch_max.saturating_sub(open.arrivals.len());
             let collector = Collector { engine: &self.engine, clock: self.clock, lost: &self.lost, batch_max: room };
@@ -187,17 +191,18 @@ impl Driver {
                     }
                 }
                 () = tokio::time::sleep_until((self.paced + COMMIT_PACE).into()), if under_way.is_none() && !open.is_empty() => {}
-                collected = collector.collect(&mut inflow, &mut commands, &stop), if !stopping && room > 0 && open.panicked.is_none() => {
+                collected = collector.collect(&mut inflow, &mut commands, &stop), if stopping.is_none() && room > 0 && open.panicked.is_none() => {
                     match collected {
-                        Some((arrivals, acks)) => self.decide(arrivals, acks, &mut open, &inflow).await,
-                        None if self.lost.is_cancelled() => {
+                        Collected::Work(arrivals, acks) => self.decide(arrivals, acks, &mut open, &inflow).await,
+                        Collected::Stop if self.lost.is_cancelled() => {
                             // what is on its way is not cut off: whether it counts, the database says, as always
                             if let Some(committing) = under_way.take() {
                                 self.settle(committing, &mut open, &inflow).await;
                             }
                             return Ended::Fenced;
                         }
-                        None => stopping = true,
+                        Collected::Stop => stopping = Some(Ended::Stopped),
+                        Collected::IntakeEnded => stopping = Some(Ended::IntakeEnded),
                     }
                 }
             }

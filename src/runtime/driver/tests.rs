@@ -67,11 +67,12 @@ impl Writer for FakeWriter {
 /// A driver that runs, with a plan of its own, and what feeds it.
 struct Bench {
     table: Arc<Mutex<Table>>,
-    batches: mpsc::Sender<IntakeBatch>,
+    batches: Option<mpsc::Sender<IntakeBatch>>,
     acks: mpsc::UnboundedReceiver<Ack>,
     commands: mpsc::Sender<PendingCommand>,
     intake: Intake,
     tag: u64,
+    driver: tokio::task::JoinHandle<Ended>,
 }
 
 impl Bench {
@@ -94,10 +95,10 @@ impl Bench {
         let (acks, acked) = mpsc::unbounded_channel();
         let (commands, pending) = mpsc::channel(1);
         let inflow = Inflow { batches: receiver, acks };
-        tokio::spawn(driver.run(inflow, pending, CancellationToken::new()));
+        let driver = tokio::spawn(driver.run(inflow, pending, CancellationToken::new()));
         let (ids, blobs) = (IdMaker::new([1; 32]), Arc::new(FakeBlobs::default()));
         let intake = Intake { pool: pool(), prefix: "it.example".into(), ids, store, blobs };
-        Self { table, batches, acks: acked, commands, intake, tag: 0 }
+        Self { table, batches: Some(batches), acks: acked, commands, intake, tag: 0, driver }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -124,7 +125,8 @@ impl Bench {
         };
         let ack = Ack { generation: 1, tag: self.tag };
         let items = self.intake.prepare(&plan(), &[incoming]).await.expect("the store answers");
-        self.batches.send(IntakeBatch { ack, items }).await.expect("the driver runs");
+        let batches = self.batches.as_ref().expect("intake goes on");
+        batches.send(IntakeBatch { ack, items }).await.expect("the driver runs");
         assert_eq!(self.acks.recv().await, Some(ack));
     }
 
@@ -160,6 +162,16 @@ async fn a_command_that_was_set_aside_is_no_duplicate() {
     bench.table().refuses = false;
     assert!(matches!(bench.command(id).await, Reply::Applied { .. }));
     assert_eq!(bench.command(id).await, Reply::Duplicate);
+}
+
+/// Nobody leads a pool into which nothing comes: what is decided is finished, and somebody else begins anew.
+#[tokio::test]
+async fn without_intake_the_leadership_ends() {
+    let mut bench = Bench::start(plan()).await;
+    bench.call("a").await;
+    bench.batches = None;
+    assert_eq!(bench.driver.await.expect("no panic"), Ended::IntakeEnded);
+    assert_eq!(bench.table.lock().unwrap().counts(), (0, 1));
 }
 
 /// The row of what the engine refused says nothing of its source: neither this leader nor the next takes a retry for a duplicate.
