@@ -4,7 +4,8 @@
 //!
 //! `SPORTELLO_FAULT` is a list, separated by commas, of
 //! `die:<point>:<n>` (as `kill -9` the n-th time it is passed), `stop:<point>:<n>` (as `kill -STOP`), `happen:<name>:<n>` (the
-//! n-th time), `mark:<name>:<word>` (inputs whose subject has the word) and `broken:<safeguard>`.
+//! n-th time), `mark:<name>:<word>` (inputs whose subject has the word), `mark:<name>:<word>:<file>` (the same, until there is such a
+//! file) and `broken:<safeguard>`.
 
 /// A named point, at which the process may die or stop.
 #[inline]
@@ -53,6 +54,7 @@ pub fn is_broken(name: &str) -> bool {
 
 #[cfg(feature = "faults")]
 mod armed {
+    use std::path::PathBuf;
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -62,7 +64,7 @@ mod armed {
         Die { point: String, left: AtomicI64 },
         Stop { point: String, left: AtomicI64 },
         Happen { name: String, left: AtomicI64 },
-        Mark { name: String, word: String },
+        Mark { name: String, word: String, healed_by: Option<PathBuf> },
         Broken(String),
     }
 
@@ -80,7 +82,7 @@ mod armed {
             "die" => Fault::Die { point: name, left: left()? },
             "stop" => Fault::Stop { point: name, left: left()? },
             "happen" => Fault::Happen { name, left: left()? },
-            "mark" => Fault::Mark { name, word: rest?.to_owned() },
+            "mark" => Fault::Mark { name, word: rest?.to_owned(), healed_by: parts.next().map(PathBuf::from) },
             "broken" => Fault::Broken(name),
             _ => return None,
         })
@@ -111,7 +113,12 @@ mod armed {
     }
 
     pub(super) fn is_marked(name: &str, text: &str) -> bool {
-        FAULTS.iter().any(|fault| matches!(fault, Fault::Mark { name: armed, word } if armed == name && text.contains(word.as_str())))
+        FAULTS.iter().any(|fault| match fault {
+            Fault::Mark { name: armed, word, healed_by } if armed == name && text.contains(word.as_str()) => {
+                !healed_by.as_ref().is_some_and(|file| file.exists())
+            }
+            _ => false,
+        })
     }
 
     pub(super) fn is_broken(name: &str) -> bool {

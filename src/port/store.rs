@@ -175,7 +175,8 @@ pub struct Quarantined {
     pub source: String,
     /// The routing key or account it came by.
     pub key: String,
-    /// The message's own id, so that a second delivery is recognised.
+    /// What the thing is known by, so that a second delivery is recognised: for `inbound` and `dead` the message's own id and a digest,
+    /// for the publisher chooses the id; else the order's id or a digest of the bytes.
     pub message_id: String,
     /// What was wrong with it, without its content.
     pub reason: String,
@@ -700,7 +701,7 @@ pub trait Store: Send + Sync {
 
     // ── quarantine ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-    /// Keeps something that could not be processed; the same (source, message_id) is kept once.
+    /// Keeps something that could not be processed; the same (source, message_id) is held once, and again if it was settled.
     async fn quarantine(&self, item: &Quarantined) -> Result<(), StoreError>;
 
     /// What is held and within `reach`, newest first; without it, everything. Bodies are left out.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::fault;
 use crate::model::id::PoolId;
 use crate::plan::Plan;
 use crate::port::broker::{Broker, ConsumeError, Consumer, Incoming, Source};
@@ -189,6 +190,7 @@ async fn prepare(
             ack = later;
             batch.extend(more);
         }
+        assert!(!fault::happens("intake_panics"), "asked for by the fault run");
         let items = loop {
             let current = Arc::clone(&plan.borrow());
             match intake.prepare(&current, &batch).await {

@@ -3,9 +3,9 @@
 //!
 //! A batch commits as one write-set and is sent again after an error or an unknown outcome. A write-set that the database
 //! refuses, or a panic in the engine, rebuilds it from rows and goes through the batch one input at a time; the culprit goes
-//! to quarantine. Only a lost epoch ends the driver.
+//! to quarantine. Only a lost epoch ends the driver, or an intake that is no more.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,20 +32,20 @@ use super::relay::RelayHandle;
 mod collector;
 mod commit;
 mod decide;
+mod known;
 mod open;
+#[cfg(test)]
+mod tests;
 mod trouble;
 
-use self::collector::Collector;
+use self::collector::{Collected, Collector};
 use self::commit::{UnderWay, ended};
+use self::known::Known;
 use self::open::Open;
 
-/// Sources remembered, so that what comes twice in a short time is known without the database.
-const REMEMBERED_MAX: usize = 100_000;
 /// From the beginning of one commit to that of the next, at least. The first after a pause begins at once; under load a commit
 /// costs the database more than its rows do, and a few of them together leave it the time for everybody else.
 const COMMIT_PACE: Duration = Duration::from_millis(4);
-/// For so long after a take-over commands are looked up in the database: a predecessor may have committed them.
-const PREDECESSOR_TIME: Duration = Duration::from_secs(60);
 /// Between two attempts to commit while the database is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -74,6 +74,8 @@ pub enum Ended {
     Stopped,
     /// Another process leads the pool.
     Fenced,
+    /// Intake ended unasked: whoever leads next, begins with a new one.
+    IntakeEnded,
 }
 
 /// Something that waits for the commit.
@@ -102,8 +104,7 @@ pub struct Driver {
     seq: i64,
     last_at: Timestamp,
     batch: i64,
-    known: HashSet<String>,
-    known_order: VecDeque<String>,
+    known: Known,
     notices: HashMap<crate::model::id::QueueId, Option<String>>,
     lost: CancellationToken,
     /// When the last commit began.
@@ -135,8 +136,7 @@ impl Driver {
             seq,
             last_at,
             batch: 0,
-            known: HashSet::new(),
-            known_order: VecDeque::new(),
+            known: Known::default(),
             notices,
             lost,
             paced: Instant::now(),
@@ -148,18 +148,18 @@ impl Driver {
         self.seq
     }
 
-    /// Drives the pool until `stop` or until the lead is lost. While one batch commits, the next is decided; what it says to
-    /// anybody is said after its own commit. What is decided when `stop` comes is finished first.
+    /// Drives the pool until `stop`, until the lead is lost or until intake ends. While one batch commits, the next is decided; what
+    /// it says to anybody is said after its own commit. What is decided when `stop` comes or intake ends is finished first.
     pub async fn run(mut self, mut inflow: Inflow, mut commands: mpsc::Receiver<PendingCommand>, stop: CancellationToken) -> Ended {
         let led = Input::LeaderStarted { epoch: self.leadership.epoch, engine_version: ENGINE_VERSION, digest: self.engine.digest() };
         let mut open = self.open();
         self.decide(vec![Arrival::Leader(led)], Vec::new(), &mut open, &inflow).await;
         let mut under_way: Option<UnderWay> = None;
-        let mut stopping = false;
+        let mut stopping: Option<Ended> = None;
         loop {
             (self.deps.tick)();
             let is_full = open.arrivals.len() >= self.deps.batch_max;
-            if under_way.is_none() && !open.is_empty() && (is_full || stopping || self.paced.elapsed() >= COMMIT_PACE) {
+            if under_way.is_none() && !open.is_empty() && (is_full || stopping.is_some() || self.paced.elapsed() >= COMMIT_PACE) {
                 let next = Open::new(open.at, open.seq);
                 let ready = std::mem::replace(&mut open, next);
                 match ready.panicked {
@@ -174,8 +174,10 @@ impl Driver {
                 }
                 continue;
             }
-            if stopping && under_way.is_none() {
-                return Ended::Stopped;
+            if let Some(ended) = stopping
+                && under_way.is_none()
+            {
+                return ended;
             }
             let room = self.deps.batch_max.saturating_sub(open.arrivals.len());
             let collector = Collector { engine: &self.engine, clock: self.clock, lost: &self.lost, batch_max: room };
@@ -189,17 +191,18 @@ impl Driver {
                     }
                 }
                 () = tokio::time::sleep_until((self.paced + COMMIT_PACE).into()), if under_way.is_none() && !open.is_empty() => {}
-                collected = collector.collect(&mut inflow, &mut commands, &stop), if !stopping && room > 0 && open.panicked.is_none() => {
+                collected = collector.collect(&mut inflow, &mut commands, &stop), if stopping.is_none() && room > 0 && open.panicked.is_none() => {
                     match collected {
-                        Some((arrivals, acks)) => self.decide(arrivals, acks, &mut open, &inflow).await,
-                        None if self.lost.is_cancelled() => {
+                        Collected::Work(arrivals, acks) => self.decide(arrivals, acks, &mut open, &inflow).await,
+                        Collected::Stop if self.lost.is_cancelled() => {
                             // what is on its way is not cut off: whether it counts, the database says, as always
                             if let Some(committing) = under_way.take() {
                                 self.settle(committing, &mut open, &inflow).await;
                             }
                             return Ended::Fenced;
                         }
-                        None => stopping = true,
+                        Collected::Stop => stopping = Some(Ended::Stopped),
+                        Collected::IntakeEnded => stopping = Some(Ended::IntakeEnded),
                     }
                 }
             }
@@ -279,56 +282,6 @@ impl Driver {
             known.push(arrival);
         }
         known
-    }
-
-    /// Drops what was processed before and answers it.
-    async fn recognise(&mut self, arrivals: Vec<Arrival>) -> Vec<Arrival> {
-        let unsure: Vec<String> = arrivals
-            .iter()
-            .filter_map(|arrival| match arrival {
-                Arrival::Command(pending) => Some(pending.envelope.command.id.to_string()),
-                _ => None,
-            })
-            .collect();
-        let mut committed: HashSet<String> = HashSet::new();
-        if self.started.elapsed() < PREDECESSOR_TIME
-            && !unsure.is_empty()
-            && let Ok(known) = self.deps.store.known_sources(&self.leadership.pool, &unsure).await
-        {
-            committed = unsure.into_iter().zip(known).filter(|(_, known)| *known).map(|(source, _)| source).collect();
-        }
-        let mut new = Vec::with_capacity(arrivals.len());
-        for arrival in arrivals {
-            let source = match &arrival {
-                Arrival::Command(pending) => Some(pending.envelope.command.id.to_string()),
-                Arrival::Item(Item::Input(prepared)) => Some(prepared.source.clone()),
-                _ => None,
-            };
-            let is_known = source.is_some_and(|source| committed.contains(&source) || !self.remember(source));
-            if is_known && !fault::is_broken("no_inbox") {
-                self.deps.metrics.input(&self.leadership.pool, kind_of(&arrival), "duplicate");
-                if let Arrival::Command(pending) = arrival {
-                    let _ = pending.reply.send(Reply::Duplicate);
-                }
-            } else {
-                new.push(arrival);
-            }
-        }
-        new
-    }
-
-    /// False if it is remembered already.
-    fn remember(&mut self, source: String) -> bool {
-        if !self.known.insert(source.clone()) {
-            return false;
-        }
-        self.known_order.push_back(source);
-        if self.known_order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.known_order.pop_front()
-        {
-            self.known.remove(&oldest);
-        }
-        true
     }
 
     /// Reads the plans that commands of the batch put in force.

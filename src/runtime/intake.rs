@@ -1,8 +1,10 @@
 //! Intake: from broker messages to inputs. Off the driver, one query for a batch: it gathers facts, the engine decides.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::FutureExt as _;
 
 use crate::fault;
 use crate::model::channel::{IdentityLevel, normalise_address};
@@ -17,11 +19,11 @@ use crate::model::{signature, wire};
 use crate::plan::Plan;
 use crate::port::blobs::Blobs;
 use crate::port::broker::{Incoming, parse_inbound_key};
-use crate::port::clock;
 use crate::port::store::{CitizenAddress, FactQuery, FactRow, Quarantined, Store, StoreError};
 use crate::port::trace::TraceParent;
 
 use super::language;
+use super::quarantine::kept;
 
 /// As much of a text as the rules look at, in bytes.
 const RULE_TEXT_MAX: usize = 8 * 1024;
@@ -55,7 +57,7 @@ pub struct Prepared {
     /// The citizen's message, if it is one.
     pub message: Option<Box<InboundText>>,
     /// The broker message, in case the input has to be kept aside.
-    pub raw: Quarantined,
+    pub incoming: Incoming,
     /// W3C trace context.
     pub traceparent: Option<Arc<str>>,
 }
@@ -86,9 +88,12 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// Makes a batch ready, in its order. The database away is the caller's to wait for.
+    /// Makes a batch ready, in its order. The database away is the caller's to wait for. A message that makes our code panic is kept
+    /// aside, and the others go on.
     pub async fn prepare(&self, plan: &Plan, batch: &[Incoming]) -> Result<Vec<Item>, StoreError> {
-        let mut drafts: Vec<Draft> = batch.iter().map(|incoming| self.read(plan, incoming)).collect();
+        let read = |incoming| catch_unwind(AssertUnwindSafe(|| self.read(plan, incoming)));
+        let mut drafts: Vec<Draft> =
+            batch.iter().map(|incoming| read(incoming).unwrap_or_else(|_| Draft::Unreadable("reading it panicked".into()))).collect();
         let queries: Vec<FactQuery> = drafts.iter().filter_map(Draft::query).cloned().collect();
         let mut rows = if queries.is_empty() { Vec::new() } else { self.store.facts(&self.pool, &queries).await? }.into_iter();
         let reports: Vec<String> = drafts.iter().filter_map(Draft::report).map(|envelope| self.report_source(envelope)).collect();
@@ -96,24 +101,23 @@ impl Intake {
             if reports.is_empty() { Vec::new() } else { self.store.known_sources(&self.pool, &reports).await? }.into_iter();
         let mut items = Vec::with_capacity(drafts.len());
         for (draft, incoming) in drafts.iter_mut().zip(batch) {
-            let item = match draft {
-                Draft::Unreadable(reason) => Item::Quarantined(Box::new(self.unreadable(incoming, reason))),
-                Draft::Delivery(event, report) => match known_reports.next() {
-                    Some(true) if !fault::is_broken("no_inbox") => Item::Duplicate,
-                    _ => self.delivery(incoming, event, report).await?,
-                },
-                Draft::Message(event, message, query) => {
-                    let row = rows.next().expect("the store answers every query");
-                    self.message(plan, incoming, event, message, query, row).await
-                }
-                Draft::Signal(event, signal, query) => {
-                    let row = rows.next().expect("the store answers every query");
-                    self.signal(incoming, event, signal, query, &row)
-                }
-            };
-            items.push(item);
+            let row = draft.query().map(|_| rows.next().expect("the store answers every query")).unwrap_or_default();
+            let is_known = draft.report().is_some() && known_reports.next() == Some(true);
+            let item = AssertUnwindSafe(self.item(plan, incoming, draft, row, is_known)).catch_unwind().await;
+            items.push(item.unwrap_or_else(|_| Ok(self.unreadable(incoming, "taking it in panicked")))?);
         }
         Ok(items)
+    }
+
+    /// One message with its facts. `is_known`: a report that was processed before.
+    async fn item(&self, plan: &Plan, incoming: &Incoming, draft: &mut Draft, row: FactRow, is_known: bool) -> Result<Item, StoreError> {
+        Ok(match draft {
+            Draft::Unreadable(reason) => self.unreadable(incoming, reason),
+            Draft::Delivery(..) if is_known && !fault::is_broken("no_inbox") => Item::Duplicate,
+            Draft::Delivery(event, report) => self.delivery(incoming, event, report).await?,
+            Draft::Message(event, message, query) => self.message(plan, incoming, event, message, query, row).await,
+            Draft::Signal(event, signal, query) => self.signal(incoming, event, signal, query, &row),
+        })
     }
 
     /// Takes one broker message apart. The routing key fixes pool, administration and channel; an account of another
@@ -122,10 +126,9 @@ impl Intake {
         let Some((pool, administration, channel)) = parse_inbound_key(&incoming.routing_key) else {
             return Draft::Unreadable("the routing key is not <pool>.<administration>.<channel>".into());
         };
-        let decoded = match std::panic::catch_unwind(AssertUnwindSafe(|| wire::decode_inbound(&self.prefix, &incoming.body))) {
-            Ok(Ok(event)) => event,
-            Ok(Err(error)) => return Draft::Unreadable(error.to_string()),
-            Err(_) => return Draft::Unreadable("the decoder panicked".into()),
+        let decoded = match wire::decode_inbound(&self.prefix, &incoming.body) {
+            Ok(event) => event,
+            Err(error) => return Draft::Unreadable(error.to_string()),
         };
         let account_fits = |account| {
             plan.accounts.get(account).is_some_and(|known| {
@@ -138,6 +141,7 @@ impl Intake {
         let envelope = Envelope { id: decoded.id, time: decoded.time, traceparent: trace_of(decoded.traceparent, incoming) };
         match decoded.data {
             InboundEvent::Message(message) => {
+                panic_if_marked("panic_in_reading", &message);
                 if !account_fits(&message.account) {
                     return Draft::Unreadable(format!(
                         "account `{}` is not one of {}'s for this channel",
@@ -205,6 +209,7 @@ impl Intake {
         if row.duplicate && !fault::is_broken("no_inbox") {
             return Item::Duplicate;
         }
+        panic_if_marked("panic_in_taking", message);
         if let Some(blob) = &message.text_blob
             && let Ok(bytes) = self.blobs.get(&query.administration, blob).await
         {
@@ -257,7 +262,7 @@ impl Intake {
             administration: query.administration.clone(),
             input: Input::Inbound(Box::new(facts)),
             message: Some(Box::new(text)),
-            raw: self.kept(incoming, String::new()),
+            incoming: incoming.clone(),
             traceparent: envelope.traceparent.clone(),
         }))
     }
@@ -309,7 +314,7 @@ impl Intake {
             source: query.input.to_string(),
             administration: query.administration.clone(),
             message: None,
-            raw: self.kept(incoming, String::new()),
+            incoming: incoming.clone(),
             traceparent: envelope.traceparent.clone(),
         }))
     }
@@ -332,32 +337,14 @@ impl Intake {
             source: self.report_source(envelope),
             administration: administration.clone(),
             message: None,
-            raw: self.kept(incoming, String::new()),
+            incoming: incoming.clone(),
             traceparent: envelope.traceparent.clone(),
         })))
     }
 
-    fn unreadable(&self, incoming: &Incoming, reason: &str) -> Quarantined {
+    fn unreadable(&self, incoming: &Incoming, reason: &str) -> Item {
         tracing::warn!(pool = %self.pool, key = %cut(&incoming.routing_key, 128), reason, "an inbound message cannot be read and is kept in quarantine");
-        self.kept(incoming, reason.to_owned())
-    }
-
-    /// The broker message as quarantine would keep it.
-    fn kept(&self, incoming: &Incoming, reason: String) -> Quarantined {
-        use sha2::Digest as _;
-        let digest = || sha2::Sha256::digest(&incoming.body).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        Quarantined {
-            id: 0,
-            pool: Some(self.pool.clone()),
-            administration: parse_inbound_key(&incoming.routing_key).map(|(_, administration, _)| administration),
-            source: "inbound".into(),
-            key: incoming.routing_key.clone(),
-            message_id: incoming.id.clone().unwrap_or_else(digest),
-            reason,
-            body: incoming.body.to_vec(),
-            at: clock::now(),
-            state: "held".into(),
-        }
+        Item::Quarantined(Box::new(kept("inbound", Some(self.pool.clone()), incoming, reason.to_owned())))
     }
 }
 
@@ -391,6 +378,11 @@ impl Draft {
             _ => None,
         }
     }
+}
+
+/// For the fault runs.
+fn panic_if_marked(name: &str, message: &InboundMessage) {
+    assert!(!fault::is_marked(name, message.subject.as_deref().unwrap_or_default()), "asked for by the fault run");
 }
 
 /// The trace of an event: of its body, else of the message's header, if that is one.
@@ -451,6 +443,7 @@ mod tests {
     use super::*;
     use crate::model::channel::Channel;
     use crate::model::delivery::AttemptResult;
+    use crate::port::clock;
     use crate::port::testing::{FakeBlobs, FakeStore, contact, plan, pool};
 
     /// A predecessor may have committed what the broker delivers again: it is known by its own id, not by this leader's memory.

@@ -109,6 +109,9 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
     match drive(deps, leadership, &stop, &lost, &helpers).await {
         Ok(Ended::Stopped) => tracing::info!(pool = %leadership.pool, "the pool is handed over"),
         Ok(Ended::Fenced) => tracing::warn!(pool = %leadership.pool, epoch = leadership.epoch, "another process leads the pool now"),
+        Ok(Ended::IntakeEnded) => {
+            tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "intake ended; the lead is given up, to begin anew");
+        }
         Err(error) => tracing::error!(pool = %leadership.pool, %error, "the pool cannot be led"),
     }
     stop.cancel();

@@ -14,6 +14,8 @@ use crate::port::broker::{Destination, Outgoing, PublishError, Publisher, parse_
 use crate::port::retry::Retried;
 use crate::port::store::{Quarantined, Store};
 
+use super::quarantine::published_id;
+
 /// Tries things again.
 pub struct Retry {
     /// The quarantine.
@@ -76,7 +78,7 @@ impl Retry {
 
     async fn message(&self, held: &Quarantined, destination: Destination) -> Option<Retried> {
         self.store.settle_quarantined(held.id, "retried").await.ok()?;
-        let message = Outgoing::new(destination, held.message_id.clone(), held.body.clone());
+        let message = Outgoing::new(destination, published_id(&held.message_id).to_owned(), held.body.clone());
         match self.publisher.publish(vec![message]).await {
             Ok(()) => Some(Retried::HandedIn),
             Err(error @ (PublishError::Unroutable(_) | PublishError::Invalid(_))) => self.back(held, Some(error.to_string())).await,

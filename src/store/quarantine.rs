@@ -6,10 +6,11 @@ use super::engine::{Engine, Scope, Step, read, write};
 use super::row::read_quarantined;
 use super::value::{Value, arguments, clean, list};
 
-/// Kept once; what was retried and failed again is held again, with its newest reason.
+/// Kept once. What was retried and failed again is held again, with its newest reason; what was discarded and comes anew is held anew,
+/// with its bytes.
 const PUT: &str = "insert into quarantine (pool, administration, source, key, message_id, reason, body, at, state) \
      values ($1, $2, $3, $4, $5, $6, $7, $8, 'held') on conflict (source, message_id) do update set state = 'held', \
-     reason = excluded.reason, body = excluded.body, at = excluded.at where quarantine.state = 'retried'";
+     reason = excluded.reason, body = excluded.body, at = excluded.at where quarantine.state <> 'held'";
 const ITEM: &str = "select id, pool, administration, source, key, message_id, reason, body, at, state from quarantine where id = $1";
 /// `$1`: administrations, none: everything; `$2`: the pool whose strays are shown too, `$3`: the administrations they are not of.
 const PAGE: &str = "select id, pool, administration, source, key, message_id, reason, substr(body, 1, 0), at, state from quarantine \

@@ -1,31 +1,70 @@
-//! Inputs that the database refuses or that make the engine panic go to quarantine, and everything else goes on.
+//! Inputs that the database refuses or that make our code panic go to quarantine, and everything else goes on. Tried again when
+//! their cause is gone, under the same leader, each has its effect once. Without intake nobody leads.
 
 use std::time::Duration;
 
 use crate::alone;
 use crate::citizens::{Way, hand_in};
 use crate::fleet::Fleet;
+use crate::process;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn culprits_are_set_aside() {
     let _alone = alone().await;
     let fleet = Fleet::new(false).await;
+    let healed = fleet.pair.folder().join("healed");
     fleet.processes.lock().await[0].kill();
-    fleet.start(0, "mark:refuse:Refuse,mark:panic:Panic").await;
+    let marks = ["refuse:Refuse", "panic:Panic", "panic_in_reading:Read", "panic_in_taking:Take"]
+        .map(|mark| format!("mark:{mark}:{}", healed.display()));
+    fleet.start(0, &marks.join(",")).await;
     let load = fleet.load(Duration::from_millis(10));
-    for culprit in ["Refuse-1", "Panic-1", "Refuse-2", "Panic-2"] {
+    for culprit in ["Refuse-1", "Panic-1", "Read-1", "Take-1", "Refuse-2", "Panic-2"] {
         fleet.until_more(10).await;
         hand_in(&fleet, Way::Api, culprit, false, &mut None).await;
     }
     fleet.until_more(20).await;
     let rebuilt = fleet.metric(0, "sportello_engine_rebuilds_total", "").await.unwrap();
     let verdict = fleet.finish(load).await;
-    println!("4 culprits: engine rebuilt {rebuilt} times: {verdict}");
+    println!("6 culprits: engine rebuilt {rebuilt} times: {verdict}");
     let mut lost = verdict.lost.clone();
     lost.sort_unstable();
-    assert_eq!(lost, ["Panic-1", "Panic-2", "Refuse-1", "Refuse-2"], "exactly the culprits have no effect");
+    assert_eq!(lost, ["Panic-1", "Panic-2", "Read-1", "Refuse-1", "Refuse-2", "Take-1"], "exactly the culprits have no effect");
     assert!(verdict.duplicated.is_empty() && verdict.unexpected.is_empty(), "{verdict}");
-    assert_eq!((verdict.quarantined, verdict.unfinished), (4, 0), "{verdict}");
-    let kept = fleet.pair.ask("select reason from quarantine order by reason").await;
-    assert!(kept[0].contains("asked for by the fault run") && kept[3].contains("panicked"), "{kept:?}");
+    assert_eq!((verdict.quarantined, verdict.unfinished), (6, 0), "{verdict}");
+    let kept = fleet.pair.ask("select reason from quarantine").await;
+    let have = |word: &str| kept.iter().filter(|reason| reason.contains(word)).count();
+    assert_eq!((have("asked for by the fault run"), have("panicked")), (2, 4), "{kept:?}");
+
+    let epoch = "select epoch from epoch where pool = 'main'";
+    let before = fleet.pair.count(epoch).await;
+    std::fs::write(&healed, "").unwrap();
+    // twice: what was taken in is recognised
+    for _ in 0..2 {
+        let items = fleet.pair.ask("select cast(id as text) from quarantine order by id").await;
+        let arguments: Vec<&str> = ["quarantine", "retry"].into_iter().chain(items.iter().map(String::as_str)).collect();
+        process::run(&fleet.pair, &arguments);
+        fleet.until_settled_without_operators().await;
+        let verdict = fleet.ledger.verdict(&fleet.pair).await;
+        println!("6 culprits tried again: {verdict}");
+        assert!(verdict.is_good(), "{verdict}: {:?} {:?}", verdict.lost, verdict.duplicated);
+        assert_eq!(verdict.unfinished, 6, "one contact each, and nobody to serve them: {verdict}");
+        assert_eq!(fleet.pair.count("select count(*) from quarantine where state = 'held'").await, 0);
+    }
+    assert_eq!(fleet.pair.count(epoch).await, before, "one leadership");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_intake_the_lead_begins_anew() {
+    let _alone = alone().await;
+    let fleet = Fleet::new(false).await;
+    fleet.processes.lock().await[0].kill();
+    fleet.start(0, "happen:intake_panics:5").await;
+    let load = fleet.load(Duration::from_millis(10));
+    fleet.until_more(60).await;
+    let verdict = fleet.finish(load).await;
+    verdict.demand(0);
+    let epoch = fleet.pair.count("select epoch from epoch where pool = 'main'").await;
+    assert_eq!(epoch, 3, "the first process led, the second led twice");
+    let log = fleet.processes.lock().await[0].log_text();
+    assert!(log.contains("intake ended"), "the log says why");
 }

@@ -240,25 +240,29 @@ impl Program {
         Self { url: house.at.desk.clone(), token: token.to_owned(), http: reqwest::Client::new() }
     }
 
+    fn request(&self, path: &str, body: impl Into<reqwest::Body>) -> RequestBuilder {
+        let request = self.http.post(format!("{}/channel/v1{path}", self.url)).bearer_auth(&self.token);
+        request.header("content-type", "application/json").body(body)
+    }
+
     /// A raw request; status and body.
     pub async fn send(&self, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        let request = self.http.post(format!("{}/channel/v1{path}", self.url)).bearer_auth(&self.token);
-        let answer = request.header("content-type", "application/json").body(body).send().await.unwrap();
-        let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or_default())
+        answer_of(self.request(path, body)).await
     }
 
     /// Something that must be accepted; the input's id.
     pub async fn accepted(&self, path: &str, body: Value) -> String {
-        let (status, answer) = self.send(path, body.to_string()).await;
-        assert_eq!(status, 202, "{path}: {answer}");
-        text(&answer["input"])
+        input_of(self.request(path, body.to_string())).await
     }
 
     /// A call; the input's id.
     pub async fn call(&self, external_id: &str) -> String {
-        let body = json!({ "external_id": external_id, "from": { "address": "+390471123456" }, "subject": external_id, "language": "it" });
-        self.accepted("/contacts", body).await
+        self.accepted("/contacts", call(external_id)).await
+    }
+
+    /// A call within a trace that the program began; the input's id.
+    pub async fn call_in_trace(&self, external_id: &str, traceparent: &str) -> String {
+        input_of(self.request("/contacts", call(external_id).to_string()).header("traceparent", traceparent)).await
     }
 
     /// What became of an input, as soon as it fits.
@@ -276,6 +280,22 @@ impl Program {
     pub async fn contact(&self, input: &str) -> String {
         text(&self.status(input, "the contact", |status| status["contact"]["id"].is_string()).await["contact"]["id"])
     }
+}
+
+fn call(external_id: &str) -> Value {
+    json!({ "external_id": external_id, "from": { "address": "+390471123456" }, "subject": external_id, "language": "it" })
+}
+
+async fn answer_of(request: RequestBuilder) -> (u16, Value) {
+    let answer = request.send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, answer.json().await.unwrap_or_default())
+}
+
+async fn input_of(request: RequestBuilder) -> String {
+    let (status, answer) = answer_of(request).await;
+    assert_eq!(status, 202, "{answer}");
+    text(&answer["input"])
 }
 
 /// Hands a mail in by SMTP; the first answer that is no 2xx or 3xx, or the last one.

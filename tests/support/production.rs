@@ -5,7 +5,9 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use jsonschema::{Draft, Validator};
-use lapin::options::{BasicGetOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::options::{
+    BasicGetOptions, BasicNackOptions, BasicPublishOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
+};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind};
 use serde_json::{Value, json};
@@ -112,6 +114,24 @@ impl Production {
             .with_delivery_mode(2);
         let sent = self.channel.basic_publish("sportello.inbound".into(), key.into(), BasicPublishOptions::default(), body, properties);
         sent.await.unwrap().await.unwrap();
+    }
+
+    /// The first public message so far that fits, and its header `traceparent`. Everything stays to be heard.
+    pub async fn heard(&self, fits: impl Fn(&Value) -> bool) -> Option<(Value, Option<String>)> {
+        let (mut found, mut last) = (None, None);
+        while let Some(message) = self.channel.basic_get(EAR.into(), BasicGetOptions { no_ack: false }).await.unwrap() {
+            last = Some(message.delivery.delivery_tag);
+            let body: Value = serde_json::from_slice(&message.delivery.data).unwrap_or_default();
+            if found.is_none() && fits(&body) {
+                let headers = message.delivery.properties.headers().as_ref();
+                let header = headers.and_then(|headers| headers.inner().get("traceparent")?.as_long_string()).map(ToString::to_string);
+                found = Some((body, header));
+            }
+        }
+        if let Some(last) = last {
+            self.channel.basic_nack(last, BasicNackOptions { multiple: true, requeue: true }).await.unwrap();
+        }
+        found
     }
 
     /// Messages in a queue that nobody has taken, or taken and not acknowledged.

@@ -12,6 +12,16 @@ use super::super::commands::PendingCommand;
 use super::super::consumer::{Ack, Inflow, IntakeBatch};
 use super::Arrival;
 
+/// What waiting for work ended with.
+pub(super) enum Collected {
+    /// Something to do: arrivals in their order, and what is acknowledged once they are committed.
+    Work(Vec<Arrival>, Vec<Ack>),
+    /// The pool is given up, or its lead is lost.
+    Stop,
+    /// Intake has ended unasked: no contact would come in any more.
+    IntakeEnded,
+}
+
 /// What waiting for work needs of the driver: not its connection, which only one task may hold.
 pub(super) struct Collector<'d> {
     pub(super) engine: &'d Engine,
@@ -21,25 +31,25 @@ pub(super) struct Collector<'d> {
 }
 
 impl Collector<'_> {
-    /// Waits for something to do, then takes what has come: commands first, then timers, then contacts. None: stop.
+    /// Waits for something to do, then takes what has come: commands first, then timers, then contacts.
     pub(super) async fn collect(
         &self,
         inflow: &mut Inflow,
         commands: &mut mpsc::Receiver<PendingCommand>,
         stop: &CancellationToken,
-    ) -> Option<(Vec<Arrival>, Vec<Ack>)> {
+    ) -> Collected {
         let mut arrivals = Vec::new();
         let mut acks = Vec::new();
         let wait = self.engine.next_deadline().map_or(Duration::from_secs(1), |at| self.clock.until(at)).min(Duration::from_secs(1));
         tokio::select! {
             biased;
-            () = self.lost.cancelled() => return None,
-            () = stop.cancelled() => return None,
+            () = self.lost.cancelled() => return Collected::Stop,
+            () = stop.cancelled() => return Collected::Stop,
             Some(command) = commands.recv() => arrivals.push(Arrival::Command(Box::new(command))),
             batch = inflow.batches.recv() => match batch {
                 Some(batch) => take_batch(batch, &mut arrivals, &mut acks),
-                // intake has ended: only when the pool is given up
-                None => stop.cancelled().await,
+                None if stop.is_cancelled() => return Collected::Stop,
+                None => return Collected::IntakeEnded,
             },
             () = tokio::time::sleep(wait) => {}
         }
@@ -66,7 +76,7 @@ impl Collector<'_> {
             first.append(&mut arrivals);
             arrivals = first;
         }
-        Some((arrivals, acks))
+        Collected::Work(arrivals, acks)
     }
 }
 

@@ -8,7 +8,6 @@ use crate::fault;
 use crate::model::command::{Command, CommandBody, Reply};
 use crate::model::event::{EventBody, QueuedReason};
 use crate::model::input::{AboutMessage, Input};
-use crate::port::store::Quarantined;
 use crate::port::trace::{TraceParent, trace_id};
 use crate::routing::{Applied, Effects};
 
@@ -45,9 +44,10 @@ impl Driver {
         self.log_opened(prepared, &open.effects, opened_before);
         if let (Input::Inbound(facts), Some(text)) = (&prepared.input, &prepared.message) {
             if applied.result.is_err() {
-                // the engine knows no account or queue for it: kept, counted, shown
+                // the engine knows no account or queue for it: kept, counted, shown, and new when it is tried again
+                self.known.forget(&prepared.source);
                 let reason = "the plan has no account or queue for it any more".to_owned();
-                open.writes.quarantine.push(Quarantined { reason, ..prepared.raw.clone() });
+                open.writes.quarantine.push(self.kept(prepared, reason));
             }
             let numbered = (open.number_of(facts.message), open.at);
             rows::add_inbound(facts, (**text).clone(), &applied, numbered, &mut open.writes);
@@ -125,7 +125,9 @@ impl Driver {
         let outcome = if applied.result.is_ok() { "applied" } else { "refused" };
         self.deps.metrics.input(&self.leadership.pool, input.kind(), outcome);
         open.input_seq = seq;
-        let source = source.filter(|_| !fault::is_broken("no_inbox"));
+        // what goes to quarantine was not taken in: its row must not make a duplicate of it
+        let is_kept_aside = matches!(input, Input::Inbound(_)) && applied.result.is_err();
+        let source = source.filter(|_| !is_kept_aside && !fault::is_broken("no_inbox"));
         open.writes.inputs.push(rows::input_record(seq, open.at, input, source, &applied));
         open.seq = rows::number_events(&open.effects, from, (seq, open.at), traceparent, &mut open.writes, &mut open.feed);
         Ok(applied)

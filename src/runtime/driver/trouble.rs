@@ -8,7 +8,9 @@ use crate::model::command::{Refusal, Reply};
 use crate::port::store::{PoolSnapshot, Quarantined, StoreError};
 
 use super::super::consumer::Inflow;
-use super::super::intake::Item;
+use super::super::intake::{Item, Prepared};
+use super::super::quarantine;
+use super::known::source_of;
 use super::{Arrival, Driver, Ended, Open, RETRY_PAUSE, kind_of, rebuild};
 
 impl Driver {
@@ -61,13 +63,17 @@ impl Driver {
         }
     }
 
-    /// Puts the culprit into quarantine. A command is refused; timers that cannot fire wait a while, loudly.
+    /// Puts the culprit into quarantine, to be new when it is tried again. A command is refused; timers that cannot fire wait a while,
+    /// loudly.
     async fn set_aside(&mut self, arrival: Arrival, error: &StoreError, inflow: &Inflow) -> Option<Ended> {
         tracing::error!(pool = %self.leadership.pool, kind = kind_of(&arrival), %error, "an input is put into quarantine");
         self.deps.metrics.input(&self.leadership.pool, kind_of(&arrival), "quarantined");
+        if let Some(source) = source_of(&arrival) {
+            self.known.forget(&source);
+        }
         let mut open = Open::new(self.clock.now().max(self.last_at), self.seq);
         match arrival {
-            Arrival::Item(Item::Input(prepared)) => open.writes.quarantine.push(Quarantined { reason: error.to_string(), ..prepared.raw }),
+            Arrival::Item(Item::Input(prepared)) => open.writes.quarantine.push(self.kept(&prepared, error.to_string())),
             Arrival::Item(Item::Quarantined(item)) => {
                 tracing::error!(message_id = item.message_id, "quarantine itself refuses an item; it is dropped")
             }
@@ -85,6 +91,11 @@ impl Driver {
             }
         }
         None
+    }
+
+    /// An input as quarantine keeps it.
+    pub(super) fn kept(&self, prepared: &Prepared, reason: String) -> Quarantined {
+        quarantine::kept("inbound", Some(self.leadership.pool.clone()), &prepared.incoming, reason)
     }
 
     /// The engine again, from its rows. Waits for the database.

@@ -5,7 +5,9 @@ use std::time::Duration;
 use sportello::model::channel::Channel;
 use sportello::model::delivery::DeliveryState;
 use sportello::model::id::{AccountId, AddressKey, AdministrationId, MessageId, PoolId};
+use sportello::port::broker::Incoming;
 use sportello::port::store::{AttemptStart, OptOut, Page, QuarantineReach, Quarantined, StoreError, Watermark};
+use sportello::runtime::quarantine::{kept, published_id};
 
 use super::fixture::*;
 use super::on_both;
@@ -22,6 +24,7 @@ on_both!(
     the_last_word_on_messages_counts,
     an_attempt_is_found_by_its_providers_name,
     quarantine_holds,
+    one_id_for_two_messages_is_two_items,
     quarantine_is_narrowed_before_it_is_cut
 );
 
@@ -195,12 +198,40 @@ async fn quarantine_holds(place: Place) {
     assert!(matches!(store.settle_quarantined(b, "forgotten").await, Err(StoreError::Refused(_))));
     assert_eq!(store.quarantine_counts().await.expect("counts"), []);
 
-    // What was retried and failed again is held again; what was discarded stays so.
+    // What was retried and failed again is held again; what was discarded and comes anew is held anew, with its bytes.
     for message in ["a", "b"] {
-        store.quarantine(&quarantined(message)).await.expect("comes again");
+        store.quarantine(&Quarantined { reason: "still no JSON".into(), ..quarantined(message) }).await.expect("comes again");
     }
     let held = store.quarantined(None, page).await.expect("lists");
-    assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    assert_eq!(held.iter().map(|item| item.id).collect::<Vec<_>>(), [b, a], "the same rows");
+    let item = store.quarantined_item(a).await.expect("reads").expect("is there");
+    assert_eq!((item.body, item.reason.as_str(), item.state.as_str()), (quarantined("a").body, "still no JSON", "held"));
+}
+
+/// The id is the publisher's to choose: whoever uses one twice loses nothing.
+async fn one_id_for_two_messages_is_two_items(place: Place) {
+    let store = &place.store;
+    let message = |body: &'static str| Incoming {
+        tag: 1,
+        routing_key: "comuni.comune.email".into(),
+        id: Some("always-the-same".into()),
+        body: body.into(),
+        traceparent: None,
+        reply_to: None,
+        redelivered: false,
+        death: None,
+    };
+    let page = Page { limit: 10, offset: 0 };
+    for source in ["inbound", "dead"] {
+        for body in ["{", "{{", "{"] {
+            store.quarantine(&kept(source, Some(pool()), &message(body), "no JSON".into())).await.expect("keeps");
+        }
+        let held = store.quarantined(None, page).await.expect("lists");
+        let held: Vec<_> = held.into_iter().filter(|item| item.source == source).collect();
+        assert_eq!(held.len(), 2, "{source}: each once");
+        assert!(held.iter().all(|item| published_id(&item.message_id) == "always-the-same"), "{held:?}");
+    }
 }
 
 /// What the reader may not know of takes no place on their page; the statement and [`QuarantineReach::has`] say the same.

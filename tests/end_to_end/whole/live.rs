@@ -1,9 +1,13 @@
-//! A live contact by the channel API, from the call to its end; the status address; a closed queue with its notice.
+//! A live contact by the channel API, from the call to its end, in the trace that its program began; the status address; a closed
+//! queue with its notice.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::daemon::{House, Pair};
+use crate::daemon::{House, Pair, eventually};
 use crate::people::{Live, Person, Program, text};
+
+/// The trace of a program that calls.
+const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 
 async fn story(pair: Pair) {
     let house = House::start(pair).await;
@@ -11,15 +15,16 @@ async fn story(pair: Pair) {
     let carla = Person::sign_in(&house, "carla").await;
     let live = anna.ready().await;
     let program = Program::new(&house, &house.token);
-    let known = vec![a_call_from_start_to_end(&anna, &live, &program).await];
+    let known = vec![a_call_from_start_to_end(&house, &anna, &live, &program).await];
     the_citizen_hangs_up(&live, &program, known).await;
     a_closed_queue_says_so(&carla, &program).await;
     house.finish().await;
 }
 
-async fn a_call_from_start_to_end(anna: &Person, live: &Live, program: &Program) -> String {
-    let input = program.call("chiamata-1").await;
+async fn a_call_from_start_to_end(house: &House, anna: &Person, live: &Live, program: &Program) -> String {
+    let input = program.call_in_trace("chiamata-1", &format!("00-{TRACE_ID}-b7ad6b7169203331-01")).await;
     let (contact, ordinal) = live.offer(&[]).await;
+    the_offer_is_in_the_trace(house, live, &contact).await;
     program.status(&input, "it rings", |status| status["contact"]["state"] == "offered").await;
     let reply = live.command(json!({ "do": "accept", "contact": contact, "ordinal": ordinal })).await;
     assert_eq!(reply["outcome"], "applied", "{reply}");
@@ -43,6 +48,17 @@ async fn a_call_from_start_to_end(anna: &Person, live: &Live, program: &Program)
     assert!(kinds.contains(&"note".to_owned()), "{entries:?}");
     assert!(entries.iter().any(|entry| entry["text"] == "Aggiungo il numero 42"), "{entries:?}");
     contact
+}
+
+/// In the frame that shows the offer, and in header and body of its public event.
+async fn the_offer_is_in_the_trace(house: &House, live: &Live, contact: &str) {
+    let is_traced = |traceparent: Option<&str>| traceparent.is_some_and(|text| text.split('-').nth(1) == Some(TRACE_ID));
+    let is_offer = |event: &Value| event["event"] == "offer.made" && event["about"]["contact"] == contact;
+    let frame = live.frame("the offer", |frame| is_offer(&frame["event"])).await;
+    assert!(is_traced(frame["traceparent"].as_str()), "{frame}");
+    let Some(production) = &house.production else { return };
+    let (body, header) = eventually("the offer is public", async || production.heard(|body| is_offer(&body["data"])).await).await;
+    assert!(is_traced(body["traceparent"].as_str()) && is_traced(header.as_deref()), "{body} {header:?}");
 }
 
 async fn the_citizen_hangs_up(live: &Live, program: &Program, known: Vec<String>) {

@@ -1,0 +1,193 @@
+//! The driver on a fake database: what goes to quarantine is new when it is tried again in the same leadership.
+
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::model::command::{Actor, Authority, Command, Refusal};
+use crate::model::id::{AccountId, CommandId, IdMaker, InputId};
+use crate::model::inbound::{InboundEvent, InboundMessage};
+use crate::model::wire;
+use crate::port::broker::Incoming;
+use crate::port::clock;
+use crate::port::commands::CommandEnvelope;
+use crate::port::store::WriteSet;
+use crate::port::testing::{FakeBlobs, FakeStore, plan, pool};
+use crate::runtime::consumer::IntakeBatch;
+use crate::runtime::intake::Intake;
+
+/// When the calls come, so that the same call has the same bytes.
+const AT: Timestamp = Timestamp(1_750_000_000_000_000);
+
+/// What was committed, and what is refused.
+#[derive(Default)]
+struct Table {
+    committed: Vec<WriteSet>,
+    refuses: bool,
+}
+
+impl Table {
+    /// How many items of the quarantine and how many messages.
+    fn counts(&self) -> (usize, usize) {
+        let of = |count: fn(&WriteSet) -> usize| self.committed.iter().map(count).sum();
+        (of(|writes| writes.quarantine.len()), of(|writes| writes.messages.len()))
+    }
+}
+
+#[derive(Default)]
+struct FakeWriter(Arc<Mutex<Table>>);
+
+#[async_trait]
+impl Writer for FakeWriter {
+    async fn load(&mut self, _: &crate::model::id::PoolId) -> Result<PoolSnapshot, StoreError> {
+        let table = self.0.lock().unwrap();
+        let contacts = table.committed.iter().flat_map(|writes| writes.contacts.clone());
+        Ok(PoolSnapshot {
+            last_seq: table.committed.last().map_or(0, |writes| writes.last_seq),
+            last_at: table.committed.last().map_or(Timestamp(0), |writes| writes.at),
+            contacts: contacts.map(|contact| (contact.id, contact)).collect::<HashMap<_, _>>().into_values().collect(),
+            database_time: clock::now(),
+            ..PoolSnapshot::default()
+        })
+    }
+
+    /// While it refuses, it takes neither messages nor commands.
+    async fn commit(&mut self, writes: &WriteSet) -> Result<(), StoreError> {
+        let mut table = self.0.lock().unwrap();
+        if table.refuses && (!writes.messages.is_empty() || writes.inputs.iter().any(|input| input.kind == "command")) {
+            return Err(StoreError::Refused("asked for by the test".into()));
+        }
+        table.committed.push(writes.clone());
+        Ok(())
+    }
+}
+
+/// A driver that runs, with a plan of its own, and what feeds it.
+struct Bench {
+    table: Arc<Mutex<Table>>,
+    batches: Option<mpsc::Sender<IntakeBatch>>,
+    acks: mpsc::UnboundedReceiver<Ack>,
+    commands: mpsc::Sender<PendingCommand>,
+    intake: Intake,
+    tag: u64,
+    driver: tokio::task::JoinHandle<Ended>,
+}
+
+impl Bench {
+    async fn start(plan: Plan) -> Self {
+        let table = Arc::new(Mutex::new(Table::default()));
+        let store: Arc<dyn Store> = Arc::new(FakeStore::default());
+        let deps = DriverDeps {
+            store: Arc::clone(&store),
+            feed: Feed::default(),
+            relay: RelayHandle::default(),
+            metrics: Arc::new(Metrics::new()),
+            plans: tokio::sync::watch::channel(Arc::new(plan)).0,
+            batch_max: 16,
+            tick: Arc::new(|| {}),
+        };
+        let leadership = Leadership { pool: pool(), epoch: 1, holder: "here".into() };
+        let writer = Box::new(FakeWriter(Arc::clone(&table)));
+        let driver = Driver::start(deps, leadership, writer, CancellationToken::new()).await.expect("loads");
+        let (batches, receiver) = mpsc::channel(1);
+        let (acks, acked) = mpsc::unbounded_channel();
+        let (commands, pending) = mpsc::channel(1);
+        let inflow = Inflow { batches: receiver, acks };
+        let driver = tokio::spawn(driver.run(inflow, pending, CancellationToken::new()));
+        let (ids, blobs) = (IdMaker::new([1; 32]), Arc::new(FakeBlobs::default()));
+        let intake = Intake { pool: pool(), prefix: "it.example".into(), ids, store, blobs };
+        Self { table, batches: Some(batches), acks: acked, commands, intake, tag: 0, driver }
+    }
+
+    fn table(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().unwrap()
+    }
+
+    /// Delivers a call and waits until it is acknowledged.
+    async fn call(&mut self, external_id: &str) {
+        self.tag += 1;
+        let account = AccountId::new("centralino").expect("a name");
+        let message = serde_json::json!({ "account": account, "provider_id": external_id, "received_at": AT });
+        let message: InboundMessage = serde_json::from_value(message).expect("a message");
+        let event = InboundEvent::Message(Box::new(message));
+        let event = wire::inbound_event("it.example", InputId(1), &account, AT, None, event);
+        let incoming = Incoming {
+            tag: self.tag,
+            routing_key: format!("{}.comune.phone", pool()),
+            id: Some(external_id.to_owned()),
+            body: wire::encode_inbound(&event).expect("small").into(),
+            traceparent: None,
+            reply_to: None,
+            redelivered: false,
+            death: None,
+        };
+        let ack = Ack { generation: 1, tag: self.tag };
+        let items = self.intake.prepare(&plan(), &[incoming]).await.expect("the store answers");
+        let batches = self.batches.as_ref().expect("intake goes on");
+        batches.send(IntakeBatch { ack, items }).await.expect("the driver runs");
+        assert_eq!(self.acks.recv().await, Some(ack));
+    }
+
+    async fn command(&self, id: CommandId) -> Reply {
+        let body = CommandBody::LoseNode { node: "desk-1".into() };
+        let command = Command { id, actor: Actor { operator: None, authority: Authority::Any }, expected_version: None, body };
+        let (reply, answer) = oneshot::channel();
+        let envelope = CommandEnvelope { command, text: None, traceparent: None };
+        self.commands.send(PendingCommand { envelope, stored: None, reply }).await.expect("the driver runs");
+        answer.await.expect("an answer")
+    }
+}
+
+#[tokio::test]
+async fn what_the_database_refused_is_taken_when_it_is_tried_again() {
+    let mut bench = Bench::start(plan()).await;
+    bench.table().refuses = true;
+    bench.call("a").await;
+    assert_eq!(bench.table().counts(), (1, 0));
+    bench.table().refuses = false;
+    for time in 1..=2 {
+        bench.call("a").await;
+        assert_eq!(bench.table().counts(), (1, 1), "tried {time} times, taken once");
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_was_set_aside_is_no_duplicate() {
+    let bench = Bench::start(plan()).await;
+    bench.table().refuses = true;
+    let id = CommandId(7);
+    assert_eq!(bench.command(id).await, Reply::Refused { code: Refusal::Quarantined });
+    bench.table().refuses = false;
+    assert!(matches!(bench.command(id).await, Reply::Applied { .. }));
+    assert_eq!(bench.command(id).await, Reply::Duplicate);
+}
+
+/// Nobody leads a pool into which nothing comes: what is decided is finished, and somebody else begins anew.
+#[tokio::test]
+async fn without_intake_the_leadership_ends() {
+    let mut bench = Bench::start(plan()).await;
+    bench.call("a").await;
+    bench.batches = None;
+    assert_eq!(bench.driver.await.expect("no panic"), Ended::IntakeEnded);
+    assert_eq!(bench.table.lock().unwrap().counts(), (0, 1));
+}
+
+/// The row of what the engine refused says nothing of its source: neither this leader nor the next takes a retry for a duplicate.
+#[tokio::test]
+async fn what_the_engine_refused_leaves_no_source() {
+    let mut without = plan();
+    without.accounts.clear();
+    let mut bench = Bench::start(without).await;
+    for times in 1..=2 {
+        bench.call("a").await;
+        assert_eq!(bench.table().counts(), (times, 0));
+    }
+    let table = bench.table();
+    let ids: HashMap<_, _> = table.committed.iter().flat_map(|writes| &writes.quarantine).map(|item| (&item.message_id, ())).collect();
+    assert_eq!(ids.len(), 1, "the same item each time");
+    let inputs: Vec<_> = table.committed.iter().flat_map(|writes| &writes.inputs).filter(|input| input.kind == "inbound").collect();
+    assert_eq!(inputs.len(), 2);
+    assert!(inputs.iter().all(|input| input.source.is_none() && input.outcome == "not_found"), "{inputs:?}");
+}
