@@ -175,9 +175,13 @@ impl Courier {
             Ok(taken) => taken,
             Err(error) => return self.hold("spool", content, format!("a spool entry cannot be read: {error}")).await,
         };
+        let Some(destination) = destination(&self.deps.plan, &taken.account) else {
+            return self.hold(taken.account.as_str(), content, no_account(&taken.account)).await;
+        };
+        let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
         match taken.said {
-            Said::Received(received) => self.received(&taken.account, taken.at, received, content, shutdown).await,
-            Said::Status(status) => self.status(&taken.account, taken.at, status).await,
+            Said::Received(received) => self.received(&taken.account, administration, taken.at, received, content, shutdown).await,
+            Said::Status(status) => self.status(&taken.account, administration, taken.at, status).await,
             Said::Nothing => Ok(()),
         }
     }
@@ -185,15 +189,12 @@ impl Courier {
     async fn received(
         &self,
         account: &AccountId,
+        administration: &AdministrationId,
         at: Timestamp,
         received: Received,
         content: &Bytes,
         shutdown: &CancellationToken,
     ) -> Handed {
-        let Some(destination) = destination(&self.deps.plan, account) else {
-            return self.hold(account.as_str(), content, format!("the plan has no SMS account `{account}` any more")).await;
-        };
-        let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
         if let Some(keyword) = keyword(&received.text) {
             let from = number::normalise(&received.from, self.country);
             return self.obey(account, administration, &from, keyword, at).await;
@@ -239,8 +240,7 @@ impl Courier {
         attachments: Vec<Attachment>,
         missing: u32,
     ) -> Result<Letter, String> {
-        let destination =
-            destination(&self.deps.plan, account).ok_or_else(|| format!("the plan has no SMS account `{account}` any more"))?;
+        let destination = destination(&self.deps.plan, account).ok_or_else(|| no_account(account))?;
         let input = self.deps.ids.input(account, received.id.as_bytes());
         let party = |address: String| Party { address, name: None };
         let message = InboundMessage {
@@ -327,10 +327,10 @@ impl Courier {
     }
 
     /// What became of a message of ours. One that is not ours, sent by somebody else with the same account, is passed over.
-    async fn status(&self, account: &AccountId, at: Timestamp, status: Status) -> Handed {
+    async fn status(&self, account: &AccountId, administration: &AdministrationId, at: Timestamp, status: Status) -> Handed {
         let named = match &status.reference {
             Some(reference) => read_reference(reference),
-            None => self.attempt_named(account, at, &status.id).await?,
+            None => self.attempt_named(account, administration, at, &status.id).await?,
         };
         let Some((message, attempt)) = named else { return Ok(()) };
         let result = match status.progress {
@@ -343,11 +343,16 @@ impl Courier {
     }
 
     /// The attempt that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
-    async fn attempt_named(&self, account: &AccountId, at: Timestamp, id: &str) -> Result<Option<(MessageId, u32)>, String> {
-        let Some(Destination::Inbound { administration, .. }) = destination(&self.deps.plan, account) else { return Ok(None) };
+    async fn attempt_named(
+        &self,
+        account: &AccountId,
+        administration: &AdministrationId,
+        at: Timestamp,
+        id: &str,
+    ) -> Result<Option<(MessageId, u32)>, String> {
         let mut names = smpp::pdu::spellings(id).into_iter().map(|id| provider_name(account, &id));
         let names = std::array::from_fn(|_| names.next().unwrap_or_default());
-        match self.deps.store.attempt_named(&administration, &names).await.map_err(|error| error.to_string())? {
+        match self.deps.store.attempt_named(administration, &names).await.map_err(|error| error.to_string())? {
             None if now().since(at) < OVERTAKING_MAX => Err("a receipt for a message that is not noted yet".to_owned()),
             found => Ok(found),
         }
@@ -392,6 +397,11 @@ fn destination(plan: &watch::Receiver<Arc<Plan>>, account: &AccountId) -> Option
     let found = plan.accounts.get(account).filter(|found| found.channel == Channel::sms())?;
     let pool = plan.pool_of(account)?.clone();
     Some(Destination::Inbound { pool, administration: found.administration.clone(), channel: Channel::sms() })
+}
+
+/// Why what came for an account is held.
+fn no_account(account: &AccountId) -> String {
+    format!("the plan has no SMS account `{account}` any more")
 }
 
 /// How a message of ours is named to a provider: the message and which attempt. At most 40 characters.

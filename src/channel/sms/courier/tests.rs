@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::channel::sms::spool;
+use crate::channel::sms::spool::{self, Depth};
 use crate::model::id::{IdMaker, QueueId};
 use crate::plan::Account;
 use crate::port::broker::{Broker, ConsumeError, Consumer, Publisher, Source};
@@ -75,6 +75,11 @@ fn courier(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>) -> Courier {
     }
 }
 
+fn entry(account: &str, said: Said) -> Bytes {
+    let account = AccountId::new(account).expect("a name");
+    serde_json::to_vec(&Taken { account, at: Timestamp(1), said, fingerprint: None }).expect("JSON").into()
+}
+
 fn taken(text: &str) -> Bytes {
     let received = Received {
         id: text.to_owned(),
@@ -84,13 +89,29 @@ fn taken(text: &str) -> Bytes {
         media: Vec::new(),
         part: None,
     };
-    let account = AccountId::new("urp-sms").expect("a name");
-    serde_json::to_vec(&Taken { account, at: Timestamp(1), said: Said::Received(received), fingerprint: None }).expect("JSON").into()
+    entry("urp-sms", Said::Received(received))
+}
+
+/// Puts all of it into a spool and hands it on. What is left then.
+async fn hand_on(courier: Courier, contents: &[Bytes]) -> Depth {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (spool, mut entries) = spool::open(folder.path(), 1 << 20).expect("opens");
+    for content in contents {
+        spool.put(content.clone()).await.expect("kept");
+    }
+    let (again, waiting) = mpsc::unbounded_channel();
+    for _ in contents {
+        again.send(entries.recv().await.expect("an entry")).expect("read");
+    }
+    drop(again);
+    let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
+    courier.run(Vec::new(), waiting, parts, CancellationToken::new()).await;
+    spool.depth()
 }
 
 #[tokio::test]
 async fn texts_are_published_together_and_in_their_order() {
-    let (broker, store, folder) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), tempfile::tempdir().expect("a folder"));
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
     let long = "a".repeat(101);
     for (texts, expected) in [
         (vec!["uno"], vec![vec!["uno"]]),
@@ -99,22 +120,26 @@ async fn texts_are_published_together_and_in_their_order() {
         // nobody says which one the broker does not take
         (vec!["uno", "due", &long, "tre", "quattro"], vec![vec!["uno"], vec!["due"], vec!["tre", "quattro"]]),
     ] {
-        let (spool, mut entries) = spool::open(folder.path(), 1 << 20).expect("opens");
-        for text in &texts {
-            spool.put(taken(text)).await.expect("kept");
-        }
-        let (again, waiting) = mpsc::unbounded_channel();
-        for _ in &texts {
-            again.send(entries.recv().await.expect("an entry")).expect("read");
-        }
-        drop(again);
-        let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
-        courier(&broker, &store).run(Vec::new(), waiting, parts, CancellationToken::new()).await;
+        let contents: Vec<Bytes> = texts.iter().map(|text| taken(text)).collect();
+        assert_eq!(hand_on(courier(&broker, &store), &contents).await.entries, 0, "{texts:?}");
         assert_eq!(std::mem::take(&mut *broker.0.lock().expect("nobody panicked")), expected, "{texts:?}");
-        assert_eq!(spool.depth().entries, 0, "{texts:?}");
     }
     let rows = store.rows();
     assert_eq!((rows.quarantine.len(), rows.opt_outs.len()), (1, 1), "one too long, one who wants no more");
+}
+
+#[tokio::test]
+async fn what_comes_for_an_account_that_is_gone_is_held() {
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+    let named = Some(reference(MessageId(7), 1));
+    for reference in [named, None] {
+        let status = Status { id: "SM1".to_owned(), reference, progress: Progress::Delivered };
+        let left = hand_on(courier(&broker, &store), &[entry("altro-sms", Said::Status(status)), taken("uno")]).await;
+        assert_eq!(left.entries, 0);
+        assert_eq!(std::mem::take(&mut *broker.0.lock().expect("nobody panicked")), [["uno"]], "what stands behind it goes");
+        let held: Vec<String> = store.rows().quarantine.drain(..).map(|item| item.key).collect();
+        assert_eq!(held, ["altro-sms"]);
+    }
 }
 
 #[test]
