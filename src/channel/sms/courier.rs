@@ -21,7 +21,6 @@ use super::spool::Entry;
 use super::webhook::Taken;
 use crate::channel::outbound::{OutboundDeps, back_off, digest, publish_report, wait};
 use crate::fault;
-use crate::model::address::Address;
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::conversation::{Attachment, Party};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
@@ -196,8 +195,7 @@ impl Courier {
         shutdown: &CancellationToken,
     ) -> Handed {
         if let Some(keyword) = keyword(&received.text) {
-            let from = number::normalise(&received.from, self.country);
-            return self.obey(account, administration, &from, keyword, at).await;
+            return self.obey(account, administration, &received, keyword, at).await;
         }
         let (mut attachments, mut missing) = (Vec::new(), 0_u32);
         for (number, media) in received.media.iter().enumerate() {
@@ -286,16 +284,19 @@ impl Courier {
         Ok(())
     }
 
-    /// A citizen's word on whether a number wants messages. It is no work for anybody: the answer to it is the provider's own.
+    /// A citizen's word on whether a number wants messages, once however often it comes. It is no work for anybody: the answer to it is
+    /// the provider's own.
     async fn obey(
         &self,
         account: &AccountId,
         administration: &AdministrationId,
-        from: &Address,
+        received: &Received,
         keyword: Keyword,
         at: Timestamp,
     ) -> Handed {
+        let from = number::normalise(&received.from, self.country);
         let word = OptOut {
+            input: self.deps.ids.input(account, received.id.as_bytes()),
             administration: administration.clone(),
             channel: Channel::sms(),
             address: self.deps.ids.address(administration, from.as_str()),

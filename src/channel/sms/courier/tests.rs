@@ -75,21 +75,25 @@ fn courier(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>) -> Courier {
     }
 }
 
-fn entry(account: &str, said: Said) -> Bytes {
+fn entry(account: &str, said: Said, at: i64) -> Bytes {
     let account = AccountId::new(account).expect("a name");
-    serde_json::to_vec(&Taken { account, at: Timestamp(1), said, fingerprint: None }).expect("JSON").into()
+    serde_json::to_vec(&Taken { account, at: Timestamp(at), said, fingerprint: None }).expect("JSON").into()
 }
 
 fn taken(text: &str) -> Bytes {
+    said(text, text, 1)
+}
+
+fn said(id: &str, text: &str, at: i64) -> Bytes {
     let received = Received {
-        id: text.to_owned(),
+        id: id.to_owned(),
         from: "+393331234567".into(),
         to: "+390471000001".into(),
         text: text.to_owned(),
         media: Vec::new(),
         part: None,
     };
-    entry("urp-sms", Said::Received(received))
+    entry("urp-sms", Said::Received(received), at)
 }
 
 /// Puts all of it into a spool and hands it on. What is left then.
@@ -134,11 +138,23 @@ async fn what_comes_for_an_account_that_is_gone_is_held() {
     let named = Some(reference(MessageId(7), 1));
     for reference in [named, None] {
         let status = Status { id: "SM1".to_owned(), reference, progress: Progress::Delivered };
-        let left = hand_on(courier(&broker, &store), &[entry("altro-sms", Said::Status(status)), taken("uno")]).await;
+        let left = hand_on(courier(&broker, &store), &[entry("altro-sms", Said::Status(status), 1), taken("uno")]).await;
         assert_eq!(left.entries, 0);
         assert_eq!(std::mem::take(&mut *broker.0.lock().expect("nobody panicked")), [["uno"]], "what stands behind it goes");
         let held: Vec<String> = store.rows().quarantine.drain(..).map(|item| item.key).collect();
         assert_eq!(held, ["altro-sms"]);
+    }
+}
+
+#[tokio::test]
+async fn a_word_that_comes_again_says_nothing_new() {
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+    let stopped = || store.rows().opt_outs.values().map(|word| word.stopped).collect::<Vec<_>>();
+    for (id, text, at, expected) in
+        [("SM1", "STOP", 1, true), ("SM2", "START", 2, false), ("SM1", "STOP", 3, false), ("SM3", "STOP", 4, true)]
+    {
+        hand_on(courier(&broker, &store), &[said(id, text, at)]).await;
+        assert_eq!(stopped(), [expected], "after {id}");
     }
 }
 
