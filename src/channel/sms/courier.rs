@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use phonenumber::country;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::SmsCounters;
 use super::keyword::{Keyword, keyword};
 use super::media::{Credentials, Fetcher, MediaError};
 use super::number;
-use super::parts::Parts;
 use super::provider::{Media, Progress, Received, Said, Status};
 use super::smpp;
-use super::spool::Entry;
 use super::webhook::Taken;
 use crate::channel::outbound::{OutboundDeps, back_off, digest, publish_report, wait};
 use crate::fault;
@@ -35,18 +33,16 @@ use crate::port::clock::now;
 use crate::port::store::{OptOut, Quarantined};
 use crate::port::trace::TraceParent;
 
+mod lanes;
+
 /// Attribute with the number of files that could not be fetched.
 pub const MEDIA_MISSING: &str = "media_missing";
 /// How soon after it was sent a receipt may come, before the id of what was sent is kept.
 const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
-/// How often it is looked for messages whose missing parts are not waited for any more.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Of so many looks one forgets what need not be known any more.
-const FORGET_ROUNDS: u32 = 600;
-/// Texts published together: the broker confirms them once.
-const TOGETHER_MAX: usize = 64;
+/// How long all files of a message may take together: then it goes without the rest.
+const FETCHING_WITHIN: Duration = Duration::from_secs(60);
 
 /// A message on its way to the broker.
 struct Letter {
@@ -76,94 +72,6 @@ pub struct Courier {
 pub type Handed = Result<(), String>;
 
 impl Courier {
-    /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again. A part waits in
-    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it. First come
-    /// those `waiting`, which an earlier life has left.
-    pub async fn run(
-        self,
-        mut waiting: Vec<Entry>,
-        mut entries: mpsc::UnboundedReceiver<Entry>,
-        parts: Parts,
-        shutdown: CancellationToken,
-    ) {
-        let parts = Arc::new(parts);
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut failures, mut rounds) = (0, 0_u32);
-        while !shutdown.is_cancelled() {
-            if waiting.is_empty() {
-                tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => return,
-                    count = entries.recv_many(&mut waiting, TOGETHER_MAX) => if count == 0 { return },
-                    _ = looks.tick() => rounds = rounds.wrapping_add(1),
-                }
-            }
-            let handed = match &waiting[..] {
-                [] => self.give_up(&parts, rounds % FORGET_ROUNDS == 1, &shutdown).await.map(|()| 0),
-                entries => self.hand_on_first(entries, &parts, &shutdown).await,
-            };
-            match handed {
-                Ok(handed) => {
-                    failures = 0;
-                    waiting.drain(..handed).for_each(Entry::done);
-                }
-                Err(reason) => {
-                    failures += 1;
-                    tracing::warn!(reason, failures, "a text message is not published yet; trying again");
-                    wait(back_off(failures), &shutdown).await;
-                }
-            }
-        }
-    }
-
-    /// Hands on the first entries that go together: texts that need nothing but the broker, or one entry of another kind. How many
-    /// they were.
-    async fn hand_on_first(&self, entries: &[Entry], parts: &Arc<Parts>, shutdown: &CancellationToken) -> Result<usize, String> {
-        let letters: Vec<Letter> = entries.iter().take(TOGETHER_MAX).map_while(|entry| self.plain(&entry.content)).collect();
-        let count = letters.len();
-        if count > 1 {
-            match self.publish(letters).await {
-                Ok(()) => return Ok(count),
-                // one of them, and it is not said which: the first alone
-                Err(PublishError::Invalid(_)) => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        self.step(&entries[0].content, parts, shutdown).await.map(|()| 1)
-    }
-
-    async fn step(&self, content: &Bytes, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
-        match serde_json::from_slice::<Taken>(content) {
-            Ok(taken) if matches!(&taken.said, Said::Received(received) if received.part.is_some()) => {
-                on_disk(parts, move |parts| parts.add(&taken)).await?;
-                self.hand_out(parts, shutdown).await
-            }
-            _ => self.hand_on(content, shutdown).await,
-        }
-    }
-
-    async fn give_up(&self, parts: &Arc<Parts>, forget: bool, shutdown: &CancellationToken) -> Handed {
-        on_disk(parts, move |parts| parts.give_up(now()).and_then(|()| if forget { parts.forget() } else { Ok(()) })).await?;
-        self.hand_out(parts, shutdown).await
-    }
-
-    /// Hands on what waits for no part any more.
-    async fn hand_out(&self, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
-        for ready in on_disk(parts, Parts::ready).await? {
-            match &ready.message {
-                Ok(joining) => {
-                    let content = serde_json::to_vec(&joining.taken()).expect("texts and numbers are JSON");
-                    self.hand_on(&content.into(), shutdown).await?;
-                }
-                Err(content) => self.hold("parts", content, "a file with parts of a message cannot be read".to_owned()).await?,
-            }
-            let done = move |parts: &Parts| parts.done(&ready);
-            on_disk(parts, done).await?;
-        }
-        Ok(())
-    }
-
     /// Hands on what was held, once; held again, it says so in the quarantine.
     pub async fn again(&self, content: &Bytes) -> Handed {
         self.hand_on(content, &CancellationToken::new()).await
@@ -197,17 +105,7 @@ impl Courier {
         if let Some(keyword) = keyword(&received.text) {
             return self.obey(account, administration, &received, keyword, at).await;
         }
-        let (mut attachments, mut missing) = (Vec::new(), 0_u32);
-        for (number, media) in received.media.iter().enumerate() {
-            let Some((bytes, media_type)) = self.fetch(account, media, shutdown).await else {
-                missing += 1;
-                self.counters.count(account, "media_missing");
-                continue;
-            };
-            let blob = self.blobs.put(administration, bytes).await.map_err(|error| error.to_string())?;
-            let media_type = media_type.or_else(|| media.media_type.clone()).unwrap_or_else(|| "application/octet-stream".into());
-            attachments.push(Attachment { name: file_name(number, &media_type), media_type, content_id: None, blob });
-        }
+        let (attachments, missing) = self.files(account, administration, &received.media, shutdown).await?;
         if shutdown.is_cancelled() {
             return Err("the process ends".into());
         }
@@ -309,6 +207,33 @@ impl Courier {
         Ok(())
     }
 
+    /// A message's files, kept, and how many of them could not be had in time.
+    async fn files(
+        &self,
+        account: &AccountId,
+        administration: &AdministrationId,
+        media: &[Media],
+        shutdown: &CancellationToken,
+    ) -> Result<(Vec<Attachment>, u32), String> {
+        let until = Instant::now() + FETCHING_WITHIN;
+        let (mut attachments, mut missing) = (Vec::new(), 0_u32);
+        for (number, media) in media.iter().enumerate() {
+            let fetched = timeout_at(until, self.fetch(account, media, shutdown)).await;
+            if fetched.is_err() {
+                tracing::warn!(%account, number, "a file of a message is not waited for any more: they take too long together");
+            }
+            let Some((bytes, media_type)) = fetched.ok().flatten() else {
+                missing += 1;
+                self.counters.count(account, "media_missing");
+                continue;
+            };
+            let blob = self.blobs.put(administration, bytes).await.map_err(|error| error.to_string())?;
+            let media_type = media_type.or_else(|| media.media_type.clone()).unwrap_or_else(|| "application/octet-stream".into());
+            attachments.push(Attachment { name: file_name(number, &media_type), media_type, content_id: None, blob });
+        }
+        Ok((attachments, missing))
+    }
+
     /// A file, if it can be had: a message does not wait for ever for its picture.
     async fn fetch(&self, account: &AccountId, media: &Media, shutdown: &CancellationToken) -> Option<(Bytes, Option<String>)> {
         for failures in 1..=FETCHES_MAX {
@@ -375,16 +300,6 @@ impl Courier {
         tracing::error!(key, reason = item.reason, "a webhook is held in quarantine");
         self.deps.store.quarantine(&item).await.map_err(|error| error.to_string())
     }
-}
-
-/// Works on the parts' files away from the tasks that wait for nothing.
-async fn on_disk<T: Send + 'static>(
-    parts: &Arc<Parts>,
-    work: impl FnOnce(&Parts) -> std::io::Result<T> + Send + 'static,
-) -> Result<T, String> {
-    let parts = Arc::clone(parts);
-    let worked = tokio::task::spawn_blocking(move || work(&parts)).await;
-    worked.map_err(|error| error.to_string())?.map_err(|error| format!("the folder of parts: {error}"))
 }
 
 /// How an attempt is kept under the provider's id of it: each account counts for itself.
