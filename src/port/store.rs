@@ -432,6 +432,8 @@ pub struct Watermark {
 /// A citizen's word on whether an address of theirs wants messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptOut {
+    /// What came: the same again changes nothing, however much later.
+    pub input: InputId,
     /// Whose messages.
     pub administration: AdministrationId,
     /// By which channel.
@@ -657,7 +659,8 @@ pub trait Store: Send + Sync {
     /// Begins the only attempt of number `attempt` for a message: a conditional insert.
     async fn begin_attempt(&self, administration: &AdministrationId, message: MessageId, attempt: u32) -> Result<AttemptStart, StoreError>;
 
-    /// Keeps a citizen's word on an address of theirs; of several the one said last counts, in whatever order they are kept.
+    /// Keeps a citizen's word on an address of theirs, once by its input; of several the one said last counts, in whatever order they
+    /// are kept.
     async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError>;
 
     /// Since when an address wants no messages; none: it may be written to.

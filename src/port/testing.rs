@@ -188,6 +188,7 @@ pub struct Rows {
     pub inputs: HashMap<InputId, InputStatus>,
     pub sources: HashSet<String>,
     pub opt_outs: HashMap<(AdministrationId, AddressKey), OptOut>,
+    pub opt_out_words: HashSet<InputId>,
     pub read_marks: HashMap<(OperatorId, ConversationId), Timestamp>,
     pub nodes: u64,
 }
@@ -459,7 +460,12 @@ impl Store for FakeStore {
         Ok(mine.map(count).filter(|(_, count)| *count > 0).collect())
     }
     async fn put_opt_out(&self, word: &OptOut) -> Result<(), StoreError> {
-        self.up()?.opt_outs.insert((word.administration.clone(), word.address), word.clone());
+        let mut rows = self.up()?;
+        let key = (word.administration.clone(), word.address);
+        let is_last = rows.opt_outs.get(&key).is_none_or(|last| last.at < word.at);
+        if rows.opt_out_words.insert(word.input) && is_last {
+            rows.opt_outs.insert(key, word.clone());
+        }
         Ok(())
     }
     async fn opted_out(

@@ -6,22 +6,19 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use phonenumber::country;
-use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::SmsCounters;
 use super::keyword::{Keyword, keyword};
 use super::media::{Credentials, Fetcher, MediaError};
 use super::number;
-use super::parts::Parts;
 use super::provider::{Media, Progress, Received, Said, Status};
 use super::smpp;
-use super::spool::Entry;
 use super::webhook::Taken;
 use crate::channel::outbound::{OutboundDeps, back_off, digest, publish_report, wait};
 use crate::fault;
-use crate::model::address::Address;
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::conversation::{Attachment, Party};
 use crate::model::delivery::{AttemptResult, DeliveryReport};
@@ -36,18 +33,16 @@ use crate::port::clock::now;
 use crate::port::store::{OptOut, Quarantined};
 use crate::port::trace::TraceParent;
 
+mod lanes;
+
 /// Attribute with the number of files that could not be fetched.
 pub const MEDIA_MISSING: &str = "media_missing";
 /// How soon after it was sent a receipt may come, before the id of what was sent is kept.
 const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
-/// How often it is looked for messages whose missing parts are not waited for any more.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// Of so many looks one forgets what need not be known any more.
-const FORGET_ROUNDS: u32 = 600;
-/// Texts published together: the broker confirms them once.
-const TOGETHER_MAX: usize = 64;
+/// How long all files of a message may take together: then it goes without the rest.
+const FETCHING_WITHIN: Duration = Duration::from_secs(60);
 
 /// A message on its way to the broker.
 struct Letter {
@@ -77,94 +72,6 @@ pub struct Courier {
 pub type Handed = Result<(), String>;
 
 impl Courier {
-    /// Hands everything on, in order, until the spool or the process ends. What is under way then comes again. A part waits in
-    /// `parts` for the others; what is not waited for any more goes when nothing else has come that could belong to it. First come
-    /// those `waiting`, which an earlier life has left.
-    pub async fn run(
-        self,
-        mut waiting: Vec<Entry>,
-        mut entries: mpsc::UnboundedReceiver<Entry>,
-        parts: Parts,
-        shutdown: CancellationToken,
-    ) {
-        let parts = Arc::new(parts);
-        let mut looks = interval(LOOK_EVERY);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut failures, mut rounds) = (0, 0_u32);
-        while !shutdown.is_cancelled() {
-            if waiting.is_empty() {
-                tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => return,
-                    count = entries.recv_many(&mut waiting, TOGETHER_MAX) => if count == 0 { return },
-                    _ = looks.tick() => rounds = rounds.wrapping_add(1),
-                }
-            }
-            let handed = match &waiting[..] {
-                [] => self.give_up(&parts, rounds % FORGET_ROUNDS == 1, &shutdown).await.map(|()| 0),
-                entries => self.hand_on_first(entries, &parts, &shutdown).await,
-            };
-            match handed {
-                Ok(handed) => {
-                    failures = 0;
-                    waiting.drain(..handed).for_each(Entry::done);
-                }
-                Err(reason) => {
-                    failures += 1;
-                    tracing::warn!(reason, failures, "a text message is not published yet; trying again");
-                    wait(back_off(failures), &shutdown).await;
-                }
-            }
-        }
-    }
-
-    /// Hands on the first entries that go together: texts that need nothing but the broker, or one entry of another kind. How many
-    /// they were.
-    async fn hand_on_first(&self, entries: &[Entry], parts: &Arc<Parts>, shutdown: &CancellationToken) -> Result<usize, String> {
-        let letters: Vec<Letter> = entries.iter().take(TOGETHER_MAX).map_while(|entry| self.plain(&entry.content)).collect();
-        let count = letters.len();
-        if count > 1 {
-            match self.publish(letters).await {
-                Ok(()) => return Ok(count),
-                // one of them, and it is not said which: the first alone
-                Err(PublishError::Invalid(_)) => {}
-                Err(error) => return Err(error.to_string()),
-            }
-        }
-        self.step(&entries[0].content, parts, shutdown).await.map(|()| 1)
-    }
-
-    async fn step(&self, content: &Bytes, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
-        match serde_json::from_slice::<Taken>(content) {
-            Ok(taken) if matches!(&taken.said, Said::Received(received) if received.part.is_some()) => {
-                on_disk(parts, move |parts| parts.add(&taken)).await?;
-                self.hand_out(parts, shutdown).await
-            }
-            _ => self.hand_on(content, shutdown).await,
-        }
-    }
-
-    async fn give_up(&self, parts: &Arc<Parts>, forget: bool, shutdown: &CancellationToken) -> Handed {
-        on_disk(parts, move |parts| parts.give_up(now()).and_then(|()| if forget { parts.forget() } else { Ok(()) })).await?;
-        self.hand_out(parts, shutdown).await
-    }
-
-    /// Hands on what waits for no part any more.
-    async fn hand_out(&self, parts: &Arc<Parts>, shutdown: &CancellationToken) -> Handed {
-        for ready in on_disk(parts, Parts::ready).await? {
-            match &ready.message {
-                Ok(joining) => {
-                    let content = serde_json::to_vec(&joining.taken()).expect("texts and numbers are JSON");
-                    self.hand_on(&content.into(), shutdown).await?;
-                }
-                Err(content) => self.hold("parts", content, "a file with parts of a message cannot be read".to_owned()).await?,
-            }
-            let done = move |parts: &Parts| parts.done(&ready);
-            on_disk(parts, done).await?;
-        }
-        Ok(())
-    }
-
     /// Hands on what was held, once; held again, it says so in the quarantine.
     pub async fn again(&self, content: &Bytes) -> Handed {
         self.hand_on(content, &CancellationToken::new()).await
@@ -175,9 +82,13 @@ impl Courier {
             Ok(taken) => taken,
             Err(error) => return self.hold("spool", content, format!("a spool entry cannot be read: {error}")).await,
         };
+        let Some(destination) = destination(&self.deps.plan, &taken.account) else {
+            return self.hold(taken.account.as_str(), content, no_account(&taken.account)).await;
+        };
+        let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
         match taken.said {
-            Said::Received(received) => self.received(&taken.account, taken.at, received, content, shutdown).await,
-            Said::Status(status) => self.status(&taken.account, taken.at, status).await,
+            Said::Received(received) => self.received(&taken.account, administration, taken.at, received, content, shutdown).await,
+            Said::Status(status) => self.status(&taken.account, administration, taken.at, status).await,
             Said::Nothing => Ok(()),
         }
     }
@@ -185,30 +96,16 @@ impl Courier {
     async fn received(
         &self,
         account: &AccountId,
+        administration: &AdministrationId,
         at: Timestamp,
         received: Received,
         content: &Bytes,
         shutdown: &CancellationToken,
     ) -> Handed {
-        let Some(destination) = destination(&self.deps.plan, account) else {
-            return self.hold(account.as_str(), content, format!("the plan has no SMS account `{account}` any more")).await;
-        };
-        let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
         if let Some(keyword) = keyword(&received.text) {
-            let from = number::normalise(&received.from, self.country);
-            return self.obey(account, administration, &from, keyword, at).await;
+            return self.obey(account, administration, &received, keyword, at).await;
         }
-        let (mut attachments, mut missing) = (Vec::new(), 0_u32);
-        for (number, media) in received.media.iter().enumerate() {
-            let Some((bytes, media_type)) = self.fetch(account, media, shutdown).await else {
-                missing += 1;
-                self.counters.count(account, "media_missing");
-                continue;
-            };
-            let blob = self.blobs.put(administration, bytes).await.map_err(|error| error.to_string())?;
-            let media_type = media_type.or_else(|| media.media_type.clone()).unwrap_or_else(|| "application/octet-stream".into());
-            attachments.push(Attachment { name: file_name(number, &media_type), media_type, content_id: None, blob });
-        }
+        let (attachments, missing) = self.files(account, administration, &received.media, shutdown).await?;
         if shutdown.is_cancelled() {
             return Err("the process ends".into());
         }
@@ -239,8 +136,7 @@ impl Courier {
         attachments: Vec<Attachment>,
         missing: u32,
     ) -> Result<Letter, String> {
-        let destination =
-            destination(&self.deps.plan, account).ok_or_else(|| format!("the plan has no SMS account `{account}` any more"))?;
+        let destination = destination(&self.deps.plan, account).ok_or_else(|| no_account(account))?;
         let input = self.deps.ids.input(account, received.id.as_bytes());
         let party = |address: String| Party { address, name: None };
         let message = InboundMessage {
@@ -286,16 +182,19 @@ impl Courier {
         Ok(())
     }
 
-    /// A citizen's word on whether a number wants messages. It is no work for anybody: the answer to it is the provider's own.
+    /// A citizen's word on whether a number wants messages, once however often it comes. It is no work for anybody: the answer to it is
+    /// the provider's own.
     async fn obey(
         &self,
         account: &AccountId,
         administration: &AdministrationId,
-        from: &Address,
+        received: &Received,
         keyword: Keyword,
         at: Timestamp,
     ) -> Handed {
+        let from = number::normalise(&received.from, self.country);
         let word = OptOut {
+            input: self.deps.ids.input(account, received.id.as_bytes()),
             administration: administration.clone(),
             channel: Channel::sms(),
             address: self.deps.ids.address(administration, from.as_str()),
@@ -306,6 +205,33 @@ impl Courier {
         self.counters.count(account, if word.stopped { "stop" } else { "start" });
         tracing::info!(%administration, ?keyword, "a citizen's word on text messages is kept");
         Ok(())
+    }
+
+    /// A message's files, kept, and how many of them could not be had in time.
+    async fn files(
+        &self,
+        account: &AccountId,
+        administration: &AdministrationId,
+        media: &[Media],
+        shutdown: &CancellationToken,
+    ) -> Result<(Vec<Attachment>, u32), String> {
+        let until = Instant::now() + FETCHING_WITHIN;
+        let (mut attachments, mut missing) = (Vec::new(), 0_u32);
+        for (number, media) in media.iter().enumerate() {
+            let fetched = timeout_at(until, self.fetch(account, media, shutdown)).await;
+            if fetched.is_err() {
+                tracing::warn!(%account, number, "a file of a message is not waited for any more: they take too long together");
+            }
+            let Some((bytes, media_type)) = fetched.ok().flatten() else {
+                missing += 1;
+                self.counters.count(account, "media_missing");
+                continue;
+            };
+            let blob = self.blobs.put(administration, bytes).await.map_err(|error| error.to_string())?;
+            let media_type = media_type.or_else(|| media.media_type.clone()).unwrap_or_else(|| "application/octet-stream".into());
+            attachments.push(Attachment { name: file_name(number, &media_type), media_type, content_id: None, blob });
+        }
+        Ok((attachments, missing))
     }
 
     /// A file, if it can be had: a message does not wait for ever for its picture.
@@ -327,10 +253,10 @@ impl Courier {
     }
 
     /// What became of a message of ours. One that is not ours, sent by somebody else with the same account, is passed over.
-    async fn status(&self, account: &AccountId, at: Timestamp, status: Status) -> Handed {
+    async fn status(&self, account: &AccountId, administration: &AdministrationId, at: Timestamp, status: Status) -> Handed {
         let named = match &status.reference {
             Some(reference) => read_reference(reference),
-            None => self.attempt_named(account, at, &status.id).await?,
+            None => self.attempt_named(account, administration, at, &status.id).await?,
         };
         let Some((message, attempt)) = named else { return Ok(()) };
         let result = match status.progress {
@@ -343,11 +269,16 @@ impl Courier {
     }
 
     /// The attempt that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
-    async fn attempt_named(&self, account: &AccountId, at: Timestamp, id: &str) -> Result<Option<(MessageId, u32)>, String> {
-        let Some(Destination::Inbound { administration, .. }) = destination(&self.deps.plan, account) else { return Ok(None) };
+    async fn attempt_named(
+        &self,
+        account: &AccountId,
+        administration: &AdministrationId,
+        at: Timestamp,
+        id: &str,
+    ) -> Result<Option<(MessageId, u32)>, String> {
         let mut names = smpp::pdu::spellings(id).into_iter().map(|id| provider_name(account, &id));
         let names = std::array::from_fn(|_| names.next().unwrap_or_default());
-        match self.deps.store.attempt_named(&administration, &names).await.map_err(|error| error.to_string())? {
+        match self.deps.store.attempt_named(administration, &names).await.map_err(|error| error.to_string())? {
             None if now().since(at) < OVERTAKING_MAX => Err("a receipt for a message that is not noted yet".to_owned()),
             found => Ok(found),
         }
@@ -371,16 +302,6 @@ impl Courier {
     }
 }
 
-/// Works on the parts' files away from the tasks that wait for nothing.
-async fn on_disk<T: Send + 'static>(
-    parts: &Arc<Parts>,
-    work: impl FnOnce(&Parts) -> std::io::Result<T> + Send + 'static,
-) -> Result<T, String> {
-    let parts = Arc::clone(parts);
-    let worked = tokio::task::spawn_blocking(move || work(&parts)).await;
-    worked.map_err(|error| error.to_string())?.map_err(|error| format!("the folder of parts: {error}"))
-}
-
 /// How an attempt is kept under the provider's id of it: each account counts for itself.
 pub fn provider_name(account: &AccountId, id: &str) -> String {
     format!("{account}/{id}")
@@ -392,6 +313,11 @@ fn destination(plan: &watch::Receiver<Arc<Plan>>, account: &AccountId) -> Option
     let found = plan.accounts.get(account).filter(|found| found.channel == Channel::sms())?;
     let pool = plan.pool_of(account)?.clone();
     Some(Destination::Inbound { pool, administration: found.administration.clone(), channel: Channel::sms() })
+}
+
+/// Why what came for an account is held.
+fn no_account(account: &AccountId) -> String {
+    format!("the plan has no SMS account `{account}` any more")
 }
 
 /// How a message of ours is named to a provider: the message and which attempt. At most 40 characters.

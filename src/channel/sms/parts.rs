@@ -5,6 +5,7 @@
 //! text, by what a part is known that comes again or late. A message moves from one to the next by a rename: a crash at any point leads
 //! to the same message under the same id.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirEntry, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -112,13 +113,23 @@ impl Parts {
         self.keep_within_limits(&taken.account, &name, taken.at)
     }
 
-    /// What has waited long enough for its missing parts is ready as it is.
+    /// The accounts of which something waits for parts or is to be handed on.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn accounts(&self) -> io::Result<BTreeSet<AccountId>> {
+        let (open, ready) = (files(&self.folder.join("open"))?, files(&self.folder.join("ready"))?);
+        let account = |file: DirEntry| file.file_name().to_str()?.split_once('.')?.0.parse().ok();
+        Ok(open.into_iter().chain(ready).filter_map(account).collect())
+    }
+
+    /// What has waited long enough for its missing parts, of one account, is ready as it is.
     ///
     /// # Errors
     /// The disk does not take it: try again.
-    pub fn give_up(&self, clock: Timestamp) -> io::Result<()> {
+    pub fn give_up(&self, account: &AccountId, clock: Timestamp) -> io::Result<()> {
         let _lock = self.lock()?;
-        for file in files(&self.folder.join("open"))? {
+        for file in self.files_of(account, "open")? {
             let name = file.file_name().to_string_lossy().into_owned();
             let Some(joining) = self.waiting(&name, clock)? else { continue };
             if clock.since(joining.last_at().max(self.since)) > WAIT {
@@ -128,12 +139,12 @@ impl Parts {
         Ok(())
     }
 
-    /// Everything that is to be handed on.
+    /// Everything of an account that is to be handed on.
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn ready(&self) -> io::Result<Vec<Ready>> {
-        let mut paths: Vec<PathBuf> = files(&self.folder.join("ready"))?.iter().map(DirEntry::path).collect();
+    pub fn ready(&self, account: &AccountId) -> io::Result<Vec<Ready>> {
+        let mut paths: Vec<PathBuf> = self.files_of(account, "ready")?.iter().map(DirEntry::path).collect();
         paths.sort();
         let read = |path: PathBuf| match fs::read(&path) {
             Ok(bytes) => Some(Ok(Ready { message: serde_json::from_slice(&bytes).map_err(|_| bytes.into()), path })),
@@ -176,6 +187,14 @@ impl Parts {
         Ok(lock)
     }
 
+    /// The files of one account in a folder: no account's name has a full stop.
+    fn files_of(&self, account: &AccountId, part: &str) -> io::Result<Vec<DirEntry>> {
+        let prefix = format!("{account}.");
+        let mut found = files(&self.folder.join(part))?;
+        found.retain(|file| file.file_name().to_string_lossy().starts_with(&prefix));
+        Ok(found)
+    }
+
     fn ready_path(&self, name: &str, joining: &Joining) -> PathBuf {
         self.folder.join("ready").join(format!("{name}.{}", joining.id))
     }
@@ -213,13 +232,10 @@ impl Parts {
     }
 
     fn keep_within_limits(&self, account: &AccountId, newest: &str, at: Timestamp) -> io::Result<()> {
-        let prefix = format!("{account}.");
         let mut all: Vec<(SystemTime, String, u64)> = Vec::new();
-        for file in files(&self.folder.join("open"))? {
+        for file in self.files_of(account, "open")? {
             let name = file.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&prefix) {
-                all.push((modified(&file).unwrap_or(SystemTime::UNIX_EPOCH), name, file.metadata().map_or(0, |data| data.len())));
-            }
+            all.push((modified(&file).unwrap_or(SystemTime::UNIX_EPOCH), name, file.metadata().map_or(0, |data| data.len())));
         }
         all.sort();
         let (mut count, mut bytes) = (all.len(), all.iter().map(|(.., bytes)| bytes).sum::<u64>());

@@ -109,7 +109,7 @@ impl SmsSender {
     }
 
     /// Each part by an order of its own. What was refused before anything was sent may be tried again; a message of which the
-    /// telephone has a part is not begun anew.
+    /// telephone has a part is not begun anew: of a later part that is refused, too, a person says what became of it.
     async fn submit(
         &self,
         smpp: &Smpp,
@@ -128,14 +128,18 @@ impl SmsSender {
             id = loop {
                 match smpp.submit(order.clone()).await {
                     Ok(id) => break id,
-                    Err(SubmitError::Refused(code)) => return Err(permanent(&code)),
+                    Err(SubmitError::Refused(code)) if is_first => return Err(permanent(&code)),
                     Err(SubmitError::NotBound) if is_first => return Err(temporary("not_bound")),
                     Err(SubmitError::Throttled | SubmitError::NotBound) if failures < PART_TRIES_MAX => {
                         failures += 1;
                         tokio::time::sleep(back_off(failures)).await;
                     }
                     Err(SubmitError::Throttled) if is_first => return Err(temporary("throttled")),
-                    Err(_) => return Err(AttemptResult::Unknown),
+                    Err(error) => {
+                        let part = number + 1;
+                        tracing::warn!(message = %message.id, %account, part, ?error, "the SMSC did not take all of a text message");
+                        return Err(AttemptResult::Unknown);
+                    }
                 }
             };
         }

@@ -1,17 +1,17 @@
 //! What stands between a provider's request and the broker: whoever is told "I have it" lies on this disk first.
 //!
 //! One thread appends what has come and syncs it once for all; the answers follow. Handed on, an entry is done; a file whose
-//! entries are all done is cleared. What was not done comes again after a crash, in its order: so an entry may come twice, and its
-//! reader recognises it by an id of its own.
+//! entries are all done, in whatever order, is cleared. What was not done comes again after a crash, in its order: so an entry may come
+//! twice, and its reader recognises it by an id of its own.
 //!
 //! A file is a row of records: length (4 bytes, little-endian), the first 8 bytes of the SHA-256 of the content, the content.
 //! A record that is not whole was never answered for, and ends its file.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -72,6 +72,8 @@ struct Request {
 pub struct Entry {
     /// What was put.
     pub content: Bytes,
+    /// Since when it waits.
+    at: Timestamp,
     file: Arc<Segment>,
     waiting: Arc<Waiting>,
 }
@@ -79,7 +81,7 @@ pub struct Entry {
 impl Entry {
     /// It is handed on: it will not come again.
     pub fn done(self) {
-        self.waiting.less(self.content.len());
+        self.waiting.less(self.content.len(), self.at);
         self.file.less();
     }
 }
@@ -95,29 +97,38 @@ pub struct Depth {
     pub oldest: Option<Timestamp>,
 }
 
-/// What is kept and not handed on. Entries are handed on in the order they came.
+/// What is kept and not handed on, in whatever order it is.
 #[derive(Debug, Default)]
 struct Waiting {
     bytes: AtomicU64,
-    since: Mutex<VecDeque<Timestamp>>,
+    entries: AtomicUsize,
+    /// How many came when.
+    since: Mutex<BTreeMap<Timestamp, usize>>,
     /// Our place's lock: given back with the last handle.
     #[expect(dead_code, reason = "held, never read")]
     lock: Option<Arc<File>>,
 }
 
 impl Waiting {
-    fn since(&self) -> MutexGuard<'_, VecDeque<Timestamp>> {
+    fn since(&self) -> MutexGuard<'_, BTreeMap<Timestamp, usize>> {
         self.since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn more(&self, bytes: usize, at: Timestamp) {
         self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.since().push_back(at);
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        *self.since().entry(at).or_default() += 1;
     }
 
-    fn less(&self, bytes: usize) {
+    fn less(&self, bytes: usize, at: Timestamp) {
         self.bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        self.since().pop_front();
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        if let btree_map::Entry::Occupied(mut count) = self.since().entry(at) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
     }
 }
 
@@ -232,7 +243,7 @@ fn take_up(place: &Path, lock: &Arc<File>, outflow: &mpsc::UnboundedSender<Entry
         for content in contents {
             waiting.more(content.len(), written_at);
             // nobody reads any more: it comes again after the next start
-            let _ = outflow.send(Entry { content, file: Arc::clone(&segment), waiting: Arc::clone(waiting) });
+            let _ = outflow.send(Entry { content, at: written_at, file: Arc::clone(&segment), waiting: Arc::clone(waiting) });
         }
         segment.close();
     }
@@ -271,8 +282,9 @@ impl Spool {
 
     /// What waits to be handed on.
     pub fn depth(&self) -> Depth {
-        let since = self.waiting.since();
-        Depth { entries: since.len(), bytes: self.waiting.bytes.load(Ordering::Relaxed), oldest: since.front().copied() }
+        let oldest = self.waiting.since().keys().next().copied();
+        let Waiting { bytes, entries, .. } = &*self.waiting;
+        Depth { entries: entries.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed), oldest }
     }
 }
 
@@ -298,8 +310,9 @@ impl Writer {
             for Request { content, answer } in together {
                 match &outcome {
                     Ok(segment) => {
-                        self.waiting.more(content.len(), now());
-                        let entry = Entry { content, file: Arc::clone(segment), waiting: Arc::clone(&self.waiting) };
+                        let at = now();
+                        self.waiting.more(content.len(), at);
+                        let entry = Entry { content, at, file: Arc::clone(segment), waiting: Arc::clone(&self.waiting) };
                         // nobody reads any more: it comes again after the next start
                         let _ = self.outflow.send(entry);
                         let _ = answer.send(Ok(()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -10,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::routing::post;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use tower_http::timeout::TimeoutLayer;
 use url::Url;
 
 use super::SmsCounters;
@@ -24,6 +26,8 @@ use crate::port::clock::now;
 
 /// The largest webhook, in bytes.
 const BODY_BYTES_MAX: usize = 256 * 1024;
+/// How long a request may take, its body included: providers give up after 10 to 15 s.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
 
 /// How an account's provider signs, with its secrets: several while they change.
 #[derive(Debug, Clone)]
@@ -64,7 +68,15 @@ pub struct Taken {
 
 /// The webhooks as a router: `POST /sms/v1/<account>`.
 pub fn router(webhooks: Arc<Webhooks>) -> Router {
-    Router::new().route("/sms/v1/{account}", post(called)).layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).with_state(webhooks)
+    router_within(webhooks, REQUEST_WITHIN)
+}
+
+fn router_within(webhooks: Arc<Webhooks>, within: Duration) -> Router {
+    Router::new()
+        .route("/sms/v1/{account}", post(called))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, within))
+        .with_state(webhooks)
 }
 
 async fn called(

@@ -37,8 +37,15 @@ pub async fn send(chat: &Shared, session: &ChatSession) -> Result<bool, String> 
         return done(chat, session).await;
     }
     let plan = chat.current_plan();
-    let Some(account) = plan.mail_account(&session.administration, Some(&contact.queue)) else { return Ok(true) };
-    let Some(pool) = plan.pool_of(&account).cloned() else { return Ok(true) };
+    let Some(account) = plan.mail_account(&session.administration, Some(&contact.queue)) else {
+        let administration = &session.administration;
+        tracing::warn!(%administration, "a transcript is not sent: {administration} has no email account in the plan");
+        return done(chat, session).await;
+    };
+    let Some(pool) = plan.pool_of(&account).cloned() else {
+        tracing::warn!(%account, "a transcript is not sent: the plan has no pool for the account {account}");
+        return done(chat, session).await;
+    };
     let mut names = Vec::new();
     for message in &view.messages {
         names.push(match message.author {

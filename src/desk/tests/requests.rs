@@ -9,7 +9,7 @@ use crate::model::channel::Channel;
 use crate::model::command::{CommandBody, Refusal, Reply};
 use crate::model::contact::{ContactState, PendingOn};
 use crate::model::conversation::{Attachment, Automatic, BlobRef, Message, Party};
-use crate::model::id::{CommandId, ContactId, IdMaker, OperatorId};
+use crate::model::id::{CommandId, ContactId, IdMaker, InputId, OperatorId};
 use crate::model::time::Timestamp;
 use crate::port::blobs::Blobs;
 use crate::port::clock::now;
@@ -256,10 +256,13 @@ async fn a_text_message_goes_to_a_number_that_wants_it() {
     wrote(Automatic::List);
     assert_eq!(reply("ecco").await.0, 200, "by a list, but somebody wrote it");
     let address = IdMaker::new([7; 32]).address(&comune, "+393331234567");
-    let word = |stopped| OptOut { administration: comune.clone(), channel: Channel::sms(), address, stopped, at: now() };
-    desk.store.put_opt_out(&word(true)).await.unwrap();
+    let word = |input, stopped, at| {
+        let at = Timestamp::from_secs(at);
+        OptOut { input: InputId(input), administration: comune.clone(), channel: Channel::sms(), address, stopped, at }
+    };
+    desk.store.put_opt_out(&word(1, true, 1)).await.unwrap();
     assert_eq!(reply("ecco").await, refused("opted_out"));
-    desk.store.put_opt_out(&word(false)).await.unwrap();
+    desk.store.put_opt_out(&word(2, false, 2)).await.unwrap();
     assert_eq!(reply("ecco").await.0, 200);
 }
 

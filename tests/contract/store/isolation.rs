@@ -37,7 +37,8 @@ async fn fill(place: &Place) {
         })
         .await;
     assert!(matches!(place.store.begin_attempt(&comune(), MessageId(1), 1).await, Ok(AttemptStart::Begun(_))));
-    let word = OptOut { administration: comune(), channel: Channel::sms(), address: AddressKey(1), stopped: true, at: NOON };
+    let (input, channel, address) = (InputId(3), Channel::sms(), AddressKey(1));
+    let word = OptOut { input, administration: comune(), channel, address, stopped: true, at: NOON };
     place.store.put_opt_out(&word).await.expect("keeps");
     let mark = ReadMark { administration: comune(), conversation: ConversationId(1), operator: OperatorId(7), until: NOON };
     place.store.put_read_mark(&mark).await.expect("keeps");
@@ -99,7 +100,8 @@ async fn the_database_itself_hides_it(place: Place) {
     ];
     for (scope, has_contacts, has_others) in scopes {
         connection.execute(sqlx::raw_sql(scope)).await.expect(scope);
-        for table in ["contact", "message", "conversation", "note", "citizen_address", "attempt", "tombstone", "opt_out", "read_mark"] {
+        let tables = ["contact", "message", "conversation", "note", "citizen_address", "attempt", "tombstone", "read_mark"];
+        for table in tables.into_iter().chain(["opt_out", "opt_out_word"]) {
             let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
             let count: i64 = connection.fetch_one(sql).await.expect(table).get(0);
             let expected = if ["contact", "message"].contains(&table) { has_contacts } else { has_others };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sportello::model::channel::Channel;
 use sportello::model::delivery::DeliveryState;
-use sportello::model::id::{AccountId, AddressKey, AdministrationId, MessageId, PoolId};
+use sportello::model::id::{AccountId, AddressKey, AdministrationId, InputId, MessageId, PoolId};
 use sportello::port::broker::Incoming;
 use sportello::port::store::{AttemptStart, OptOut, Page, QuarantineReach, Quarantined, StoreError, Watermark};
 use sportello::runtime::quarantine::{kept, published_id};
@@ -149,31 +149,39 @@ async fn an_attempt_is_found_by_its_providers_name(place: Place) {
     assert_eq!(named(asl(), ["urp/3039", "", ""]).await, None, "another administration's");
 }
 
-/// Per administration, channel and number; what was said last, not what was kept last.
+/// Per administration, channel and number; what was said last, not what was kept last; and each word once, by what it came with.
 async fn the_last_word_on_messages_counts(place: Place) {
     let store = &place.store;
     let since =
         async |administration, channel: Channel, key| store.opted_out(&administration, &channel, AddressKey(key)).await.expect("reads");
     assert_eq!(since(comune(), Channel::sms(), 1).await, None, "who said nothing may be written to");
-    let say = async |stopped, at| {
-        let word = OptOut { administration: comune(), channel: Channel::sms(), address: AddressKey(1), stopped, at: seconds(at) };
+    let say = async |administration, input, stopped, at| {
+        let (input, channel, address) = (InputId(input), Channel::sms(), AddressKey(1));
+        let word = OptOut { input, administration, channel, address, stopped, at: seconds(at) };
         store.put_opt_out(&word).await.expect("keeps");
     };
-    for (stopped, at, expected) in [
-        (true, 10, Some(10)),
-        (true, 10, Some(10)),
-        (false, 5, Some(10)),
-        (true, 20, Some(20)),
-        (false, 30, None),
-        (true, 25, None),
-        (true, 40, Some(40)),
+    for (input, stopped, at, expected) in [
+        (1, true, 10, Some(10)),
+        (1, true, 10, Some(10)),
+        (2, false, 5, Some(10)),
+        (3, true, 20, Some(20)),
+        (4, false, 30, None),
+        (5, true, 25, None),
+        (3, true, 35, None),
+        (5, true, 36, None),
+        (6, true, 40, Some(40)),
+        (4, false, 50, Some(40)),
+        (6, true, 60, Some(40)),
+        (7, true, 70, Some(70)),
     ] {
-        say(stopped, at).await;
-        assert_eq!(since(comune(), Channel::sms(), 1).await, expected.map(seconds), "after {stopped} at {at}");
+        say(comune(), input, stopped, at).await;
+        assert_eq!(since(comune(), Channel::sms(), 1).await, expected.map(seconds), "after {input}, {stopped}, at {at}");
     }
     assert_eq!(since(comune(), Channel::sms(), 2).await, None, "another number");
     assert_eq!(since(comune(), Channel::email(), 1).await, None, "another channel");
     assert_eq!(since(asl(), Channel::sms(), 1).await, None, "another administration");
+    say(asl(), 1, true, 80).await;
+    assert_eq!(since(asl(), Channel::sms(), 1).await, Some(seconds(80)), "what one has heard, another has not");
 }
 
 async fn quarantine_holds(place: Place) {

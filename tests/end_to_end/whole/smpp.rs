@@ -36,6 +36,9 @@ async fn a_session_with_an_smsc() {
     assert_eq!(smsc.all(|said| said["throttled"].as_str().map(str::to_owned)).len(), 1);
     let message = reply(&anna, &contact, "Mai [rifiuta]").await;
     delivery(&anna, &contact, &message, "failed").await;
+    // refused in its second part only: the first is at the citizen's
+    let message = reply(&anna, &contact, &format!("{}[rifiuta]", "Prima parte. ".repeat(13))).await;
+    delivery(&anna, &contact, &message, "unknown").await;
 
     for (number, how) in ["drop", "lie"].iter().enumerate() {
         smsc.tell(json!({ *how: true })).await;

@@ -118,10 +118,18 @@ async fn who_wants_no_more_gets_no_more(house: &House, anna: &Person, contact: &
     assert_eq!((answer.0, text(&answer.1["code"])), (409, "opted_out".to_owned()));
     text_message(house, "SM11", MARIO, "START").await;
     eventually("the wish is gone", async || since().await.is_none().then_some(())).await;
+    // the provider did not hear our answer to the first: the message behind it says when it was handed on
+    text_message(house, "SM10", MARIO, " Stop! ").await;
+    text_message(house, "SM12", MARIO, "Grazie").await;
+    eventually("what came behind it is there", async || {
+        anna.entries(contact).await.iter().any(|entry| entry["text"] == "Grazie").then_some(())
+    })
+    .await;
+    assert_eq!(since().await, None, "a repeated word says nothing new");
     let message = reply(anna, contact, "Eccoci di nuovo").await;
     delivery(anna, contact, &message, "sent").await;
     let inbound = anna.entries(contact).await.iter().filter(|entry| entry["direction"] == "inbound").count();
-    assert_eq!(inbound, 3, "neither word is a message to anybody");
+    assert_eq!(inbound, 4, "neither word is a message to anybody");
 }
 
 async fn twilios_client_finds_the_same(twilio: &Twilio) {

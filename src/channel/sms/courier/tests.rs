@@ -3,28 +3,47 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use super::*;
-use crate::channel::sms::spool;
+use crate::channel::sms::join::{Coded, tests::part};
+use crate::channel::sms::parts::Parts;
+use crate::channel::sms::spool::{self, Depth};
 use crate::model::id::{IdMaker, QueueId};
 use crate::plan::Account;
 use crate::port::broker::{Broker, ConsumeError, Consumer, Publisher, Source};
 use crate::port::testing::{self, FakeBlobs, FakeStore};
 
-/// Remembers the batches of a publisher; takes none with a text of more than 100 bytes in it.
+/// Remembers the batches of a publisher; takes none with a text of more than 100 bytes in it, and none for an account that is full.
 #[derive(Default)]
-struct FakeBroker(Mutex<Vec<Vec<String>>>);
+struct FakeBroker {
+    batches: Mutex<Vec<Vec<String>>>,
+    full: Mutex<Option<&'static str>>,
+}
+
+impl FakeBroker {
+    /// The batches since it was asked last.
+    fn taken(&self) -> Vec<Vec<String>> {
+        std::mem::take(&mut *self.batches.lock().expect("nobody panicked"))
+    }
+}
 
 #[async_trait]
 impl Publisher for FakeBroker {
     async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
-        let text =
-            |message: &Outgoing| serde_json::from_slice::<serde_json::Value>(&message.body).expect("JSON")["data"]["text"].to_string();
-        let texts: Vec<String> = batch.iter().map(text).map(|text| text.trim_matches('"').to_owned()).collect();
+        let said = |message: &Outgoing, what: &str| {
+            let event: serde_json::Value = serde_json::from_slice(&message.body).expect("JSON");
+            event["data"][what].as_str().expect("a text").to_owned()
+        };
+        let texts: Vec<String> = batch.iter().map(|message| said(message, "text")).collect();
         if texts.iter().any(|text| text.len() > 100) {
             return Err(PublishError::Invalid("too long".to_owned()));
         }
-        self.0.lock().expect("nobody panicked").push(texts);
+        let full = *self.full.lock().expect("nobody panicked");
+        if batch.iter().any(|message| Some(said(message, "account").as_str()) == full) {
+            return Err(PublishError::Unavailable("full".to_owned()));
+        }
+        self.batches.lock().expect("nobody panicked").push(texts);
         Ok(())
     }
 }
@@ -57,7 +76,9 @@ fn courier(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>) -> Courier {
     let queue = QueueId::new("urp").expect("a name");
     let (administration, address) = (testing::administration("comune"), Some("+390471000001".to_owned()));
     let account = Account { administration, channel: Channel::sms(), address, display_name: None, queue };
-    plan.accounts.insert(AccountId::new("urp-sms").expect("a name"), account);
+    for name in ["urp-sms", "altro-sms"] {
+        plan.accounts.insert(AccountId::new(name).expect("a name"), account.clone());
+    }
     Courier {
         deps: OutboundDeps {
             broker: Arc::clone(broker) as Arc<dyn Broker>,
@@ -75,22 +96,47 @@ fn courier(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>) -> Courier {
     }
 }
 
+fn entry(account: &str, said: Said, at: i64) -> Bytes {
+    let account = AccountId::new(account).expect("a name");
+    serde_json::to_vec(&Taken { account, at: Timestamp(at), said, fingerprint: None }).expect("JSON").into()
+}
+
 fn taken(text: &str) -> Bytes {
+    said("urp-sms", text, text, 1)
+}
+
+fn said(account: &str, id: &str, text: &str, at: i64) -> Bytes {
     let received = Received {
-        id: text.to_owned(),
+        id: id.to_owned(),
         from: "+393331234567".into(),
         to: "+390471000001".into(),
         text: text.to_owned(),
         media: Vec::new(),
         part: None,
     };
-    let account = AccountId::new("urp-sms").expect("a name");
-    serde_json::to_vec(&Taken { account, at: Timestamp(1), said: Said::Received(received), fingerprint: None }).expect("JSON").into()
+    entry(account, Said::Received(received), at)
+}
+
+/// Puts all of it into a spool and hands it on. What is left then.
+async fn hand_on(courier: Courier, contents: &[Bytes]) -> Depth {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (spool, mut entries) = spool::open(folder.path(), 1 << 20).expect("opens");
+    for content in contents {
+        spool.put(content.clone()).await.expect("kept");
+    }
+    let (again, waiting) = mpsc::unbounded_channel();
+    for _ in contents {
+        again.send(entries.recv().await.expect("an entry")).expect("read");
+    }
+    drop(again);
+    let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
+    courier.run(Vec::new(), waiting, parts, CancellationToken::new()).await;
+    spool.depth()
 }
 
 #[tokio::test]
 async fn texts_are_published_together_and_in_their_order() {
-    let (broker, store, folder) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), tempfile::tempdir().expect("a folder"));
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
     let long = "a".repeat(101);
     for (texts, expected) in [
         (vec!["uno"], vec![vec!["uno"]]),
@@ -99,22 +145,82 @@ async fn texts_are_published_together_and_in_their_order() {
         // nobody says which one the broker does not take
         (vec!["uno", "due", &long, "tre", "quattro"], vec![vec!["uno"], vec!["due"], vec!["tre", "quattro"]]),
     ] {
-        let (spool, mut entries) = spool::open(folder.path(), 1 << 20).expect("opens");
-        for text in &texts {
-            spool.put(taken(text)).await.expect("kept");
-        }
-        let (again, waiting) = mpsc::unbounded_channel();
-        for _ in &texts {
-            again.send(entries.recv().await.expect("an entry")).expect("read");
-        }
-        drop(again);
-        let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
-        courier(&broker, &store).run(Vec::new(), waiting, parts, CancellationToken::new()).await;
-        assert_eq!(std::mem::take(&mut *broker.0.lock().expect("nobody panicked")), expected, "{texts:?}");
-        assert_eq!(spool.depth().entries, 0, "{texts:?}");
+        let contents: Vec<Bytes> = texts.iter().map(|text| taken(text)).collect();
+        assert_eq!(hand_on(courier(&broker, &store), &contents).await.entries, 0, "{texts:?}");
+        assert_eq!(broker.taken(), expected, "{texts:?}");
     }
     let rows = store.rows();
     assert_eq!((rows.quarantine.len(), rows.opt_outs.len()), (1, 1), "one too long, one who wants no more");
+}
+
+#[tokio::test]
+async fn what_comes_for_an_account_that_is_gone_is_held() {
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+    let named = Some(reference(MessageId(7), 1));
+    for reference in [named, None] {
+        let status = Status { id: "SM1".to_owned(), reference, progress: Progress::Delivered };
+        let left = hand_on(courier(&broker, &store), &[entry("vecchio-sms", Said::Status(status), 1), taken("uno")]).await;
+        assert_eq!(left.entries, 0);
+        assert_eq!(broker.taken(), [["uno"]], "what stands behind it goes");
+        let held: Vec<String> = store.rows().quarantine.drain(..).map(|item| item.key).collect();
+        assert_eq!(held, ["vecchio-sms"]);
+    }
+}
+
+async fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}");
+}
+
+#[tokio::test]
+async fn an_account_that_is_full_holds_up_no_other() {
+    let (broker, store, folder) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), tempfile::tempdir().expect("a folder"));
+    let (spool, entries) = spool::open(folder.path(), 1 << 20).expect("opens");
+    let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
+    *broker.full.lock().expect("nobody panicked") = Some("altro-sms");
+    for (account, text) in [("altro-sms", "a"), ("urp-sms", "uno"), ("altro-sms", "b"), ("urp-sms", "due"), ("altro-sms", "c")] {
+        spool.put(said(account, text, text, 1)).await.expect("kept");
+    }
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(courier(&broker, &store).run(Vec::new(), entries, parts, shutdown.clone()));
+    wait_for("the others go", || spool.depth().entries == 3).await;
+    assert_eq!(broker.taken().concat(), ["uno", "due"]);
+    *broker.full.lock().expect("nobody panicked") = None;
+    wait_for("it goes when there is room", || spool.depth().entries == 0).await;
+    assert_eq!(broker.taken().concat(), ["a", "b", "c"], "in their order");
+    shutdown.cancel();
+    run.await.expect("no panic");
+}
+
+/// No part of that account comes any more: the lane is there for what lies on the disk.
+#[tokio::test]
+async fn what_an_earlier_life_waited_for_is_handed_on() {
+    let (broker, store, folder) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), tempfile::tempdir().expect("a folder"));
+    let parts = Parts::open(folder.path(), Timestamp(0), Arc::default()).expect("opens");
+    parts.add(&part("a", "7", 2, 1, Coded { coding: 0, bytes: b"uno".to_vec() })).expect("kept");
+    let (_open, entries) = mpsc::unbounded_channel();
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(courier(&broker, &store).run(Vec::new(), entries, parts, shutdown.clone()));
+    wait_for("it goes as it is", || broker.batches.lock().expect("nobody panicked").concat() == ["uno[… 2/2 …]"]).await;
+    shutdown.cancel();
+    run.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_word_that_comes_again_says_nothing_new() {
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+    let stopped = || store.rows().opt_outs.values().map(|word| word.stopped).collect::<Vec<_>>();
+    for (id, text, at, expected) in
+        [("SM1", "STOP", 1, true), ("SM2", "START", 2, false), ("SM1", "STOP", 3, false), ("SM3", "STOP", 4, true)]
+    {
+        hand_on(courier(&broker, &store), &[said("urp-sms", id, text, at)]).await;
+        assert_eq!(stopped(), [expected], "after {id}");
+    }
 }
 
 #[test]

@@ -4,6 +4,10 @@ use super::*;
 use crate::channel::sms::join::Coded;
 use crate::channel::sms::join::tests::{part, text_of};
 
+fn account() -> AccountId {
+    AccountId::new("urp-sms").expect("a name")
+}
+
 struct Disk {
     folder: tempfile::TempDir,
     parts: Parts,
@@ -32,7 +36,7 @@ impl Disk {
 
     /// What is handed on now, as texts.
     fn handed(&self) -> Vec<String> {
-        let ready = self.parts.ready().expect("read");
+        let ready = self.parts.ready(&account()).expect("read");
         let mut texts: Vec<String> = Vec::new();
         for one in ready {
             texts.push(text_of(&one.message.as_ref().expect("readable").taken()).to_owned());
@@ -65,9 +69,13 @@ fn parts_in_any_order_and_a_restart_between_each() {
         disk.add(taken);
         disk.again(5);
     }
-    let id = disk.parts.ready().expect("read")[0].message.as_ref().expect("readable").id.clone();
+    let id = disk.parts.ready(&account()).expect("read")[0].message.as_ref().expect("readable").id.clone();
     disk.again(6);
-    assert_eq!(disk.parts.ready().expect("read")[0].message.as_ref().expect("readable").id, id, "until it is handed on, and with one id");
+    assert_eq!(
+        disk.parts.ready(&account()).expect("read")[0].message.as_ref().expect("readable").id,
+        id,
+        "until it is handed on, and with one id"
+    );
     assert_eq!(disk.handed(), ["unoduetre"]);
     // the spool gives everything again: each is known by its id, also when the time for repeats is long over
     for taken in &parts {
@@ -83,7 +91,7 @@ fn killed_while_it_was_closed() {
     let open = files(&disk.folder.path().join("open")).expect("read")[0].path();
     let before = fs::read(&open).expect("there");
     disk.add(&at("b", 2, 2, "due", 2));
-    let ready = disk.parts.ready().expect("read").remove(0);
+    let ready = disk.parts.ready(&account()).expect("read").remove(0);
     // remembered, and not moved: as if the process had died in between
     let whole = fs::read(&ready.path).expect("there");
     disk.parts.done(&ready).expect("removed");
@@ -97,7 +105,7 @@ fn killed_while_it_was_closed() {
     assert_eq!(disk.handed(), ["unodue"]);
     fs::write(&open, b"{").expect("written");
     disk.add(&at("n", 2, 2, "nuovo", 3));
-    let broken = disk.parts.ready().expect("read").remove(0);
+    let broken = disk.parts.ready(&account()).expect("read").remove(0);
     assert_eq!(broken.message.expect_err("unreadable"), &b"{"[..]);
 }
 
@@ -106,20 +114,35 @@ fn what_is_missing_is_not_waited_for_for_ever() {
     let mut disk = Disk::new();
     disk.add(&at("a", 3, 1, "uno", SECOND));
     disk.add(&at("c", 3, 3, "tre", 2 * SECOND));
-    disk.parts.give_up(Timestamp(2 * SECOND + WAIT_MICROS)).expect("looked");
+    disk.parts.give_up(&account(), Timestamp(2 * SECOND + WAIT_MICROS)).expect("looked");
     assert_eq!(disk.handed(), Vec::<String>::new(), "not yet");
     let down = 100 * WAIT_MICROS;
     disk.again(down);
-    disk.parts.give_up(Timestamp(down + WAIT_MICROS)).expect("looked");
+    disk.parts.give_up(&account(), Timestamp(down + WAIT_MICROS)).expect("looked");
     assert_eq!(disk.handed(), Vec::<String>::new(), "while no process ran nothing could come");
     let given_up = down + WAIT_MICROS + 1;
-    disk.parts.give_up(Timestamp(given_up)).expect("looked");
+    disk.parts.give_up(&account(), Timestamp(given_up)).expect("looked");
     assert_eq!((disk.handed(), disk.counted("parts_timeout")), (vec!["uno[… 2/3 …]tre".to_owned()], 1));
     for _ in 0..2 {
         disk.add(&at("b", 3, 2, "due", given_up + SECOND));
     }
     assert_eq!((disk.handed(), disk.counted("parts_late")), (vec!["[… 1/3 …]due[… 3/3 …]".to_owned()], 1), "late, by itself, once");
     assert_eq!(disk.open(), 0);
+}
+
+#[test]
+fn each_account_looks_after_its_own() {
+    let disk = Disk::new();
+    let accounts = ["urp", "urp-sms"].map(|name| AccountId::new(name).expect("a name"));
+    for account in &accounts {
+        disk.add(&Taken { account: account.clone(), ..at("a", 2, 1, "uno", 1) });
+    }
+    assert!(disk.parts.accounts().expect("read").iter().eq(&accounts));
+    disk.parts.give_up(&accounts[0], Timestamp(2 + WAIT_MICROS)).expect("looked");
+    let ready = disk.parts.ready(&accounts[0]).expect("read");
+    assert_eq!((ready.len(), disk.handed(), disk.open()), (1, vec![], 1), "the other's still waits");
+    disk.parts.done(&ready[0]).expect("removed");
+    assert!(disk.parts.accounts().expect("read").iter().eq(&accounts[1..]));
 }
 
 #[test]

@@ -162,6 +162,25 @@ async fn how_long_the_oldest_waits_outlives_the_process() {
 }
 
 #[tokio::test]
+async fn the_oldest_is_the_oldest_that_is_left() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (spool, mut entries) = open(folder.path(), MUCH).expect("opens");
+    let mut taken = Vec::new();
+    for text in ["uno", "due", "tre"] {
+        spool.put(text.into()).await.expect("kept");
+        taken.push(next(&mut entries).await);
+    }
+    let [first, second, third] = <[Entry; 3]>::try_from(taken).expect("three");
+    let (since_first, since_third) = (first.at, third.at);
+    second.done();
+    assert_eq!(spool.depth(), Depth { entries: 2, bytes: 6, oldest: Some(since_first) });
+    first.done();
+    assert_eq!(spool.depth(), Depth { entries: 1, bytes: 3, oldest: Some(since_third) });
+    third.done();
+    assert_eq!(spool.depth(), Depth { entries: 0, bytes: 0, oldest: None });
+}
+
+#[tokio::test]
 async fn each_process_has_a_place_and_takes_up_what_the_dead_left() {
     let folder = tempfile::tempdir().expect("a folder");
     let (first, first_entries) = open(folder.path(), MUCH).expect("opens");

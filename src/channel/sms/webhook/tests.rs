@@ -52,6 +52,10 @@ struct Rig {
 
 impl Rig {
     fn new(signer: fn(Vec<SecretString>) -> Signer) -> Self {
+        Self::within(signer, REQUEST_WITHIN)
+    }
+
+    fn within(signer: fn(Vec<SecretString>) -> Signer, within: Duration) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (spool, entries) = spool::open(folder.path(), 1 << 26).expect("opens");
         let account = |name: &str| name.parse::<AccountId>().expect("a name");
@@ -66,7 +70,7 @@ impl Rig {
             spool,
             counters: Arc::clone(&counters),
         };
-        Self { router: router(Arc::new(webhooks)), entries, counters, _folder: folder }
+        Self { router: router_within(Arc::new(webhooks), within), entries, counters, _folder: folder }
     }
 
     async fn ask(&self, call: &Call) -> (u16, Vec<u8>) {
@@ -108,6 +112,15 @@ impl Rig {
         let counted = |outcome: &str| self.counters.all().iter().filter(|(_, name, _)| *name == outcome).map(|(.., n)| n).sum::<u64>();
         assert!(counted("unproven") > 20 && counted("unreadable") > 5 && counted("taken") >= MUTATIONS_MIN as u64);
     }
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_end_is_not_waited_for() {
+    let rig = Rig::within(Signer::Standard, Duration::from_millis(50));
+    let endless = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::io::Error>>());
+    let request = Request::post(TWILIO_PATH).body(endless).expect("a request");
+    let answer = tokio::time::timeout(REQUEST_WITHIN, rig.router.clone().oneshot(request)).await;
+    assert_eq!(answer.expect("in time").expect("always an answer").status(), 503);
 }
 
 fn mac<M: Mac + KeyInit>(secret: &str, signed: &[u8]) -> Vec<u8> {
