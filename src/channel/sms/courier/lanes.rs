@@ -50,13 +50,14 @@ impl Courier {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
+                // before a look: a part that has come is not given up for missing
+                count = entries.recv_many(&mut come, TOGETHER_MAX) => if count == 0 { break },
                 _ = looks.tick() => {
                     rounds = rounds.wrapping_add(1);
                     if let Err(reason) = lanes.look(rounds % FORGET_ROUNDS == 1).await {
                         tracing::warn!(reason, "it cannot be looked for messages that wait for parts");
                     }
                 }
-                count = entries.recv_many(&mut come, TOGETHER_MAX) => if count == 0 { break },
             }
         }
         lanes.end().await;
