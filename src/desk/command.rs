@@ -288,9 +288,7 @@ async fn addressee(desk: &Shared, contact: &Contact) -> Result<Option<Party>, Pr
         return Ok(None);
     }
     let newest = |messages: Vec<Message>| {
-        let written = messages
-            .into_iter()
-            .filter(|message| message.is_answerable() && message.channel == contact.channel);
+        let written = messages.into_iter().filter(|message| message.is_answerable() && message.channel == contact.channel);
         written.filter(|message| message.from.is_some()).max_by_key(|message| message.at).and_then(|message| message.from)
     };
     let here = newest(desk.store.messages_of_contact(&contact.administration, contact.id).await?);

@@ -24,7 +24,7 @@ async fn without_the_inbox_something_happens_twice() {
     fleet.start(0, "broken:no_inbox").await;
     some(&fleet, "Twice", 3).await;
     some(&fleet, "Twice", 3).await;
-    let twice = "select count(*) from event where name in ('contact.received', 'message.received')";
+    let twice = "select count(*) from input where kind = 'inbound'";
     until("both deliveries", Duration::from_secs(20), async || fleet.pair.count(twice).await >= 6).await;
     let verdict = fleet.ledger.verdict(&fleet.pair).await;
     println!("broken, no inbox: {verdict}");

@@ -156,7 +156,8 @@ pub fn thread(ids: &IdMaker, earlier: &[Message], domain_of_ours: &str) -> Threa
         Direction::Inbound => message.header_id.clone(),
         Direction::Outbound => message.to.first().map(|to| sign(ids, message.id, &to.address, domain_of_ours)),
     };
-    let answered = earlier.iter().rev().find(|message| message.is_answerable()).and_then(id_of).or_else(|| earlier.iter().rev().find_map(id_of));
+    let answered =
+        earlier.iter().rev().find(|message| message.is_answerable()).and_then(id_of).or_else(|| earlier.iter().rev().find_map(id_of));
     let mut references: Vec<String> = earlier.iter().filter_map(id_of).filter(|id| is_message_id(id) && id.len() <= 250).collect();
     if let Some(answered) = &answered {
         references.retain(|id| id != answered);

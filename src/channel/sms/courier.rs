@@ -150,7 +150,7 @@ impl Courier {
             identity: IdentityLevel::Claimed,
             to: vec![party(number::normalise(&received.to, self.country).to_string())],
             subject: None,
-            text: received.text,
+            text: with_missing(received.text, missing),
             text_blob: None,
             html: None,
             attachments,
@@ -328,6 +328,15 @@ pub fn reference(message: MessageId, attempt: u32) -> String {
 fn read_reference(text: &str) -> Option<(MessageId, u32)> {
     let (message, attempt) = text.split_once('.')?;
     Some((message.parse().ok()?, attempt.parse().ok()?))
+}
+
+/// The text, and in it how many files could not be had, in the manner of missing parts: `[… 2 file …]`. Whoever reads it can ask again.
+fn with_missing(text: String, missing: u32) -> String {
+    match missing {
+        0 => text,
+        _ if text.trim().is_empty() => format!("[… {missing} file …]"),
+        _ => format!("{text}\n[… {missing} file …]"),
+    }
 }
 
 /// A name for a file that came without one.

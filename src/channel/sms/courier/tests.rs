@@ -105,6 +105,26 @@ fn taken(text: &str) -> Bytes {
     said("urp-sms", text, text, 1)
 }
 
+/// A picture that cannot be had does not vanish without a word.
+#[tokio::test]
+async fn what_could_not_be_fetched_stands_in_the_text() {
+    for (text, expected) in [("Ecco la buca", "Ecco la buca\n[… 2 file …]"), ("", "[… 2 file …]")] {
+        let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+        // nobody outside is meant by that address
+        let media = |name: &str| Media { url: format!("http://127.0.0.1/{name}"), media_type: None };
+        let received = Received {
+            id: "SM1".into(),
+            from: "+393331234567".into(),
+            to: "+390471000001".into(),
+            text: text.to_owned(),
+            media: vec![media("1.jpg"), media("2.jpg")],
+            part: None,
+        };
+        courier(&broker, &store).again(&entry("urp-sms", Said::Received(received), 1)).await.expect("handed on");
+        assert_eq!(broker.taken(), [[expected]]);
+    }
+}
+
 fn said(account: &str, id: &str, text: &str, at: i64) -> Bytes {
     let received = Received {
         id: id.to_owned(),
