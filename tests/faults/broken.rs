@@ -19,9 +19,7 @@ async fn some(fleet: &Fleet, name: &str, count: u32) {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_inbox_something_happens_twice() {
     let _alone = alone().await;
-    let fleet = Fleet::new(false).await;
-    fleet.processes.lock().await[0].kill();
-    fleet.start(0, "broken:no_inbox").await;
+    let fleet = Fleet::armed(false, "broken:no_inbox").await;
     some(&fleet, "Twice", 3).await;
     some(&fleet, "Twice", 3).await;
     let twice = "select count(*) from input where kind = 'inbound'";
@@ -35,9 +33,7 @@ async fn without_the_inbox_something_happens_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn acknowledged_before_the_commit_something_is_lost() {
     let _alone = alone().await;
-    let fleet = Fleet::new(false).await;
-    fleet.processes.lock().await[0].kill();
-    fleet.start(0, "broken:ack_before_commit,die:before_commit:4").await;
+    let fleet = Fleet::armed(false, "broken:ack_before_commit,die:before_commit:4").await;
     let more = async { some(&fleet, "Early", 40).await };
     tokio::join!(more, fleet.until_dead(0, "before_commit"));
     fleet.start(0, "").await;
@@ -51,9 +47,7 @@ async fn acknowledged_before_the_commit_something_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_an_early_cursor_an_event_is_lost() {
     let _alone = alone().await;
-    let fleet = Fleet::new(true).await;
-    fleet.processes.lock().await[0].kill();
-    fleet.start(0, "broken:cursor_before_confirm,die:before_publish:4").await;
+    let fleet = Fleet::armed(true, "broken:cursor_before_confirm,die:before_publish:4").await;
     let more = async { some(&fleet, "Cursor", 40).await };
     tokio::join!(more, fleet.until_dead(0, "before_publish"));
     fleet.start(0, "").await;
@@ -67,9 +61,7 @@ async fn with_an_early_cursor_an_event_is_lost() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_epoch_a_paused_leader_writes() {
     let _alone = alone().await;
-    let fleet = Fleet::new(true).await;
-    fleet.processes.lock().await[0].kill();
-    fleet.start(0, "broken:no_epoch_check,stop:before_commit:4").await;
+    let fleet = Fleet::armed(true, "broken:no_epoch_check,stop:before_commit:4").await;
     let pause = until("the pause", Duration::from_secs(30), async || fleet.processes.lock().await[0].is_stopped());
     tokio::join!(some(&fleet, "Stale", 10), pause);
     fleet.start(1, "").await;

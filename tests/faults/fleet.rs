@@ -97,6 +97,14 @@ impl Fleet {
         fleet
     }
 
+    /// One process, armed with a fault from its second start on: the first makes the accounts.
+    pub async fn armed(real: bool, fault: &str) -> Arc<Self> {
+        let fleet = Self::new(real).await;
+        fleet.processes.lock().await[0].kill();
+        fleet.start(0, fault).await;
+        fleet
+    }
+
     /// Sends the operators to their consoles and lets citizens come, one of each way every `pause`.
     pub fn load(self: &Arc<Self>, pause: Duration) -> Load {
         let mut ways = vec![Way::Api, Way::Smtp, Way::Sms];
@@ -122,10 +130,11 @@ impl Fleet {
     }
 
     async fn count_open(self: Arc<Self>) {
+        let mut looks = tokio::time::interval(COUNT_EVERY);
         while self.takes_load() {
+            looks.tick().await;
             let open = self.pair.count("select count(*) from contact where state <> 'closed'").await;
             self.crowded.send_replace(open > OPEN_MAX);
-            tokio::time::sleep(COUNT_EVERY).await;
         }
         self.crowded.send_replace(false);
     }

@@ -56,9 +56,7 @@ async fn culprits_are_set_aside() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_intake_the_lead_begins_anew() {
     let _alone = alone().await;
-    let fleet = Fleet::new(false).await;
-    fleet.processes.lock().await[0].kill();
-    fleet.start(0, "happen:intake_panics:5").await;
+    let fleet = Fleet::armed(false, "happen:intake_panics:5").await;
     let load = fleet.load(Duration::from_millis(10));
     fleet.until_more(60).await;
     let verdict = fleet.finish(load).await;

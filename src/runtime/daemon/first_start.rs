@@ -56,10 +56,9 @@ pub async fn plan_in_force(store: &dyn Store) -> Result<(Plan, bool), DaemonErro
 pub async fn make_samples(store: &dyn Store, commands: &LocalCommands) -> Result<Option<Samples>, DaemonError> {
     let wrong = |error: AccountError| part("sample accounts")(error.to_string());
     let pool: PoolId = name("main");
-    if !store.logins(&pool).await.map_err(|error| wrong(error.into()))?.is_empty() {
+    if !is_ours_to_make(store, commands, &pool).await? {
         return Ok(None);
     }
-    wait_for_leader(commands, &pool).await?;
     let passwords = Passwords::new().map_err(wrong)?;
     let mut made = Vec::new();
     for (login, person, what, skills, office, role) in PEOPLE {
@@ -115,15 +114,21 @@ fn grants(role: Role, pool: &PoolId) -> Vec<Grant> {
     }
 }
 
-async fn wait_for_leader(commands: &LocalCommands, pool: &PoolId) -> Result<(), DaemonError> {
+/// Waits until this process leads the pool, or somebody has an account: then another process leads it, or it is no first start.
+async fn is_ours_to_make(store: &dyn Store, commands: &LocalCommands, pool: &PoolId) -> Result<bool, DaemonError> {
     let deadline = tokio::time::Instant::now() + LEADER_WITHIN;
-    while !commands.leads(pool) {
+    loop {
+        if !store.logins(pool).await.map_err(|error| part("sample accounts")(error.to_string()))?.is_empty() {
+            return Ok(false);
+        }
+        if commands.leads(pool) {
+            return Ok(true);
+        }
         if tokio::time::Instant::now() > deadline {
             return Err(part("sample accounts")("the pool has no leader yet; make accounts with `sportello operator add`".into()));
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    Ok(())
 }
 
 /// Four groups of four letters and digits that nobody takes for one another: 80 bits.

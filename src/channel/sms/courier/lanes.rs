@@ -101,13 +101,13 @@ impl Lanes {
             place => {
                 let (give, entries) = mpsc::unbounded_channel();
                 let look = Arc::new(Notify::new());
-                let driver = Driver {
+                let worker = Worker {
                     courier: Arc::clone(&self.courier),
                     parts: Arc::clone(&self.parts),
                     account: place.key().clone(),
                     shutdown: self.shutdown.clone(),
                 };
-                self.tasks.spawn(driver.run(entries, Arc::clone(&look)));
+                self.tasks.spawn(worker.run(entries, Arc::clone(&look)));
                 place.insert_entry(Lane { entries: give, look }).into_mut()
             }
         }
@@ -121,14 +121,14 @@ impl Lanes {
 }
 
 /// Who hands on what one lane has.
-struct Driver {
+struct Worker {
     courier: Arc<Courier>,
     parts: Arc<Parts>,
     account: Option<AccountId>,
     shutdown: CancellationToken,
 }
 
-impl Driver {
+impl Worker {
     /// Hands on entries in their order until no more can come. One that cannot be handed on now holds up those behind it.
     async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, look: Arc<Notify>) {
         let (mut waiting, mut failures) = (Vec::new(), 0);
