@@ -317,7 +317,7 @@ pub async fn wait(time: Duration, stop: &CancellationToken) {
 /// SHA-256 in hexadecimal: the id of what came without one.
 pub fn digest(bytes: &[u8]) -> String {
     use sha2::Digest as _;
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(sha2::Sha256::digest(bytes))
 }
 
 /// A failed attempt that may be made again.

@@ -124,27 +124,12 @@ pub fn check_name(field: &'static str, name: &str) -> Result<(), AccountError> {
 
 /// 256 random bits in hexadecimal after `prefix` and an underscore.
 pub fn random_token(prefix: &str) -> String {
-    let mut bytes = [0_u8; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    let mut token = String::with_capacity(prefix.len() + 65);
-    token.push_str(prefix);
-    token.push('_');
-    push_hex(&mut token, &bytes);
-    token
+    format!("{prefix}_{}", hex::encode(rand::random::<[u8; 32]>()))
 }
 
 /// What the store keeps of a token: its SHA-256 in hexadecimal.
 pub fn token_hash(token: &str) -> String {
-    let mut text = String::with_capacity(64);
-    push_hex(&mut text, &Sha256::digest(token.as_bytes()));
-    text
-}
-
-fn push_hex(text: &mut String, bytes: &[u8]) {
-    for byte in bytes {
-        text.push(char::from_digit(u32::from(byte >> 4), 16).expect("four bits are a digit"));
-        text.push(char::from_digit(u32::from(byte & 15), 16).expect("four bits are a digit"));
-    }
+    hex::encode(Sha256::digest(token.as_bytes()))
 }
 
 /// 128 random bits: a command's id, a new operator's id.

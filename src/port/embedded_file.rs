@@ -6,7 +6,7 @@ use rust_embed::EmbeddedFile;
 
 /// A file, or the word that the browser has it already. `kept`: its `Cache-Control`.
 pub fn answer(file: EmbeddedFile, kept: &'static str, asked: &HeaderMap) -> Response {
-    let digest: String = file.metadata.sha256_hash()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hex::encode(&file.metadata.sha256_hash()[..16]);
     let tag = format!("\"{digest}\"");
     let headers = [
         (header::CACHE_CONTROL, HeaderValue::from_static(kept)),

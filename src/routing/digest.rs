@@ -45,6 +45,6 @@ impl Engine {
         for desk in self.operators.values() {
             add(&format!("{}", self.demand.profiles[desk.profile as usize].flexibility));
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(hash.finalize())
     }
 }

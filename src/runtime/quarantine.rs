@@ -91,7 +91,7 @@ fn digest(incoming: &Incoming) -> String {
     digest.update(incoming.routing_key.len().to_be_bytes());
     digest.update(&incoming.routing_key);
     digest.update(&incoming.body);
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(digest.finalize())
 }
 
 #[cfg(test)]

@@ -32,10 +32,6 @@ impl FolderBlobs {
     }
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// The key, if it is one that [`Blobs::put`] could have made for the administration: nothing else leaves its folder.
 fn checked(administration: &AdministrationId, key: &str) -> Result<Key, BlobError> {
     let is_hexadecimal = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
@@ -59,8 +55,8 @@ fn failed(error: object_store::Error) -> BlobError {
 impl Blobs for FolderBlobs {
     async fn put(&self, administration: &AdministrationId, bytes: Bytes) -> Result<BlobRef, BlobError> {
         let month = jiff::Timestamp::now().strftime("%Y-%m").to_string();
-        let key = format!("{administration}/{month}/{}", hexadecimal(&rand::random::<[u8; 16]>()));
-        let blob = BlobRef { sha256: hexadecimal(&Sha256::digest(&bytes)), size: bytes.len() as u64, key };
+        let key = format!("{administration}/{month}/{}", hex::encode(rand::random::<[u8; 16]>()));
+        let blob = BlobRef { sha256: hex::encode(Sha256::digest(&bytes)), size: bytes.len() as u64, key };
         let place = checked(administration, &blob.key)?;
         let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
         self.folder.put_opts(&place, PutPayload::from_bytes(bytes), options).await.map_err(failed)?;
@@ -74,7 +70,7 @@ impl Blobs for FolderBlobs {
             return Err(BlobError::Damaged(blob.key.clone()));
         }
         let bytes = found.bytes().await.map_err(failed)?;
-        if hexadecimal(&Sha256::digest(&bytes)) != blob.sha256 {
+        if hex::encode(Sha256::digest(&bytes)) != blob.sha256 {
             return Err(BlobError::Damaged(blob.key.clone()));
         }
         Ok(bytes)

@@ -40,8 +40,7 @@ const ORDERED: &str = concat!(
 const PLAN_TRIES: u32 = 10;
 
 pub async fn secret<E: Engine>(engine: &E) -> Result<[u8; 32], StoreError> {
-    let fresh: [u8; 32] = rand::random();
-    let fresh: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
+    let fresh = hex::encode(rand::random::<[u8; 32]>());
     let steps = vec![(PUT_SECRET, arguments![fresh]), (SECRET, arguments![])];
     let answers = engine.write(Scope::Installation, steps).await?;
     let kept = answers.get(1).and_then(|rows| rows.first()).map(|row| row.text(0)).transpose()?;

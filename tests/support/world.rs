@@ -221,7 +221,7 @@ impl Blobs for World {
             return Err(BlobError::Unavailable("down for the test".into()));
         }
         let key = format!("{administration}/2026-11/{}", self.keys.fetch_add(1, Ordering::SeqCst));
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(Sha256::digest(&bytes));
         let size = u64::try_from(bytes.len()).unwrap();
         self.blobs.lock().unwrap().insert(key.clone(), bytes);
         Ok(BlobRef { key, sha256, size })

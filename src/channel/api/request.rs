@@ -59,7 +59,7 @@ impl FromRequestParts<Shared> for Program {
         if !(16..=128).contains(&token.len()) {
             return Err(Problem::unauthorised());
         }
-        let hash: String = Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hex::encode(Sha256::digest(token.as_bytes()));
         let account = account_of(api, &hash).await?.ok_or_else(Problem::unauthorised)?;
         api.limits.count(&hash).map_err(Problem::too_many)?;
         let plan = std::sync::Arc::clone(&api.plan.borrow());

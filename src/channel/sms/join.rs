@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::provider::{Media, Received, Said};
-use super::signature::hex;
 use super::smpp::pdu;
 use super::webhook::Taken;
 use crate::model::id::AccountId;
@@ -75,7 +74,7 @@ impl Piece {
     /// What it says, as a digest.
     pub fn digest(&self) -> String {
         let said = serde_json::to_vec(&(&self.text, &self.media, &self.coded)).expect("texts and numbers are JSON");
-        hex(&Sha256::digest(said)[..16])
+        hex::encode(&Sha256::digest(said)[..16])
     }
 }
 
@@ -109,7 +108,7 @@ impl Joining {
         let (received, part) = part_of(taken)?;
         let id = Sha256::digest([key(taken)?.as_bytes(), b"\0", received.id.as_bytes()].concat());
         Some(Self {
-            id: format!("parts-{}", hex(&id[..16])),
+            id: format!("parts-{}", hex::encode(&id[..16])),
             account: taken.account.clone(),
             from: received.from.clone(),
             to: received.to.clone(),
@@ -265,7 +264,7 @@ pub fn key(taken: &Taken) -> Option<String> {
     let (received, part) = part_of(taken)?;
     let common = (&taken.account, &received.from, &received.to, &part.reference, part.total);
     let common = serde_json::to_vec(&common).expect("texts and numbers are JSON");
-    Some(hex(&Sha256::digest(common)[..16]))
+    Some(hex::encode(&Sha256::digest(common)[..16]))
 }
 
 #[cfg(test)]

@@ -257,6 +257,8 @@ impl Parts {
         let draft = self.folder.join("draft");
         let mut file = File::create(&draft)?;
         file.write_all(&serde_json::to_vec(content)?)?;
+        // the oldest goes first at the limits, and the system's own stamp moves in ticks of milliseconds
+        file.set_modified(SystemTime::now())?;
         file.sync_data()?;
         fs::rename(&draft, path)?;
         path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())

@@ -60,7 +60,7 @@ pub fn twilio(request: TwilioRequest<'_>, secrets: &[&str]) -> Result<(), Unprov
     let digest = request.url.query_pairs().find(|(name, _)| name == "bodySHA256").map(|(_, digest)| digest.into_owned());
     let fields = match &digest {
         Some(digest) if request.fields.is_empty() => {
-            let ours = hex(&Sha256::digest(request.body));
+            let ours = hex::encode(Sha256::digest(request.body));
             if !bool::from(ours.as_bytes().ct_eq(digest.to_ascii_lowercase().as_bytes())) {
                 return Err(Unproven::Wrong);
             }
@@ -149,7 +149,7 @@ pub fn vonage(authorization: Option<&str>, body: &[u8], now: i64, secrets: &[&st
     if !is_near(claims.iat, now) || claims.exp.is_some_and(|end| end < now) {
         return Err(Unproven::OutOfTime);
     }
-    let ours = hex(&Sha256::digest(body));
+    let ours = hex::encode(Sha256::digest(body));
     if !bool::from(ours.as_bytes().ct_eq(claims.payload_hash.to_ascii_lowercase().as_bytes())) {
         return Err(Unproven::Wrong);
     }
@@ -215,11 +215,6 @@ fn is_mac<M: Mac + KeyInit>(secret: &[u8], signed: &[u8], given: &[u8]) -> bool 
     !secret.is_empty() && <M as KeyInit>::new_from_slice(secret).is_ok_and(|mac| mac.chain_update(signed).verify_slice(given).is_ok())
 }
 
-/// Bytes as lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,7 +277,7 @@ mod tests {
 
     #[test]
     fn a_vonage_token_is_for_one_body_and_five_minutes() {
-        let digest = hex(&Sha256::digest(b"{}"));
+        let digest = hex::encode(Sha256::digest(b"{}"));
         let claims = |iat: i64, digest: &str| format!(r#"{{"iat":{iat},"jti":"uno","iss":"Vonage","payload_hash":"{digest}"}}"#);
         let good = r#"{"alg":"HS256","typ":"JWT"}"#;
         let told =

@@ -102,7 +102,7 @@ fn kept_secret(file: &Path) -> std::io::Result<String> {
         if let Some(folder) = file.parent() {
             super::make_private_folder(folder)?;
         }
-        let secret: String = rand::random::<[u8; 32]>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = hex::encode(rand::random::<[u8; 32]>());
         let draft = file.with_extension(format!("{:016x}", rand::random::<u64>()));
         let mut open = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
         open.write_all(secret.as_bytes())?;

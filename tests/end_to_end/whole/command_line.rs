@@ -215,7 +215,7 @@ async fn what_adapters_hold(house: &House) {
             administration: None,
             source: source.into(),
             key: key.into(),
-            message_id: sha2::Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect(),
+            message_id: hex::encode(sha2::Sha256::digest(body)),
             reason: "held by a test".into(),
             body: body.to_vec(),
             at: now(),

@@ -77,7 +77,7 @@ async fn a_long_message_is_one_and_a_lost_answer_makes_no_second() {
     let mut sessions = 1;
     for (number, killed) in [(3_usize, true), (1, false), (1, true), (2, true)] {
         let udh = format!("0500032a03{number:02x}");
-        let ucs2: String = cut[number - 1].iter().map(|byte| format!("{byte:02x}")).collect();
+        let ucs2 = hex::encode(cut[number - 1]);
         let acknowledged = smsc.all(|said| said["acknowledged"].as_u64()).len();
         smsc.tell(json!({ "deliver": { "from": "393331234567", "to": "390471000001", "udh": udh, "ucs2": ucs2 } })).await;
         let more = async || (smsc.all(|said| said["acknowledged"].as_u64()).len() > acknowledged).then_some(());
