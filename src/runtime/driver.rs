@@ -76,6 +76,9 @@ pub enum Ended {
     Fenced,
     /// Intake ended unasked: whoever leads next, begins with a new one.
     IntakeEnded,
+    /// An input can neither be committed nor kept in quarantine. Nothing of its batch is acknowledged: the broker brings it again, and
+    /// makes a dead letter of it in the end.
+    Unkept,
 }
 
 /// Something that waits for the commit.

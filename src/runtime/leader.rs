@@ -112,6 +112,9 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
         Ok(Ended::IntakeEnded) => {
             tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "intake ended; the lead is given up, to begin anew");
         }
+        Ok(Ended::Unkept) => {
+            tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "an input can be kept nowhere; the lead is given up, to begin anew");
+        }
         Err(error) => tracing::error!(pool = %leadership.pool, %error, "the pool cannot be led"),
     }
     stop.cancel();

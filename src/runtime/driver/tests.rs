@@ -26,6 +26,7 @@ const AT: Timestamp = Timestamp(1_750_000_000_000_000);
 struct Table {
     committed: Vec<WriteSet>,
     refuses: bool,
+    refuses_quarantine: bool,
 }
 
 impl Table {
@@ -53,10 +54,11 @@ impl Writer for FakeWriter {
         })
     }
 
-    /// While it refuses, it takes neither messages nor commands.
+    /// While it refuses, it takes neither messages nor commands, and nothing at all into quarantine if that is refused too.
     async fn commit(&mut self, writes: &WriteSet) -> Result<(), StoreError> {
         let mut table = self.0.lock().unwrap();
-        if table.refuses && (!writes.messages.is_empty() || writes.inputs.iter().any(|input| input.kind == "command")) {
+        let unkept = table.refuses_quarantine && !writes.quarantine.is_empty();
+        if unkept || table.refuses && (!writes.messages.is_empty() || writes.inputs.iter().any(|input| input.kind == "command")) {
             return Err(StoreError::Refused("asked for by the test".into()));
         }
         table.committed.push(writes.clone());
@@ -107,6 +109,12 @@ impl Bench {
 
     /// Delivers a call and waits until it is acknowledged.
     async fn call(&mut self, external_id: &str) {
+        let ack = self.deliver(external_id).await;
+        assert_eq!(self.acks.recv().await, Some(ack));
+    }
+
+    /// Delivers a call. Returns its acknowledgement to come.
+    async fn deliver(&mut self, external_id: &str) -> Ack {
         self.tag += 1;
         let account = AccountId::new("centralino").expect("a name");
         let message = serde_json::json!({ "account": account, "provider_id": external_id, "received_at": AT });
@@ -127,7 +135,7 @@ impl Bench {
         let items = self.intake.prepare(&plan(), &[incoming]).await.expect("the store answers");
         let batches = self.batches.as_ref().expect("intake goes on");
         batches.send(IntakeBatch { ack, items }).await.expect("the driver runs");
-        assert_eq!(self.acks.recv().await, Some(ack));
+        ack
     }
 
     async fn command(&self, id: CommandId) -> Reply {
@@ -172,6 +180,17 @@ async fn without_intake_the_leadership_ends() {
     bench.batches = None;
     assert_eq!(bench.driver.await.expect("no panic"), Ended::IntakeEnded);
     assert_eq!(bench.table.lock().unwrap().counts(), (0, 1));
+}
+
+/// What the database takes nowhere, not even into quarantine, is not acknowledged: the broker keeps it.
+#[tokio::test]
+async fn what_can_be_kept_nowhere_stays_at_the_broker() {
+    let mut bench = Bench::start(plan()).await;
+    bench.table().refuses = true;
+    bench.table().refuses_quarantine = true;
+    bench.deliver("a").await;
+    assert_eq!(bench.driver.await.expect("no panic"), Ended::Unkept);
+    assert_eq!(bench.acks.recv().await, None, "no acknowledgement");
 }
 
 /// The row of what the engine refused says nothing of its source: neither this leader nor the next takes a retry for a duplicate.

@@ -75,7 +75,8 @@ impl Driver {
         match arrival {
             Arrival::Item(Item::Input(prepared)) => open.writes.quarantine.push(self.kept(&prepared, error.to_string())),
             Arrival::Item(Item::Quarantined(item)) => {
-                tracing::error!(message_id = item.message_id, "quarantine itself refuses an item; it is dropped")
+                tracing::error!(message_id = item.message_id, "quarantine itself refuses an item; it goes back to the broker");
+                return Some(Ended::Unkept);
             }
             Arrival::Command(pending) => {
                 let _ = pending.reply.send(Reply::Refused { code: Refusal::Quarantined });
@@ -87,7 +88,10 @@ impl Driver {
             match self.commit_alone(open, inflow).await {
                 Ok(()) => {}
                 Err((_, StoreError::Fenced)) => return Some(Ended::Fenced),
-                Err((_, error)) => tracing::error!(%error, "an item cannot be put into quarantine"),
+                Err((_, error)) => {
+                    tracing::error!(%error, "an item cannot be put into quarantine; it goes back to the broker");
+                    return Some(Ended::Unkept);
+                }
             }
         }
         None
