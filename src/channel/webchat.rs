@@ -33,6 +33,7 @@ use crate::port::feed::FeedBatch;
 use crate::port::store::{Leases, Store};
 
 mod access;
+mod body;
 pub mod codec;
 pub mod counters;
 mod files;
@@ -139,7 +140,8 @@ struct WebChat {
     hub: Arc<Hub>,
     room: Room,
     measures: Measures,
-    uploads: Semaphore,
+    /// Bytes of files on their way.
+    upload_memory: Arc<Semaphore>,
     shutdown: CancellationToken,
     tracker: TaskTracker,
 }
@@ -171,7 +173,7 @@ pub fn start(options: WebChatOptions, deps: WebChatDeps, shutdown: CancellationT
     let chat = Arc::new(WebChat {
         room: Room::new(Arc::clone(&store)),
         measures: Measures::new(options.sessions_per_minute, options.sockets),
-        uploads: Semaphore::new(limits::UPLOADS_AT_ONCE),
+        upload_memory: Arc::new(Semaphore::new(limits::UPLOADS_IN_MEMORY * options.attachment_bytes_max)),
         store,
         chats,
         leases,
