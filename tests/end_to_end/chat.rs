@@ -5,3 +5,4 @@ mod files;
 mod kill;
 mod talk;
 mod time;
+mod transcript;
