@@ -21,6 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -35,6 +36,8 @@ const REQUEST_CONNECTIONS_MAX: usize = 1_024;
 /// How long a connection may take for the head of a request, and be idle between two. Longer than proxies keep an idle one, so
 /// that it is they who close it.
 const HEAD_WITHIN: Duration = Duration::from_secs(150);
+/// How long a connection may take nothing of what we send: an answer that nobody reads is held in memory.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
 /// How many connections, and how patient with each.
 #[derive(Debug, Clone)]
@@ -43,6 +46,7 @@ pub(super) struct Limits {
     per_address_max: usize,
     trusted_proxies: Vec<IpAddr>,
     head_within: Duration,
+    taken_within: Duration,
 }
 
 impl Limits {
@@ -53,6 +57,7 @@ impl Limits {
             per_address_max: usize::MAX,
             trusted_proxies: Vec::new(),
             head_within: HEAD_WITHIN,
+            taken_within: TAKEN_WITHIN,
         }
     }
 
@@ -64,13 +69,14 @@ impl Limits {
             per_address_max: public.connections_per_address_max + chat.sockets_per_address_max,
             trusted_proxies: public.trusted_proxies.clone(),
             head_within: HEAD_WITHIN,
+            taken_within: TAKEN_WITHIN,
         }
     }
 }
 
 /// Serves `router` until `stop`; then each connection ends after the request it is at.
 pub(super) async fn serve(mut listener: TcpListener, router: Router, limits: Limits, metrics: Arc<Metrics>, stop: CancellationToken) {
-    let Limits { connections_max, per_address_max, trusted_proxies, head_within } = limits;
+    let Limits { connections_max, per_address_max, trusted_proxies, head_within, taken_within } = limits;
     let places = Arc::new(Semaphore::new(connections_max));
     // a proxy brings everybody
     let (of_addresses, of_proxies) = (Places::new(per_address_max), Places::new(usize::MAX));
@@ -94,7 +100,7 @@ pub(super) async fn serve(mut listener: TcpListener, router: Router, limits: Lim
                 };
                 // a socket says small things at any moment: none waits for the acknowledgement of the one before
                 let _broken = stream.set_nodelay(true);
-                let held = Held { stream, _place: place, _share: share };
+                let held = Held { stream, taken_within, stalled: None, _place: place, _share: share };
                 connections.spawn(connection(held, peer, router.clone(), head_within, stop.clone()));
             }
         }
@@ -126,11 +132,27 @@ async fn connection(stream: Held, peer: SocketAddr, router: Router, head_within:
     }
 }
 
-/// A connection with its place, of all and of its address, which it keeps when it becomes a WebSocket.
+/// A connection with its place, of all and of its address, which it keeps when it becomes a WebSocket. It breaks when the other side
+/// takes nothing.
 struct Held {
     stream: TcpStream,
+    taken_within: Duration,
+    stalled: Option<Pin<Box<Sleep>>>,
     _place: OwnedSemaphorePermit,
     _share: Place<IpAddr>,
+}
+
+impl Held {
+    /// What a write came to: it may be pending for so long and no longer.
+    fn within<T>(&mut self, context: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.stalled = None;
+            return written;
+        }
+        let taken_within = self.taken_within;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(taken_within)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Held {
@@ -141,7 +163,8 @@ impl AsyncRead for Held {
 
 impl AsyncWrite for Held {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.within(context, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -153,7 +176,8 @@ impl AsyncWrite for Held {
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
+        self.within(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -169,7 +193,10 @@ mod tests {
 
     use super::*;
 
-    /// A listener that serves until it is dropped.
+    /// More than the system keeps for a reader.
+    const MUCH: usize = 64 * 1024 * 1024;
+
+    /// A listener that serves.
     struct Served {
         address: SocketAddr,
         metrics: Arc<Metrics>,
@@ -181,7 +208,9 @@ mod tests {
         async fn start(limits: Limits) -> Self {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
             let (address, stop, metrics) = (listener.local_addr().expect("bound"), CancellationToken::new(), Arc::new(Metrics::new()));
-            let router = Router::new().route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }));
+            let router = Router::new()
+                .route("/", get(|ConnectInfo(peer): ConnectInfo<SocketAddr>| async move { peer.ip().to_string() }))
+                .route("/much", get(async || vec![0_u8; MUCH]));
             let serving = tokio::spawn(serve(listener, router, limits, Arc::clone(&metrics), stop.clone()));
             Self { address, metrics, stop, serving }
         }
@@ -257,7 +286,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_silent_loses_its_place() {
-        let served = Served::start(Limits { head_within: Duration::from_millis(50), ..limits() }).await;
+        let served = Served::start(Limits { head_within: Duration::from_millis(500), ..limits() }).await;
         for greeting in ["", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP"] {
             let mut silent = served.from("127.0.0.1").await;
             silent.write_all(greeting.as_bytes()).await.expect("sent");
@@ -265,5 +294,23 @@ mod tests {
             silent.read_to_end(&mut rest).await.expect("closed in order");
             assert_eq!(rest.starts_with(b"HTTP/1.1 200"), greeting.contains("Host"), "{greeting:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_takes_nothing_loses_its_place() {
+        let served = Served::start(Limits { connections_max: 1, taken_within: Duration::from_secs(1), ..limits() }).await;
+        let mut deaf = served.from("127.0.0.1").await;
+        deaf.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("sent");
+        // there is one place: the next is served when the deaf one is gone
+        assert!(ask(&mut served.from("127.0.0.1").await).await.starts_with("HTTP/1.1 200"));
+        let mut rest = Vec::new();
+        let _reset = deaf.read_to_end(&mut rest).await;
+        assert!(rest.len() < MUCH, "{}", rest.len());
+        // who takes it gets it whole
+        let mut ready = served.from("127.0.0.1").await;
+        ready.write_all(b"GET /much HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("sent");
+        rest.clear();
+        ready.read_to_end(&mut rest).await.expect("read");
+        assert!(rest.len() > MUCH);
     }
 }
