@@ -11,6 +11,7 @@ pub mod embedded_file;
 pub mod feed;
 pub mod openapi;
 pub mod peer;
+pub mod places;
 pub mod problem;
 pub mod retry;
 pub mod store;

@@ -6,6 +6,6 @@ pub mod log;
 pub mod metrics;
 pub mod readiness;
 
-pub use health::{HealthOptions, HealthServer};
+pub use health::HealthOptions;
 pub use metrics::Metrics;
 pub use readiness::{Latch, Readiness, Watchdog};

@@ -31,7 +31,8 @@ const CHARACTERS: usize = 150;
 
 /// The example plan's account for trying out, signed as every generic gateway signs. Nobody is at work: the messages wait.
 pub async fn measure(setup: &Setup, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
-    let (mut it, _) = Installation::one(setup, folder, "sms", &[]).await?;
+    // the provider is one address, without a proxy in front
+    let (mut it, _) = Installation::one(setup, folder, "sms", &[("public.connections_per_address_max", "100000".into())]).await?;
     let data = folder.join("sms");
     let secret = std::fs::read_to_string(data.join("sms/urp-sms.secret")).context("the trial account has a secret")?;
     let url = format!("{}/sms/v1/urp-sms", it.daemons[0].public()?.trim_end_matches('/'));

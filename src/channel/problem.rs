@@ -43,7 +43,12 @@ impl Problem {
     /// More requests than a token may make; `seconds` until the next is taken.
     pub fn too_many(seconds: u64) -> Self {
         let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many requests with this token; send the same again later");
-        Self { retry_after: Some(seconds), ..problem }
+        problem.retry_after(seconds)
+    }
+
+    /// Says when to come again.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..self }
     }
 
     /// No token, or not one that counts.

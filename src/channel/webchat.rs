@@ -33,6 +33,7 @@ use crate::port::feed::FeedBatch;
 use crate::port::store::{Leases, Store};
 
 mod access;
+mod body;
 pub mod codec;
 pub mod counters;
 mod files;
@@ -139,7 +140,8 @@ struct WebChat {
     hub: Arc<Hub>,
     room: Room,
     measures: Measures,
-    uploads: Semaphore,
+    /// Bytes of files on their way.
+    upload_memory: Arc<Semaphore>,
     shutdown: CancellationToken,
     tracker: TaskTracker,
 }
@@ -157,9 +159,21 @@ pub struct WebChatHandle {
 /// Starts the channel's tasks on `tracker`. Cancelling `shutdown` closes every socket with 1001; when the tracker is empty they
 /// are gone.
 pub fn start(options: WebChatOptions, deps: WebChatDeps, shutdown: CancellationToken, tracker: TaskTracker) -> WebChatHandle {
+    let (chat, feed) = build(options, deps, shutdown.clone(), tracker.clone());
+    tracker.spawn(hub::run(Arc::clone(&chat.hub), feed, chat.asides.listen(), shutdown));
+    tracker.spawn(tidy::run(Arc::clone(&chat)));
+    WebChatHandle { counters: Arc::clone(&chat.counters), router: routes::router(chat) }
+}
+
+/// The channel, and what its hub will hear.
+fn build(
+    options: WebChatOptions,
+    deps: WebChatDeps,
+    shutdown: CancellationToken,
+    tracker: TaskTracker,
+) -> (Shared, broadcast::Receiver<Arc<FeedBatch>>) {
     let WebChatDeps { store, chats, leases, blobs, broker, publisher, commands, asides, feed, plan, ids } = deps;
     let counters = Arc::new(ChatCounters::default());
-    let hub = Hub::new(Arc::clone(&store), Arc::clone(&counters));
     let outbound = OutboundDeps {
         broker,
         publisher: Arc::clone(&publisher),
@@ -168,29 +182,27 @@ pub fn start(options: WebChatOptions, deps: WebChatDeps, shutdown: CancellationT
         ids: ids.clone(),
         prefix: options.event_prefix.clone(),
     };
-    let chat = Arc::new(WebChat {
+    let chat = WebChat {
+        hub: Hub::new(Arc::clone(&store), Arc::clone(&counters)),
         room: Room::new(Arc::clone(&store)),
         measures: Measures::new(options.sessions_per_minute, options.sockets),
-        uploads: Semaphore::new(limits::UPLOADS_AT_ONCE),
+        upload_memory: Arc::new(Semaphore::new(limits::UPLOADS_IN_MEMORY * options.attachment_bytes_max)),
         store,
         chats,
         leases,
         blobs,
         publisher,
         commands,
+        asides,
         outbound,
         plan,
         ids,
         options,
-        counters: Arc::clone(&counters),
-        hub: Arc::clone(&hub),
-        shutdown: shutdown.clone(),
-        tracker: tracker.clone(),
-        asides: Arc::clone(&asides),
-    });
-    tracker.spawn(hub::run(hub, feed, asides.listen(), shutdown));
-    tracker.spawn(tidy::run(Arc::clone(&chat)));
-    WebChatHandle { router: routes::router(chat), counters }
+        counters,
+        shutdown,
+        tracker,
+    };
+    (Arc::new(chat), feed)
 }
 
 impl WebChat {

@@ -7,7 +7,7 @@ use clap::CommandFactory;
 
 use super::*;
 use crate::model::operator::{Role, Scope};
-use crate::telemetry::{HealthOptions, HealthServer, Metrics, Readiness, Watchdog};
+use crate::telemetry::{HealthOptions, Metrics, Readiness, Watchdog, health};
 
 fn parsed(line: &str) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(words(line))
@@ -178,9 +178,9 @@ async fn healthcheck_asks_and_answers() {
     let latch = readiness.latch("store");
     let options =
         HealthOptions { metrics: Arc::new(Metrics::new()), readiness, watchdog: Watchdog::new(std::time::Duration::from_secs(60)) };
-    let server = HealthServer::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
-    let address = server.address().expect("bound");
-    let serving = tokio::spawn(server.serve(std::future::pending()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    let serving = tokio::spawn(async move { axum::serve(listener, health::routes(options)).await });
     let ask = async |live| {
         let args = healthcheck::HealthcheckArgs { address: Some(address), live, timeout: 5 };
         format!("{:?}", healthcheck::run(&settings::SettingsArgs::default(), &args).await)

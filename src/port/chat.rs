@@ -89,11 +89,23 @@ pub trait Chats: Send + Sync {
     /// There is a connection of each of these chats until `until` at least: one statement for a node.
     async fn chats_present(&self, administration: &AdministrationId, ids: &[ChatSessionId], until: Timestamp) -> Result<(), StoreError>;
 
-    /// Chats without a connection since `since`, of whom the pool was not told: the longest gone first, at most `limit`.
-    async fn absent_chats(&self, administration: &AdministrationId, since: Timestamp, limit: u32) -> Result<Vec<ChatSession>, StoreError>;
+    /// Chats without a connection since `since`, of whom the pool was not told: the longest gone first, those behind `after`, at most
+    /// `limit`.
+    async fn absent_chats(
+        &self,
+        administration: &AdministrationId,
+        since: Timestamp,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError>;
 
-    /// Chats whose citizen waits for a transcript, the oldest first, at most `limit`.
-    async fn wanted_transcripts(&self, administration: &AdministrationId, limit: u32) -> Result<Vec<ChatSession>, StoreError>;
+    /// Chats whose citizen waits for a transcript: the oldest first, those behind `after`, at most `limit`.
+    async fn wanted_transcripts(
+        &self,
+        administration: &AdministrationId,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError>;
 
     /// Erases chats that ended before `now`; returns how many.
     async fn forget_chats(&self, administration: &AdministrationId, now: Timestamp) -> Result<u64, StoreError>;

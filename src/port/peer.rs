@@ -1,6 +1,6 @@
-//! Which address a request came from, behind a proxy or not.
+//! Which address a request came from, behind a proxy or not, and which of them are one caller.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::http::HeaderMap;
 
@@ -18,9 +18,26 @@ pub fn peer_address(direct: IpAddr, headers: &HeaderMap, trusted: &[IpAddr]) -> 
     peer
 }
 
+/// The network that counts as one caller: an IPv6 customer has a whole /64.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address => address,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_caller() {
+        for (address, expected) in
+            [("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("::ffff:192.0.2.1", "192.0.2.1"), ("192.0.2.1", "192.0.2.1")]
+        {
+            assert_eq!(network(address.parse().unwrap()), expected.parse::<IpAddr>().unwrap());
+        }
+    }
 
     #[test]
     fn forwarded_addresses_count_only_from_trusted_proxies() {

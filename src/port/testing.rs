@@ -577,6 +577,24 @@ impl Retries for FakeRetries {
 #[derive(Default)]
 pub struct FakeChats(pub Mutex<Vec<ChatSession>>);
 
+impl FakeChats {
+    /// Those that have a time, in its order.
+    fn list(
+        &self,
+        body: &AdministrationId,
+        after: Option<&ChatSession>,
+        limit: u32,
+        time: impl Fn(&ChatSession) -> Option<Timestamp>,
+    ) -> Vec<ChatSession> {
+        let place = |chat: &ChatSession| (time(chat), chat.id);
+        let mut chats = self.0.lock().unwrap().clone();
+        chats.retain(|chat| chat.administration == *body && time(chat).is_some() && after.is_none_or(|after| place(chat) > place(after)));
+        chats.sort_by_key(place);
+        chats.truncate(limit as usize);
+        chats
+    }
+}
+
 #[async_trait]
 impl Chats for FakeChats {
     async fn open_chat(&self, _: &ChatSession) -> Result<(), StoreError> {
@@ -585,7 +603,14 @@ impl Chats for FakeChats {
     async fn chat(&self, body: &AdministrationId, id: ChatSessionId, _: Timestamp) -> Result<Option<ChatSession>, StoreError> {
         Ok(self.0.lock().unwrap().iter().find(|chat| chat.administration == *body && chat.id == id).cloned())
     }
-    async fn change_chat(&self, _: &AdministrationId, _: ChatSessionId, _: ChatChange) -> Result<(), StoreError> {
+    async fn change_chat(&self, body: &AdministrationId, id: ChatSessionId, change: ChatChange) -> Result<(), StoreError> {
+        let mut chats = self.0.lock().unwrap();
+        let Some(chat) = chats.iter_mut().find(|chat| chat.administration == *body && chat.id == id) else { return Ok(()) };
+        match change {
+            ChatChange::Gone(as_of) => chat.gone |= chat.present_until == as_of,
+            ChatChange::TranscriptSent => chat.transcript_to = None,
+            _ => {}
+        }
         Ok(())
     }
     async fn want_transcript(&self, _: &AdministrationId, _: ChatSessionId, _: &str, _: u32) -> Result<bool, StoreError> {
@@ -594,11 +619,22 @@ impl Chats for FakeChats {
     async fn chats_present(&self, _: &AdministrationId, _: &[ChatSessionId], _: Timestamp) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn absent_chats(&self, _: &AdministrationId, _: Timestamp, _: u32) -> Result<Vec<ChatSession>, StoreError> {
-        Ok(Vec::new())
+    async fn absent_chats(
+        &self,
+        body: &AdministrationId,
+        since: Timestamp,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError> {
+        Ok(self.list(body, after, limit, |chat| (!chat.gone && chat.present_until < since).then_some(chat.present_until)))
     }
-    async fn wanted_transcripts(&self, _: &AdministrationId, _: u32) -> Result<Vec<ChatSession>, StoreError> {
-        Ok(Vec::new())
+    async fn wanted_transcripts(
+        &self,
+        body: &AdministrationId,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError> {
+        Ok(self.list(body, after, limit, |chat| chat.transcript_to.as_ref().map(|_| chat.created_at)))
     }
     async fn forget_chats(&self, _: &AdministrationId, _: Timestamp) -> Result<u64, StoreError> {
         Ok(0)

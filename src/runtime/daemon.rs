@@ -22,12 +22,13 @@ use crate::port::store::Store;
 use crate::settings::broker::BrokerKind;
 use crate::settings::store::StoreKind;
 use crate::settings::{ProcessRole, Settings};
-use crate::telemetry::health::{HealthOptions, HealthServer};
+use crate::telemetry::health::{self, HealthOptions};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 
 pub use self::backends::{Backends, open_backends};
 use self::backends::{OpenBroker, make_private_folder};
+use self::http::Limits;
 use self::measured::MeasuredBroker;
 pub use self::sms_options::TrialSms;
 use super::aside::LiveAsides;
@@ -261,12 +262,16 @@ impl Parts {
     async fn serve_health(&self, readiness: Readiness) -> Result<Option<SocketAddr>, DaemonError> {
         let Some(listen) = self.settings.metrics.listen else { return Ok(None) };
         let options = HealthOptions { metrics: Arc::clone(&self.metrics), readiness, watchdog: self.watchdog.clone() };
-        let io = |source| DaemonError::Io { what: format!("the metrics address {listen}"), source };
-        let server = HealthServer::bind(listen, options).await.map_err(io)?;
-        let address = server.address().map_err(io)?;
-        let stop = self.leaders.clone();
+        let listener = edges::bind("the metrics address", listen).await?;
+        let address = listener.local_addr().map_err(|source| DaemonError::Io { what: "the metrics address".into(), source })?;
         // not tracked: it answers until the very end
-        tokio::spawn(server.serve(async move { stop.cancelled().await }));
+        tokio::spawn(http::serve(
+            listener,
+            health::routes(options),
+            Limits::with_sockets(0),
+            Arc::clone(&self.metrics),
+            self.leaders.clone(),
+        ));
         Ok(Some(address))
     }
 

@@ -20,6 +20,10 @@ pub struct PublicSettings {
     /// Proxies whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "value::list")]
     pub trusted_proxies: Vec<IpAddr>,
+    /// The most connections for requests; sockets of chats come on top.
+    pub connections_max: usize,
+    /// Of these, from one address; its sockets come on top. Trusted proxies have no such limit.
+    pub connections_per_address_max: usize,
 }
 
 impl PublicSettings {
@@ -35,6 +39,11 @@ impl PublicSettings {
 
 impl Check for PublicSettings {
     fn check(&mut self, problem: &mut dyn FnMut(&str, String)) {
+        for (key, value) in [("connections_max", self.connections_max), ("connections_per_address_max", self.connections_per_address_max)] {
+            if !(1..=1_000_000).contains(&value) {
+                problem(key, "write a number from 1 to 1000000".into());
+            }
+        }
         if self.url.is_empty() {
             return;
         }

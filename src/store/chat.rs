@@ -37,11 +37,14 @@ const WANT_TRANSCRIPT: &str = "update chat set transcript_to = $3, transcript_se
      transcript_addresses = transcript_addresses + case when transcript_to = $3 then 0 else 1 end \
      where administration = $1 and id = $2 and (transcript_to = $3 or transcript_addresses < $4) returning id";
 const TRANSCRIPT_SENT: &str = "update chat set transcript_sent = 1 where administration = $1 and id = $2";
-const ABSENT_CHATS: &str =
-    concat!(chat_columns!(), "where administration = $1 and gone = 0 and present_until < $2 order by present_until, id limit $3");
+const ABSENT_CHATS: &str = concat!(
+    chat_columns!(),
+    "where administration = $1 and gone = 0 and (present_until, id) > ($2, $3) and present_until < $4 order by present_until, id limit $5"
+);
 const WANTED_TRANSCRIPTS: &str = concat!(
     chat_columns!(),
-    "where administration = $1 and transcript_to is not null and transcript_sent = 0 order by created_at, id limit $2"
+    "where administration = $1 and transcript_to is not null and transcript_sent = 0 and (created_at, id) > ($2, $3) \
+     order by created_at, id limit $4"
 );
 const FORGET: &str = "delete from chat where administration = $1 and expires_at <= $2 returning id";
 
@@ -63,6 +66,11 @@ fn read_chat(row: &Row) -> Result<ChatSession, StoreError> {
         citizen_read: row.int(13)?,
         transcript_to: row.text_option(14)?,
     })
+}
+
+/// Where a list by time goes on; at its beginning, before everything.
+fn place(after: Option<&ChatSession>, time: impl Fn(&ChatSession) -> Timestamp) -> (Timestamp, String) {
+    after.map_or((Timestamp(i64::MIN), String::new()), |chat| (time(chat), chat.id.to_string()))
 }
 
 async fn write_one<E: Engine>(
@@ -132,14 +140,28 @@ impl<E: Engine> Chats for SqlStore<E> {
         write_one(&*self.engine, administration, ALL_PRESENT, arguments).await.map(drop)
     }
 
-    async fn absent_chats(&self, administration: &AdministrationId, since: Timestamp, limit: u32) -> Result<Vec<ChatSession>, StoreError> {
-        let arguments = arguments![administration, since, limit];
+    async fn absent_chats(
+        &self,
+        administration: &AdministrationId,
+        since: Timestamp,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError> {
+        let (time, id) = place(after, |chat| chat.present_until);
+        let arguments = arguments![administration, time, id, since, limit];
         let rows = read(&*self.engine, Scope::of([administration]), ABSENT_CHATS, arguments).await?;
         rows.iter().map(read_chat).collect()
     }
 
-    async fn wanted_transcripts(&self, administration: &AdministrationId, limit: u32) -> Result<Vec<ChatSession>, StoreError> {
-        let rows = read(&*self.engine, Scope::of([administration]), WANTED_TRANSCRIPTS, arguments![administration, limit]).await?;
+    async fn wanted_transcripts(
+        &self,
+        administration: &AdministrationId,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError> {
+        let (time, id) = place(after, |chat| chat.created_at);
+        let rows =
+            read(&*self.engine, Scope::of([administration]), WANTED_TRANSCRIPTS, arguments![administration, time, id, limit]).await?;
         rows.iter().map(read_chat).collect()
     }
 

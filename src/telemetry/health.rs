@@ -1,7 +1,5 @@
-//! The listener of their own for `/metrics`, `/livez` and `/readyz`: no sign-in, nothing about citizens, never for the world.
+//! `/metrics`, `/livez` and `/readyz`, for a listener of their own: no sign-in, nothing about citizens, never for the world.
 
-use std::future::Future;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,12 +7,11 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
 use super::readiness::{Readiness, Watchdog};
 
-/// What the listener tells.
+/// What they tell.
 #[derive(Debug, Clone)]
 pub struct HealthOptions {
     /// For `/metrics`.
@@ -25,31 +22,8 @@ pub struct HealthOptions {
     pub watchdog: Watchdog,
 }
 
-/// The listener, bound and not yet serving.
-#[derive(Debug)]
-pub struct HealthServer {
-    listener: TcpListener,
-    options: HealthOptions,
-}
-
-impl HealthServer {
-    /// Binds. Port 0 takes any free one: [`HealthServer::address`] says which.
-    pub async fn bind(listen: SocketAddr, options: HealthOptions) -> std::io::Result<Self> {
-        Ok(Self { listener: TcpListener::bind(listen).await?, options })
-    }
-
-    /// Where it listens.
-    pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Serves until `stop` is over. Scrapes in progress are finished.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-        axum::serve(self.listener, routes(self.options)).with_graceful_shutdown(stop).await
-    }
-}
-
-fn routes(options: HealthOptions) -> Router {
+/// The routes.
+pub fn routes(options: HealthOptions) -> Router {
     Router::new().route("/metrics", get(metrics)).route("/livez", get(livez)).route("/readyz", get(readyz)).with_state(options)
 }
 
@@ -75,6 +49,8 @@ fn status(good: bool) -> StatusCode {
 mod tests {
     use std::time::Duration;
 
+    use tokio::net::TcpListener;
+
     use super::*;
 
     #[tokio::test]
@@ -82,12 +58,9 @@ mod tests {
         let readiness = Readiness::default();
         let latch = readiness.latch("store");
         let options = HealthOptions { metrics: Arc::new(Metrics::new()), readiness, watchdog: Watchdog::new(Duration::from_secs(30)) };
-        let server = HealthServer::bind(([127, 0, 0, 1], 0).into(), options).await.expect("a free port");
-        let base = format!("http://{}", server.address().expect("bound"));
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let serving = tokio::spawn(server.serve(async move {
-            let _ = stopped.await;
-        }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("bound"));
+        let serving = tokio::spawn(async move { axum::serve(listener, routes(options)).await });
         let client = reqwest::Client::new();
         let get = async |path: &str| {
             let answer = client.get(format!("{base}{path}")).send().await.expect("an answer");
@@ -103,8 +76,6 @@ mod tests {
         assert_eq!((status, kind.as_str()), (200, "text/plain; version=0.0.4"));
         assert!(body.contains("sportello_build_info{version="));
         assert_eq!(get("/").await.0, 404);
-        drop(client);
-        stop.send(()).expect("still serving");
-        serving.await.expect("no panic").expect("a clean end");
+        serving.abort();
     }
 }

@@ -81,6 +81,7 @@ function codeOf(status: number): string {
     case 401: return 'session_over';
     case 403:
     case 404: return 'forbidden';
+    case 408: return 'offline';
     case 409: return 'ended';
     case 413: return 'too_large';
     case 415: return 'bad_file';

@@ -1,29 +1,27 @@
 //! Who may speak to a chat account: pages of the origins it allows, in the measure that their address is given.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
-use super::limits::{MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, TRANSCRIPTS_PER_HOUR, UPLOADS_PER_HOUR};
+use super::limits::{
+    MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, TRANSCRIPTS_PER_HOUR, UPLOADS_PER_ADDRESS_MAX, UPLOADS_PER_CHAT_MAX, UPLOADS_PER_HOUR,
+};
 use crate::channel::problem::Problem;
 use crate::model::channel::Channel;
 use crate::model::id::{AccountId, AdministrationId, ChatSessionId, PoolId};
 use crate::plan::Plan;
-use crate::port::peer::peer_address;
-
-/// As much of a body is read for nothing, beyond twice what is taken, before the connection is cut.
-const DROPPED_BYTES_MAX: usize = 2 * 1024 * 1024;
+use crate::port::peer::{network, peer_address};
+use crate::port::places::{Place, Places};
 
 /// A request to an account.
 #[derive(Debug, Clone)]
@@ -96,26 +94,6 @@ pub async fn guard(State(chat): State<Shared>, Path(path): Path<HashMap<String, 
     response
 }
 
-/// The whole body of a request; none if it is longer than `bytes_max` or breaks off. What is too much is read and dropped, up to
-/// as much again and a little: a browser that is cut while it sends never sees why.
-pub async fn whole_body(body: Body, bytes_max: usize) -> Option<Bytes> {
-    let mut stream = body.into_data_stream();
-    let (mut kept, mut dropped) = (BytesMut::new(), 0);
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.ok()?;
-        if dropped == 0 && kept.len() + chunk.len() <= bytes_max {
-            kept.extend_from_slice(&chunk);
-            continue;
-        }
-        dropped += kept.len() + chunk.len();
-        kept = BytesMut::new();
-        if dropped > 2 * bytes_max + DROPPED_BYTES_MAX {
-            return None;
-        }
-    }
-    (dropped == 0).then(|| kept.freeze())
-}
-
 /// Whether the page's origin is ours or one of the account's. What has none is no page of another site: browsers send it with
 /// every request that reaches over and with every WebSocket.
 fn is_allowed(headers: &HeaderMap, ours: &str, origins: &[String]) -> bool {
@@ -128,25 +106,17 @@ fn is_allowed(headers: &HeaderMap, ours: &str, origins: &[String]) -> bool {
     origin == ours || is_own_host || origins.iter().any(|allowed| allowed == origin)
 }
 
-/// The network that counts as one caller.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(six) => {
-            let [a, b, c, d, ..] = six.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
-}
-
 /// What an address or a chat may do in a time, and how many sockets there may be.
 pub struct Measures {
     sessions: DefaultKeyedRateLimiter<IpAddr>,
     messages: DefaultKeyedRateLimiter<ChatSessionId>,
     uploads: DefaultKeyedRateLimiter<ChatSessionId>,
     transcripts: DefaultKeyedRateLimiter<IpAddr>,
-    sockets: Arc<Mutex<Sockets>>,
-    maxima: Maxima,
+    sockets: Arc<Semaphore>,
+    of_account: Places<AccountId>,
+    of_address: Places<IpAddr>,
+    uploads_of_chat: Places<ChatSessionId>,
+    uploads_of_address: Places<IpAddr>,
 }
 
 /// The most sockets.
@@ -160,37 +130,11 @@ pub struct Maxima {
     pub address: usize,
 }
 
-#[derive(Debug, Default)]
-struct Sockets {
-    all: usize,
-    accounts: HashMap<AccountId, usize>,
-    addresses: HashMap<IpAddr, usize>,
-}
-
 /// A socket's place; dropping it makes room.
-pub struct Place {
-    sockets: Arc<Mutex<Sockets>>,
-    account: AccountId,
-    address: IpAddr,
-}
+pub struct SocketPlace(#[expect(dead_code, reason = "held, not read")] (OwnedSemaphorePermit, Place<AccountId>, Place<IpAddr>));
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        sockets.all = sockets.all.saturating_sub(1);
-        leave(&mut sockets.accounts, &self.account);
-        leave(&mut sockets.addresses, &self.address);
-    }
-}
-
-fn leave<K: std::hash::Hash + Eq>(counts: &mut HashMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
-        *count -= 1;
-        if *count == 0 {
-            counts.remove(key);
-        }
-    }
-}
+/// A file's place while it is on its way; dropping it makes room.
+pub struct UploadPlace(#[expect(dead_code, reason = "held, not read")] (Place<ChatSessionId>, Place<IpAddr>));
 
 impl Measures {
     /// So many new chats a minute from one address, so many sockets.
@@ -201,8 +145,11 @@ impl Measures {
             messages: RateLimiter::keyed(Quota::per_second(number(MESSAGES_PER_SECOND)).allow_burst(number(MESSAGES_AT_ONCE))),
             uploads: RateLimiter::keyed(Quota::per_hour(number(UPLOADS_PER_HOUR))),
             transcripts: RateLimiter::keyed(Quota::per_hour(number(TRANSCRIPTS_PER_HOUR))),
-            sockets: Arc::default(),
-            maxima,
+            sockets: Arc::new(Semaphore::new(maxima.node)),
+            of_account: Places::new(maxima.account),
+            of_address: Places::new(maxima.address),
+            uploads_of_chat: Places::new(UPLOADS_PER_CHAT_MAX),
+            uploads_of_address: Places::new(UPLOADS_PER_ADDRESS_MAX),
         }
     }
 
@@ -227,17 +174,15 @@ impl Measures {
     }
 
     /// A place for a socket, if there is one.
-    pub fn socket(&self, visitor: &Visitor) -> Option<Place> {
-        let mut sockets = self.sockets.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_account = sockets.accounts.get(&visitor.account).copied().unwrap_or(0);
-        let of_address = sockets.addresses.get(&visitor.peer).copied().unwrap_or(0);
-        if sockets.all >= self.maxima.node || of_account >= self.maxima.account || of_address >= self.maxima.address {
-            return None;
-        }
-        sockets.all += 1;
-        *sockets.accounts.entry(visitor.account.clone()).or_default() += 1;
-        *sockets.addresses.entry(visitor.peer).or_default() += 1;
-        Some(Place { sockets: Arc::clone(&self.sockets), account: visitor.account.clone(), address: visitor.peer })
+    pub fn socket(&self, visitor: &Visitor) -> Option<SocketPlace> {
+        let of_node = Arc::clone(&self.sockets).try_acquire_owned().ok()?;
+        let of_account = self.of_account.take(visitor.account.clone())?;
+        Some(SocketPlace((of_node, of_account, self.of_address.take(visitor.peer)?)))
+    }
+
+    /// A place for a file on its way, if the chat and the address have one.
+    pub fn running_upload(&self, session: ChatSessionId, peer: IpAddr) -> Option<UploadPlace> {
+        Some(UploadPlace((self.uploads_of_chat.take(session)?, self.uploads_of_address.take(peer)?)))
     }
 
     /// Drops what is as good as never seen.
@@ -259,6 +204,19 @@ mod tests {
         let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
         let given = (0..2 * TRANSCRIPTS_PER_HOUR).filter(|_| measures.transcript(one)).count();
         assert_eq!((u32::try_from(given), measures.transcript(other)), (Ok(TRANSCRIPTS_PER_HOUR), true));
+    }
+
+    #[test]
+    fn so_many_files_on_their_way() {
+        let measures = Measures::new(30, Maxima { node: 1, account: 1, address: 1 });
+        let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let first: Vec<_> = (0..10).map_while(|_| measures.running_upload(ChatSessionId(1), one)).collect();
+        assert_eq!(first.len(), UPLOADS_PER_CHAT_MAX);
+        let more: Vec<_> = (2..10).filter_map(|chat| measures.running_upload(ChatSessionId(chat), one)).collect();
+        assert_eq!(first.len() + more.len(), UPLOADS_PER_ADDRESS_MAX);
+        assert!(measures.running_upload(ChatSessionId(20), other).is_some(), "another citizen's");
+        drop(first);
+        assert!(measures.running_upload(ChatSessionId(1), one).is_some());
     }
 
     #[test]
@@ -303,6 +261,5 @@ mod tests {
         assert!(measures.socket(&visitor("d", 3)).is_some());
         let peer = IpAddr::from([10, 0, 0, 1]);
         assert!(measures.session(peer) && measures.session(peer) && !measures.session(peer));
-        assert_eq!(network("2001:db8:1:2:3:4:5:6".parse().expect("an address")), "2001:db8:1:2::".parse::<IpAddr>().expect("an address"));
     }
 }

@@ -12,14 +12,17 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::Shared;
-use super::access::{Visitor, whole_body};
+use super::access::{UploadPlace, Visitor};
+use super::body::{Share, drop_body, whole_body};
 use super::codec::File;
+use super::limits::{FAREWELL_WITHIN, UPLOAD_RETRY_SECONDS};
 use super::publish::conversation_of;
 use super::session;
 use crate::channel::problem::Problem;
 use crate::model::conversation::Attachment;
 use crate::model::id::{ChatSessionId, IdMaker, MessageId};
 use crate::port::blobs::BlobError;
+use crate::port::chat::ChatSession;
 
 /// The longest handle that is looked at, in bytes.
 const HANDLE_BYTES_MAX: usize = 4 * 1024;
@@ -74,23 +77,15 @@ pub async fn upload(
     body: Body,
 ) -> Result<(StatusCode, Json<File>), Problem> {
     let session = session::of_request(&chat, &visitor, &headers).await?;
-    if session.ended {
-        return Err(Problem::new(StatusCode::CONFLICT, "ended", "the chat is over"));
-    }
-    if !chat.measures.upload(session.id) {
-        chat.counters.refuse("uploads");
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many files; wait a while"));
-    }
-    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if !chat.options.attachment_types.contains(&media_type) {
-        chat.counters.refuse("file_type");
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_type", "files of this type are not taken"));
-    }
-    let Ok(_turn) = chat.uploads.acquire().await else { return Err(Problem::not_found()) };
-    let bytes_max = chat.options.attachment_bytes_max;
-    let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("a file has at most {bytes_max} bytes"));
-    let body = whole_body(body, bytes_max).await.ok_or_else(too_large)?;
+    let (media_type, _place) = match admit(&chat, &visitor, &session, &headers) {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            drop_body(body, FAREWELL_WITHIN).await;
+            return Err(problem);
+        }
+    };
+    let (bytes_max, mut share) = (chat.options.attachment_bytes_max, Share::of(&chat.upload_memory));
+    let body = whole_body(body, bytes_max, Some(&mut share)).await.map_err(|error| error.refuse(&chat.counters, bytes_max))?;
     if body.is_empty() {
         return Err(Problem::invalid("the file is empty"));
     }
@@ -101,6 +96,29 @@ pub async fn upload(
     let shown =
         File { file: sign(&chat.ids, session.id, file.clone()), name: file.name, media_type: file.media_type, bytes: file.blob.size };
     Ok((StatusCode::CREATED, Json(shown)))
+}
+
+/// The type of a file that may come, and its place while it is on its way.
+fn admit(chat: &Shared, visitor: &Visitor, session: &ChatSession, headers: &HeaderMap) -> Result<(String, UploadPlace), Problem> {
+    if session.ended {
+        return Err(Problem::new(StatusCode::CONFLICT, "ended", "the chat is over"));
+    }
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !chat.options.attachment_types.contains(&media_type) {
+        chat.counters.refuse("file_type");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "bad_type", "files of this type are not taken"));
+    }
+    let Some(place) = chat.measures.running_upload(session.id, visitor.peer) else {
+        chat.counters.refuse("uploads_running");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "other files are on their way; send it when they are there");
+        return Err(problem.retry_after(UPLOAD_RETRY_SECONDS));
+    };
+    if !chat.measures.upload(session.id) {
+        chat.counters.refuse("uploads");
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many files; wait a while"));
+    }
+    Ok((media_type, place))
 }
 
 /// `GET …/files/<id>`: a file of a message of this chat, or one uploaded to it.

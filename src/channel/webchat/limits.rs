@@ -44,20 +44,28 @@ pub const UPLOADS_PER_HOUR: u32 = 30;
 pub const TRANSCRIPT_ADDRESSES_MAX: u32 = 2;
 /// Transcripts asked for from one network address at once, and as many again per hour.
 pub const TRANSCRIPTS_PER_HOUR: u32 = 20;
-/// Files held in memory at once, of all chats; more wait.
-pub const UPLOADS_AT_ONCE: usize = 8;
+/// Files of one chat on their way at once.
+pub const UPLOADS_PER_CHAT_MAX: usize = 2;
+/// Files on their way at once from one network address.
+pub const UPLOADS_PER_ADDRESS_MAX: usize = 4;
+/// So many files of the largest size fit into the memory that all files on their way share.
+pub const UPLOADS_IN_MEMORY: usize = 8;
 /// Sockets of one chat at once: tabs.
 pub const SOCKETS_PER_CHAT_MAX: usize = 8;
 /// How long a browser may take for its first frame.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// How long a write may take.
 pub const WRITE_WITHIN: Duration = Duration::from_secs(5);
-/// How long a browser that is sent away may go on sending: what it sends is dropped, so that it reads why.
+/// How long a browser that is sent away, or whose file is refused, may go on sending: it is dropped, so that it reads why.
 pub const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 /// Frames dropped in that time.
 pub const FAREWELL_FRAMES_MAX: usize = 1_000;
 /// How long a request may take; an upload has as long.
 pub const REQUEST_WITHIN: Duration = Duration::from_secs(60);
+/// A body that has not ended must bring [`BODY_PROGRESS_BYTES`] more within this time: a line of 13 kbit/s does.
+pub const BODY_PROGRESS_WITHIN: Duration = Duration::from_secs(10);
+/// See [`BODY_PROGRESS_WITHIN`].
+pub const BODY_PROGRESS_BYTES: usize = 16 * 1024;
 /// How often a node says which chats it has connections of.
 pub const PRESENT_EVERY: Duration = Duration::from_secs(10);
 /// For how long that holds: a node that dies says nothing more.
@@ -68,5 +76,7 @@ pub const PLACE_EVERY: Duration = Duration::from_secs(4);
 pub const ROOM_AGE_MAX: Duration = Duration::from_secs(2);
 /// What a client is told to wait, in seconds, when there is no place for it.
 pub const RETRY_SECONDS: u32 = 30;
+/// What a client is told to wait, in seconds, when its other files are still on their way.
+pub const UPLOAD_RETRY_SECONDS: u64 = 5;
 /// How long a chat that left an address is remembered: whoever answers it finds the address there.
 pub const ANSWERABLE_FOR: Duration = Duration::from_secs(90 * 86_400);

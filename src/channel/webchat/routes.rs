@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use super::access::{Visitor, guard, whole_body};
+use super::access::{Visitor, guard};
+use super::body::whole_body;
 use super::counters::ChatCounters;
 use super::limits::{BODY_BYTES_MAX, FILES_MAX, MESSAGE_CHARACTERS_MAX, NAME_CHARACTERS_MAX, REQUEST_WITHIN};
 use super::room::Attendance;
@@ -152,8 +153,7 @@ async fn open(
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many chats from this address; wait a minute");
         return Err(refuse("sessions", problem));
     }
-    let too_large = Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the request is too long");
-    let body = whole_body(body, BODY_BYTES_MAX).await.ok_or_else(|| refuse("too_large", too_large))?;
+    let body = whole_body(body, BODY_BYTES_MAX, None).await.map_err(|error| error.refuse(&chat.counters, BODY_BYTES_MAX))?;
     let new: NewSession = serde_json::from_slice(&body)
         .map_err(|_| refuse("unreadable", Problem::invalid("send JSON: name, email, topic, language, privacy_accepted")))?;
     let session = session::open(&chat, &visitor, new).await?;

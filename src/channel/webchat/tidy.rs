@@ -29,7 +29,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(60);
 
 /// Until the channel stops.
 pub async fn run(chat: Shared) {
-    let mut later = Later::new();
+    let mut rounds = BTreeMap::<AdministrationId, Round>::new();
     let [mut present, mut look, mut forget] = [PRESENT_EVERY, EVERY, FORGET_EVERY].map(tokio::time::interval);
     for ticks in [&mut present, &mut look, &mut forget] {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -43,9 +43,10 @@ pub async fn run(chat: Shared) {
                     tracing::warn!(node = %chat.options.node, %error, "node {} could not say that it is there", chat.options.node);
                 }
                 if may_look(&chat).await {
-                for administration in administrations(&chat) {
-                    look_after(&chat, &administration, &mut later).await;
-                }
+                    for administration in administrations(&chat) {
+                        let round = rounds.entry(administration.clone()).or_default();
+                        look_after(&chat, &administration, round).await;
+                    }
                 }
             }
             _ = forget.tick() => {
@@ -86,23 +87,36 @@ async fn say_present(chat: &Shared) {
     }
 }
 
-/// Chats whose queue gives them more time, with when it is over.
-type Later = HashMap<ChatSessionId, Timestamp>;
+/// How far the looks at an administration's chats have come. Each goes on where the one before ended, and the next round begins
+/// behind the last: whether a chat is due only its contact says, so those that are not stand among the others.
+#[derive(Default)]
+struct Round {
+    absent: Option<ChatSession>,
+    wanted: Option<ChatSession>,
+    /// Chats whose queue gives them more time, with when it is over.
+    later: HashMap<ChatSessionId, Timestamp>,
+}
 
-async fn look_after(chat: &Shared, administration: &AdministrationId, later: &mut Later) {
+/// Where the next look goes on: behind these chats, or, if they were the last, at the beginning.
+fn behind(chats: &[ChatSession]) -> Option<ChatSession> {
+    chats.last().filter(|_| chats.len() >= AT_ONCE as usize).cloned()
+}
+
+async fn look_after(chat: &Shared, administration: &AdministrationId, round: &mut Round) {
     let plan = chat.current_plan();
     let queues = plan.queues.values().filter(|queue| queue.administration == *administration);
     let Some(soonest) = queues.map(|queue| queue.abandon_after).min() else { return };
-    match chat.chats.absent_chats(administration, now().minus(soonest), AT_ONCE).await {
+    match chat.chats.absent_chats(administration, now().minus(soonest), round.absent.as_ref(), AT_ONCE).await {
         Ok(absent) => {
+            round.absent = behind(&absent);
             let now = now();
-            later.retain(|_, at| *at > now);
+            round.later.retain(|_, at| *at > now);
             for session in absent {
-                if later.contains_key(&session.id) {
+                if round.later.contains_key(&session.id) {
                     continue;
                 }
                 match abandon(chat, &session).await {
-                    Ok(Some(at)) => drop(later.insert(session.id, at)),
+                    Ok(Some(at)) => drop(round.later.insert(session.id, at)),
                     Ok(None) => {}
                     Err(reason) => tracing::warn!(reason, "a chat whose citizen is gone is looked at again"),
                 }
@@ -110,8 +124,9 @@ async fn look_after(chat: &Shared, administration: &AdministrationId, later: &mu
         }
         Err(error) => tracing::warn!(%administration, %error, "chats cannot be looked after now"),
     }
-    match chat.chats.wanted_transcripts(administration, AT_ONCE).await {
+    match chat.chats.wanted_transcripts(administration, round.wanted.as_ref(), AT_ONCE).await {
         Ok(wanted) => {
+            round.wanted = behind(&wanted);
             for session in wanted {
                 if let Err(reason) = transcript::send(chat, &session).await {
                     tracing::warn!(reason, "a transcript waits");
@@ -152,3 +167,6 @@ fn could_be_left(contact: &Contact) -> bool {
     );
     open && contact.mode == Mode::Live
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,13 +26,14 @@ fn was_answered(messages: &[Message]) -> bool {
     said.into_iter().any(|message| message.direction == Direction::Outbound && message.author.is_some())
 }
 
-/// Hands over the transcript of a chat that is over. False: not yet.
-pub async fn send(chat: &Shared, session: &ChatSession) -> Result<bool, String> {
-    let Some(to) = &session.transcript_to else { return Ok(true) };
+/// Hands over the transcript of a chat that is over; of one that is not, it waits on. What cannot be sent is done with, too.
+pub async fn send(chat: &Shared, session: &ChatSession) -> Result<(), String> {
+    let Some(to) = &session.transcript_to else { return Ok(()) };
     let conversation = conversation_of(&chat.ids, &session.account, session.id);
     let view = chat.store.conversation(&session.administration, conversation).await.map_err(|error| error.to_string())?;
-    let Some(view) = view else { return Ok(session.ended) };
-    let Some(contact) = view.contacts.last().filter(|contact| is_over(contact)) else { return Ok(false) };
+    // an operator had written when it was asked for: what is not there any more was erased
+    let Some(view) = view else { return done(chat, session).await };
+    let Some(contact) = view.contacts.last().filter(|contact| is_over(contact)) else { return Ok(()) };
     if !was_answered(&view.messages) {
         return done(chat, session).await;
     }
@@ -87,10 +88,9 @@ pub async fn send(chat: &Shared, session: &ChatSession) -> Result<bool, String> 
     done(chat, session).await
 }
 
-async fn done(chat: &Shared, session: &ChatSession) -> Result<bool, String> {
+async fn done(chat: &Shared, session: &ChatSession) -> Result<(), String> {
     let sent = ChatChange::TranscriptSent;
-    chat.chats.change_chat(&session.administration, session.id, sent).await.map_err(|error| error.to_string())?;
-    Ok(true)
+    chat.chats.change_chat(&session.administration, session.id, sent).await.map_err(|error| error.to_string())
 }
 
 /// What a transcript says beside the messages.

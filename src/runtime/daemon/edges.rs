@@ -77,7 +77,7 @@ impl Parts {
         }
         addresses.public = Some(public.url.as_str().trim_end_matches('/').to_owned());
         let (listener, router) = public.into_parts();
-        self.serve(listener, router, self.settings.webchat.sockets_max);
+        self.serve(listener, router, Limits::of_public(&self.settings));
         Ok((sms_figures, chat_figures))
     }
 
@@ -135,14 +135,14 @@ impl Parts {
                 addresses.channel_api = Some(url.clone());
             }
             addresses.desk = Some(url);
-            self.serve(listener, router, self.settings.desk.sockets_max as usize);
+            self.serve(listener, router, Limits::with_sockets(self.settings.desk.sockets_max as usize));
         }
         if let Some(api) = api
             && (own_address.is_some() || !roles.has(ProcessRole::Desk))
         {
             let listener = bind("the channel API's address", own_address.unwrap_or(self.settings.desk.listen)).await?;
             addresses.channel_api = listener.local_addr().ok().map(|address| format!("http://{address}"));
-            self.serve(listener, api, 0);
+            self.serve(listener, api, Limits::with_sockets(0));
         }
         Ok(())
     }
@@ -190,10 +190,10 @@ impl Parts {
         desk::router(deps, self.edges.clone(), self.edge_tasks.clone()).map_err(|error| part("desk")(error.to_string()))
     }
 
-    /// Serves what is asked on a listener, and so many sockets.
-    fn serve(&self, listener: TcpListener, router: axum::Router, sockets_max: usize) {
+    /// Serves what is asked on a listener.
+    fn serve(&self, listener: TcpListener, router: axum::Router, limits: Limits) {
         let router = router.layer(from_fn_with_state(Arc::clone(&self.metrics), measured::time_request));
-        self.edge_tasks.spawn(http::serve(listener, router, Limits::with_sockets(sockets_max), self.edges.clone()));
+        self.edge_tasks.spawn(http::serve(listener, router, limits, Arc::clone(&self.metrics), self.edges.clone()));
     }
 }
 

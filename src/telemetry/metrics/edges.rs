@@ -32,6 +32,7 @@ pub(super) struct EdgeMetrics {
     desk_feed_gaps: IntCounter,
     desk_panics: IntCounter,
     http_seconds: HistogramVec,
+    http_refused: IntCounter,
 }
 
 /// What the email channel counts for one account, since the start of the process. Totals: [`Metrics::email`] shows them as they are.
@@ -163,6 +164,13 @@ impl EdgeMetrics {
                 &HTTP_SECONDS,
                 "How long HTTP requests took, by route pattern and class of status.",
             ),
+            http_refused: families
+                .counter(
+                    "sportello_http_connections_refused_total",
+                    &[],
+                    "Connections to the public listener closed at once: their address has as many as it may.",
+                )
+                .with_label_values(&none),
         }
     }
 }
@@ -226,6 +234,11 @@ impl Metrics {
         }
         show(&edges.desk_feed_gaps, figures.feed_gaps);
         show(&edges.desk_panics, figures.panics);
+    }
+
+    /// A connection was closed at once.
+    pub fn http_connection_refused(&self) {
+        self.edges.http_refused.inc();
     }
 
     /// A request was answered. `route` is the pattern (`/api/contacts/{id}`), never the path: paths hold ids.

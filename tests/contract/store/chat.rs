@@ -8,7 +8,12 @@ use super::fixture::*;
 use super::on_both;
 use super::place::Place;
 
-on_both!(a_chat_is_resumed_and_forgotten, what_is_known_never_goes_back, absence_and_transcripts_are_found);
+on_both!(
+    a_chat_is_resumed_and_forgotten,
+    what_is_known_never_goes_back,
+    absence_and_transcripts_are_found,
+    everybody_has_their_turn_however_many_there_are
+);
 
 fn chat(n: u128) -> ChatSession {
     ChatSession {
@@ -78,7 +83,7 @@ async fn absence_and_transcripts_are_found(place: Place) {
     }
     store.chats_present(&comune(), &[ChatSessionId(2), ChatSessionId(3)], seconds(90)).await.expect("changes");
     let absent = async |at| {
-        let chats = store.absent_chats(&comune(), seconds(at), 10).await.expect("reads");
+        let chats = store.absent_chats(&comune(), seconds(at), None, 10).await.expect("reads");
         chats.iter().map(|chat| chat.id.0).collect::<Vec<_>>()
     };
     assert_eq!(absent(31).await, [1]);
@@ -91,9 +96,9 @@ async fn absence_and_transcripts_are_found(place: Place) {
     assert_eq!(absent(31).await, [0_u128; 0]);
     store.change_chat(&comune(), ChatSessionId(1), ChatChange::Present(seconds(32))).await.expect("changes");
     assert_eq!(absent(33).await, [1], "who came back can go again");
-    assert_eq!(store.absent_chats(&comune(), seconds(91), 2).await.expect("reads").len(), 2);
+    assert_eq!(store.absent_chats(&comune(), seconds(91), None, 2).await.expect("reads").len(), 2);
 
-    let wanted = async || store.wanted_transcripts(&comune(), 10).await.expect("reads");
+    let wanted = async || store.wanted_transcripts(&comune(), None, 10).await.expect("reads");
     let want = async |email: &str| store.want_transcript(&comune(), ChatSessionId(2), email, 2).await.expect("changes");
     assert!(want("x@example.it").await);
     assert_eq!(wanted().await.iter().map(|chat| chat.transcript_to.clone()).collect::<Vec<_>>(), [Some("x@example.it".to_owned())]);
@@ -104,4 +109,33 @@ async fn absence_and_transcripts_are_found(place: Place) {
     }
     assert_eq!(wanted().await[0].transcript_to.as_deref(), Some("y@example.it"), "the last that was taken");
     assert!(!store.want_transcript(&comune(), ChatSessionId(99), "x@example.it", 2).await.expect("reads"), "no chat");
+}
+
+/// Whether a chat is due its contact says, not its row: those that are not must hide nobody.
+async fn everybody_has_their_turn_however_many_there_are(place: Place) {
+    let store = &place.store;
+    for n in 1..=250 {
+        store.open_chat(&ChatSession { created_at: seconds(10), ..chat(n) }).await.expect("keeps");
+    }
+    // opened and gone a little later than all of these
+    store.open_chat(&ChatSession { created_at: seconds(11), present_until: seconds(31), ..chat(251) }).await.expect("keeps");
+    let other = AdministrationId::new("altro").expect("name");
+    store.open_chat(&ChatSession { administration: other, ..chat(252) }).await.expect("keeps");
+
+    let first = store.absent_chats(&comune(), seconds(60), None, 200).await.expect("reads");
+    let rest = store.absent_chats(&comune(), seconds(60), first.last(), 200).await.expect("reads");
+    assert_eq!((first.len(), rest.len(), rest.last().map(|chat| chat.id)), (200, 51, Some(ChatSessionId(251))));
+    assert_eq!(store.absent_chats(&comune(), seconds(60), rest.last(), 200).await.expect("reads"), []);
+    let mut seen: Vec<u128> = [first, rest].concat().iter().map(|chat| chat.id.0).collect();
+    for id in &seen {
+        assert!(store.want_transcript(&comune(), ChatSessionId(*id), "x@example.it", 2).await.expect("changes"));
+    }
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 251, "each once");
+
+    let first = store.wanted_transcripts(&comune(), None, 200).await.expect("reads");
+    let rest = store.wanted_transcripts(&comune(), first.last(), 200).await.expect("reads");
+    assert_eq!((first.len(), rest.len(), rest.last().map(|chat| chat.id)), (200, 51, Some(ChatSessionId(251))));
+    assert_eq!(store.wanted_transcripts(&comune(), rest.last(), 200).await.expect("reads"), []);
 }

@@ -1,71 +1,46 @@
 //! Limits by address: connections at once, mails per minute. An IPv6 customer has a whole /64 and counts as one.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::port::peer::network;
+use crate::port::places::{self, Places};
 
 /// Counts connections and mails.
 pub struct Limits {
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    all: Arc<Semaphore>,
     connections_max: usize,
-    per_address_max: usize,
+    addresses: Places<IpAddr>,
     mails: DefaultKeyedRateLimiter<IpAddr>,
 }
 
 /// A connection's place; dropping it makes room.
-pub struct Place {
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    address: IpAddr,
-}
+pub struct Place(#[expect(dead_code, reason = "held, not read")] (OwnedSemaphorePermit, places::Place<IpAddr>));
 
 impl Limits {
     /// At most so many connections in all, from one address, and mails per minute from one.
     pub fn new(connections_max: usize, per_address_max: usize, mails_per_minute: u32) -> Self {
         let quota = Quota::per_minute(NonZeroU32::new(mails_per_minute).unwrap_or(NonZeroU32::MIN));
-        Self { open: Arc::default(), connections_max, per_address_max, mails: RateLimiter::keyed(quota) }
+        let all = Arc::new(Semaphore::new(connections_max));
+        Self { all, connections_max, addresses: Places::new(per_address_max), mails: RateLimiter::keyed(quota) }
     }
 
     /// A place for a connection, if there is one.
     pub fn connect(&self, address: IpAddr) -> Option<Place> {
-        let address = network(address);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let all: usize = open.values().sum();
-        let of_address = open.get(&address).copied().unwrap_or(0);
-        if all >= self.connections_max || of_address >= self.per_address_max {
-            return None;
-        }
-        if open.is_empty() {
+        if self.all.available_permits() == self.connections_max {
             self.mails.retain_recent();
         }
-        *open.entry(address).or_default() += 1;
-        Some(Place { open: Arc::clone(&self.open), address })
+        let of_all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Place((of_all, self.addresses.take(network(address))?)))
     }
 
     /// Whether the address may hand in one more mail now.
     pub fn mail(&self, address: IpAddr) -> bool {
         self.mails.check_key(&network(address)).is_ok()
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.address);
-            }
-        }
-    }
-}
-
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
-        address => address,
     }
 }
 
