@@ -544,7 +544,7 @@ pub struct FakeBlobs(pub Mutex<HashMap<String, Bytes>>);
 impl Blobs for FakeBlobs {
     async fn put(&self, body: &AdministrationId, bytes: Bytes) -> Result<BlobRef, BlobError> {
         let key = format!("{body}/2026-01/{}", self.0.lock().unwrap().len());
-        let blob = BlobRef { key: key.clone(), sha256: "00".into(), size: bytes.len() as u64 };
+        let blob = BlobRef { key: key.clone(), sha256: "00".repeat(32), size: bytes.len() as u64 };
         self.0.lock().unwrap().insert(key, bytes);
         Ok(blob)
     }

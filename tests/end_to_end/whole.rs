@@ -8,6 +8,7 @@ mod doors;
 mod end;
 mod kill;
 mod live;
+mod pictures;
 mod roles;
 mod smpp;
 mod sms;

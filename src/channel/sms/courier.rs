@@ -41,8 +41,8 @@ pub const MEDIA_MISSING: &str = "media_missing";
 const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
-/// How long all files of a message may take together: then it goes without the rest.
-const FETCHING_WITHIN: Duration = Duration::from_secs(60);
+/// How long all files of a message may take together.
+pub const FILES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A message on its way to the broker.
 struct Letter {
@@ -66,6 +66,8 @@ pub struct Courier {
     pub country: country::Id,
     /// Who signs in for files, by account.
     pub credentials: BTreeMap<AccountId, Credentials>,
+    /// How long all files of a message may take together: then it goes without the rest.
+    pub files_within: Duration,
 }
 
 /// It is handed on, or held; or it could not be, and must be tried again.
@@ -215,7 +217,7 @@ impl Courier {
         media: &[Media],
         shutdown: &CancellationToken,
     ) -> Result<(Vec<Attachment>, u32), String> {
-        let until = Instant::now() + FETCHING_WITHIN;
+        let until = Instant::now() + self.files_within;
         let (mut attachments, mut missing) = (Vec::new(), 0_u32);
         for (number, media) in media.iter().enumerate() {
             let fetched = timeout_at(until, self.fetch(account, media, shutdown)).await;
