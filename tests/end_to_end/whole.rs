@@ -10,6 +10,7 @@ mod kill;
 mod live;
 mod pictures;
 mod roles;
+mod signatures;
 mod smpp;
 mod sms;
 mod stock_client;
