@@ -70,7 +70,7 @@ pub struct SmsAccountSettings {
     /// SMPP: the system type, mostly empty.
     pub system_type: String,
     /// SMPP: orders that may wait for their answers at once.
-    pub window: u32,
+    pub window: u16,
     /// What the provider asks for one part of a message, as a decimal number; empty: it is not known.
     pub price_per_part: String,
     /// Of which currency, ISO 4217.

@@ -1,5 +1,6 @@
 // An SMSC on npm's smpp for the end-to-end tests. It says what it does as lines of JSON, and does what lines on its input say:
 //   {"deliver": {"from", "to", "text"}}   a citizen's message      {"drop": true}   hangs up      {"lie": true}   a length that is none
+//   {"hold": 3}   the next orders are answered when three wait for it
 // A message may have "udh" and "ucs2", in hexadecimal, instead of a text, or "lost": true: the answer is taken for lost, the session
 // breaks, and the message comes again on the next one.
 import { createInterface } from 'node:readline';
@@ -9,6 +10,8 @@ const say = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
 const sessions = new Set();
 const throttled = new Set();
 const again = [];
+const held = [];
+let hold = 0;
 let last = 0x3038;
 
 const deliver = (session, message) => {
@@ -43,6 +46,15 @@ const server = smpp.createServer((session) => {
     session.close();
   });
   session.on('submit_sm', (pdu) => {
+    if (hold === 0) return answer(pdu);
+    held.push(pdu);
+    say({ held: held.length });
+    if (held.length >= hold) {
+      hold = 0;
+      held.splice(0).forEach(answer);
+    }
+  });
+  const answer = (pdu) => {
     const text = pdu.short_message.message;
     if (text.includes('[piano]') && !throttled.has(text)) {
       throttled.add(text);
@@ -63,11 +75,12 @@ const server = smpp.createServer((session) => {
         short_message: `id:${String(id).padStart(10, '0')} sub:001 dlvrd:001 submit date:2601311200 done date:2601311201 stat:DELIVRD err:000 text:`,
       });
     }
-  });
+  };
 });
 
 createInterface({ input: process.stdin }).on('line', (line) => {
-  const { deliver: message, drop, lie } = JSON.parse(line);
+  const { deliver: message, drop, lie, hold: many } = JSON.parse(line);
+  hold = many ?? hold;
   for (const session of sessions) {
     if (message) deliver(session, message);
     if (drop) session.destroy();

@@ -23,7 +23,7 @@ use super::provider::{Answer, generic, twilio, vonage};
 use super::signature;
 use super::smpp::{Smpp, SubmitError, pdu};
 use super::text::{Reference, parts};
-use crate::channel::outbound::{OutboundDeps, Sender, back_off, permanent, temporary};
+use crate::channel::outbound::{AT_ONCE, OutboundDeps, Sender, back_off, permanent, temporary};
 use crate::fault;
 use crate::model::address::Address;
 use crate::model::channel::Channel;
@@ -197,6 +197,13 @@ impl SmsSender {
 impl Sender for SmsSender {
     fn channel(&self) -> Channel {
         Channel::sms()
+    }
+
+    fn at_once(&self, account: &AccountId) -> u16 {
+        match self.carriers.get(account) {
+            Some(Carrier::Smpp(smpp)) => smpp.window(),
+            _ => AT_ONCE,
+        }
     }
 
     async fn attempt(&self, account: &AccountId, attempt: u32, message: &Message) -> AttemptResult {

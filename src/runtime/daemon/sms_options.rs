@@ -140,7 +140,7 @@ fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: 
                 user: account.user.clone(),
                 password: secret(),
                 system_type: account.system_type.clone(),
-                window: account.window as usize,
+                window: account.window,
             });
         }
         (SmsProvider::Twilio, Some(base)) => Carrier::Twilio {

@@ -31,6 +31,8 @@ async fn a_session_with_an_smsc() {
     assert!(parts.len() > 2, "{parts:?}");
     assert_eq!(parts.concat(), long.trim(), "nothing torn, nothing lost, in order");
 
+    six_answers_wait_at_once(&mut smsc, &anna, &contact).await;
+
     let message = reply(&anna, &contact, "Con calma [piano]").await;
     delivery(&anna, &contact, &message, "delivered").await;
     assert_eq!(smsc.all(|said| said["throttled"].as_str().map(str::to_owned)).len(), 1);
@@ -56,6 +58,19 @@ async fn a_session_with_an_smsc() {
     let twice = anna.entries(&contact).await.iter().filter(|entry| entry["text"] == "Prima del colpo").count();
     assert_eq!(twice, 1);
     house.finish().await;
+}
+
+/// They are answered when all of them are there: each goes before the ones before it have their answers.
+async fn six_answers_wait_at_once(smsc: &mut Smsc, anna: &Person, contact: &Value) {
+    smsc.tell(json!({ "hold": 6 })).await;
+    let mut messages = Vec::new();
+    for number in 1..=6 {
+        messages.push(reply(anna, contact, &format!("Risposta {number} di 6")).await);
+    }
+    for message in messages {
+        delivery(anna, contact, &message, "delivered").await;
+    }
+    assert_eq!(smsc.all(|said| said["held"].as_u64()), [1, 2, 3, 4, 5, 6]);
 }
 
 /// Parts come in any order and twice, an emoji is torn between two of them, and the process is killed between them: the operator sees
