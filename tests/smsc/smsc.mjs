@@ -1,6 +1,6 @@
 // An SMSC on npm's smpp for the end-to-end tests. It says what it does as lines of JSON, and does what lines on its input say:
 //   {"deliver": {"from", "to", "text"}}   a citizen's message      {"drop": true}   hangs up      {"lie": true}   a length that is none
-//   {"hold": 3}   the next orders are answered when three wait for it
+//   {"hold": 3}   the next orders are answered when three wait for it      {"latin1": true}   data_coding 0 is ISO 8859-1
 // A message may have "udh" and "ucs2", in hexadecimal, instead of a text, or "lost": true: the answer is taken for lost, the session
 // breaks, and the message comes again on the next one.
 import { createInterface } from 'node:readline';
@@ -17,7 +17,7 @@ let last = 0x3038;
 const deliver = (session, message) => {
   const content = message.udh
     ? { esm_class: smpp.ESM_CLASS.UDH_INDICATOR, data_coding: 8, short_message: Buffer.from(message.udh + message.ucs2, 'hex') }
-    : { short_message: message.text };
+    : { short_message: message.text, data_coding: smpp.encodings.default === 'LATIN1' ? smpp.ENCODING.SMSC_DEFAULT : null };
   const address = { source_addr: message.from, source_addr_ton: 1, source_addr_npi: 1, destination_addr: message.to };
   session.deliver_sm({ ...address, ...content }, (answer) => {
     if (message.lost) {
@@ -79,7 +79,8 @@ const server = smpp.createServer((session) => {
 });
 
 createInterface({ input: process.stdin }).on('line', (line) => {
-  const { deliver: message, drop, lie, hold: many } = JSON.parse(line);
+  const { deliver: message, drop, lie, hold: many, latin1 } = JSON.parse(line);
+  if (latin1) smpp.encodings.default = 'LATIN1';
   hold = many ?? hold;
   for (const session of sessions) {
     if (message) deliver(session, message);

@@ -30,6 +30,7 @@ use crate::model::channel::Channel;
 use crate::model::conversation::Message;
 use crate::model::delivery::AttemptResult;
 use crate::model::id::{AccountId, IdMaker};
+use crate::model::text_message::ShortAlphabet;
 use crate::plan::Plan;
 use crate::port::clock::now;
 use crate::port::store::Store;
@@ -120,7 +121,7 @@ impl SmsSender {
         to: &str,
     ) -> Result<String, AttemptResult> {
         let reference = u16::try_from(message.id.0 & 0xffff).expect("16 bits");
-        let orders = pdu::submit(from, to, &message.text, reference).map_err(permanent)?;
+        let orders = pdu::submit(from, to, &message.text, smpp.alphabet(), reference).map_err(permanent)?;
         let mut id = String::new();
         for (number, order) in orders.into_iter().enumerate() {
             let is_first = number == 0;
@@ -164,7 +165,7 @@ impl SmsSender {
         let reference = reference(message.id, attempt);
         let text = message.text.as_str();
         match carrier {
-            Carrier::Log(file) => log(file, account, &reference, parts(text, Reference::Narrow).texts.len()).await,
+            Carrier::Log(file) => log(file, account, &reference, parts(text, ShortAlphabet::Gsm7, Reference::Narrow).texts.len()).await,
             Carrier::Twilio { base, account_sid, auth_token, callback } => {
                 let mut url = base.clone();
                 url.set_path(&format!("/2010-04-01/Accounts/{account_sid}/Messages.json"));
@@ -184,7 +185,7 @@ impl SmsSender {
                 ask(request.json(&vonage::order(&from, to, text, &reference)), vonage::answer).await
             }
             Carrier::Generic { url, secret } => {
-                let parts = parts(text, Reference::Narrow).texts.len();
+                let parts = parts(text, ShortAlphabet::Gsm7, Reference::Narrow).texts.len();
                 let order = generic::Order { id: &reference, reference: &reference, from: &from, to, text, parts };
                 let body = serde_json::to_vec(&order).map_err(|_| permanent("text"))?;
                 ask(signed(self.client.post(url.clone()), &reference, secret.expose_secret(), body), generic::answer).await

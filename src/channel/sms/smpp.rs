@@ -25,6 +25,7 @@ use super::spool::Spool;
 use super::webhook::Taken;
 use crate::channel::outbound::back_off;
 use crate::model::id::AccountId;
+use crate::model::text_message::ShortAlphabet;
 use crate::port::clock::now;
 
 pub mod pdu;
@@ -55,6 +56,8 @@ pub struct SmppOptions {
     pub system_type: String,
     /// Orders that may wait for their answers at once.
     pub window: u16,
+    /// The SMSC's own alphabet, `data_coding` 0.
+    pub alphabet: ShortAlphabet,
 }
 
 /// Why an order was not taken.
@@ -76,6 +79,7 @@ pub struct Smpp {
     requests: mpsc::Sender<Request>,
     bound: Arc<AtomicBool>,
     window: u16,
+    alphabet: ShortAlphabet,
 }
 
 #[derive(Debug)]
@@ -88,6 +92,11 @@ impl Smpp {
     /// Orders that may wait for their answers at once.
     pub fn window(&self) -> u16 {
         self.window
+    }
+
+    /// The SMSC's own alphabet.
+    pub fn alphabet(&self) -> ShortAlphabet {
+        self.alphabet
     }
 
     /// Sends one part; the SMSC's id of it.
@@ -121,7 +130,7 @@ pub fn session(options: SmppOptions, account: AccountId, spool: Spool, left: &[T
     let answers = Unproven::left(of_it.filter_map(|taken| Some((taken.at, taken.fingerprint?))).collect());
     let (sender, requests) = mpsc::channel(1);
     let bound = Arc::new(AtomicBool::new(false));
-    let smpp = Smpp { requests: sender, bound: Arc::clone(&bound), window: options.window };
+    let smpp = Smpp { requests: sender, bound: Arc::clone(&bound), window: options.window, alphabet: options.alphabet };
     (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0, answers })
 }
 
@@ -340,7 +349,7 @@ impl Session {
     /// Keeps what came; the status to answer with.
     async fn take(&self, delivered: &DeliverSm, fingerprint: Fingerprint) -> CommandStatus {
         // a `deliver_sm` has no id: ours is made once, before it is kept, so that the spool's repetition is recognised
-        let said = pdu::read(delivered, format!("smpp-{:032x}", rand::random::<u128>()));
+        let said = pdu::read(delivered, self.options.alphabet, format!("smpp-{:032x}", rand::random::<u128>()));
         if said == Said::Nothing {
             self.counters.count(&self.account, "nothing");
             return CommandStatus::EsmeRok;

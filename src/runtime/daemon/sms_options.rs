@@ -141,6 +141,7 @@ fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: 
                 password: secret(),
                 system_type: account.system_type.clone(),
                 window: account.window,
+                alphabet: account.alphabet,
             });
         }
         (SmsProvider::Twilio, Some(base)) => Carrier::Twilio {

@@ -124,6 +124,31 @@ async fn a_long_message_is_one_and_a_lost_answer_makes_no_second() {
     house.finish().await;
 }
 
+/// Its own alphabet has all that Italian needs, but fewer characters go into a message: who writes the answer is told which it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_smsc_whose_own_alphabet_is_latin1() {
+    let mut smsc = Smsc::start().await;
+    smsc.tell(json!({ "latin1": true })).await;
+    let house = House::with(Pair::Embedded, &format!("{}alphabet = \"latin1\"\n", smsc.settings("urp-sms"))).await;
+    let anna = Person::sign_in(&house, "anna").await;
+    let _live = anna.ready().await;
+    smsc.see("a session", |said| said["bound"].as_u64()).await;
+
+    citizen_writes(&mut smsc, "+393331234567", "È già così [1], perché?").await;
+    let contact = own(&anna).await;
+    assert_eq!(contact["sms"], json!({ "alphabet": "latin1" }));
+    assert_eq!(anna.entries(&contact).await[0]["text"], "È già così [1], perché?");
+    for (words, parts) in [("È".repeat(140), 1), ("È".repeat(141), 2)] {
+        let before = smsc.all(|said| said.get("submitted").cloned()).len();
+        let message = reply(&anna, &contact, &words).await;
+        delivery(&anna, &contact, &message, "delivered").await;
+        let sent = smsc.all(|said| said.get("submitted").cloned()).split_off(before);
+        assert_eq!(sent.iter().map(|part| text(&part["text"])).collect::<String>(), words);
+        assert_eq!(sent.iter().map(|part| part["coding"].as_u64()).collect::<Vec<_>>(), vec![Some(0); parts]);
+    }
+    house.finish().await;
+}
+
 /// A citizen's message, acknowledged by us.
 async fn citizen_writes(smsc: &mut Smsc, from: &str, words: &str) {
     smsc.tell(json!({ "deliver": { "from": from.trim_start_matches('+'), "to": "390471000001", "text": words } })).await;

@@ -26,6 +26,7 @@ impl Peer {
             password: "segreto".to_owned().into(),
             system_type: String::new(),
             window,
+            alphabet: ShortAlphabet::Gsm7,
         };
         let shutdown = CancellationToken::new();
         let (smpp, session) = session(options, AccountId::new("urp-sms").expect("a name"), spool, &[], Arc::default());
