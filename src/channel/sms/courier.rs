@@ -30,7 +30,7 @@ use crate::plan::Plan;
 use crate::port::blobs::Blobs;
 use crate::port::broker::{Destination, Outgoing, PublishError, inbound_message_id};
 use crate::port::clock::now;
-use crate::port::store::{OptOut, Quarantined};
+use crate::port::store::{OptOut, Quarantined, SentPart};
 use crate::port::trace::TraceParent;
 
 mod lanes;
@@ -258,7 +258,11 @@ impl Courier {
     async fn status(&self, account: &AccountId, administration: &AdministrationId, at: Timestamp, status: Status) -> Handed {
         let named = match &status.reference {
             Some(reference) => read_reference(reference),
-            None => self.attempt_named(account, administration, at, &status.id).await?,
+            None => match self.part_named(account, administration, at, &status.id).await? {
+                // the message arrived when all its parts have; that one did not is enough to know that it did not
+                Some(part) if status.progress == Progress::Delivered && !self.is_last(administration, part).await? => None,
+                part => part.map(|part| (part.message, part.attempt)),
+            },
         };
         let Some((message, attempt)) = named else { return Ok(()) };
         let result = match status.progress {
@@ -270,17 +274,22 @@ impl Courier {
         publish_report(&self.deps, &Channel::sms(), account, &report, None).await
     }
 
-    /// The attempt that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
-    async fn attempt_named(
+    /// Whether, with this part, all have arrived.
+    async fn is_last(&self, administration: &AdministrationId, part: SentPart) -> Result<bool, String> {
+        self.deps.store.part_arrived(administration, part).await.map_err(|error| error.to_string())
+    }
+
+    /// The part that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
+    async fn part_named(
         &self,
         account: &AccountId,
         administration: &AdministrationId,
         at: Timestamp,
         id: &str,
-    ) -> Result<Option<(MessageId, u32)>, String> {
+    ) -> Result<Option<SentPart>, String> {
         let mut names = smpp::pdu::spellings(id).into_iter().map(|id| provider_name(account, &id));
         let names = std::array::from_fn(|_| names.next().unwrap_or_default());
-        match self.deps.store.attempt_named(administration, &names).await.map_err(|error| error.to_string())? {
+        match self.deps.store.part_named(administration, &names).await.map_err(|error| error.to_string())? {
             None if now().since(at) < OVERTAKING_MAX => Err("a receipt for a message that is not noted yet".to_owned()),
             found => Ok(found),
         }
@@ -304,7 +313,7 @@ impl Courier {
     }
 }
 
-/// How an attempt is kept under the provider's id of it: each account counts for itself.
+/// How a part is kept under the provider's id of it: each account counts for itself.
 pub fn provider_name(account: &AccountId, id: &str) -> String {
     format!("{account}/{id}")
 }

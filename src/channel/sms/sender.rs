@@ -33,7 +33,7 @@ use crate::model::id::{AccountId, IdMaker};
 use crate::model::text_message::ShortAlphabet;
 use crate::plan::Plan;
 use crate::port::clock::now;
-use crate::port::store::Store;
+use crate::port::store::{SentPart, Store};
 
 /// How long a provider may take to answer.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -122,9 +122,10 @@ impl SmsSender {
     ) -> Result<String, AttemptResult> {
         let reference = u16::try_from(message.id.0 & 0xffff).expect("16 bits");
         let orders = pdu::submit(from, to, &message.text, smpp.alphabet(), reference).map_err(permanent)?;
+        let total = u32::try_from(orders.len()).expect("at most 255");
         let mut id = String::new();
-        for (number, order) in orders.into_iter().enumerate() {
-            let is_first = number == 0;
+        for (number, order) in (1..).zip(orders) {
+            let is_first = number == 1;
             let mut failures = 0;
             id = loop {
                 match smpp.submit(order.clone()).await {
@@ -137,16 +138,16 @@ impl SmsSender {
                     }
                     Err(SubmitError::Throttled) if is_first => return Err(temporary("throttled")),
                     Err(error) => {
-                        let part = number + 1;
-                        tracing::warn!(message = %message.id, %account, part, ?error, "the SMSC did not take all of a text message");
+                        tracing::warn!(message = %message.id, %account, part = number, ?error, "the SMSC did not take all of a text message");
                         return Err(AttemptResult::Unknown);
                     }
                 }
             };
-        }
-        let name = provider_name(account, &pdu::spellings(&id)[0]);
-        if let Err(error) = self.store.put_provider_id(&message.administration, message.id, attempt, &name).await {
-            tracing::warn!(message = %message.id, %error, "the SMSC's id is not kept: its receipt will not be known");
+            // at once: the receipt of a part may come before the next one is taken
+            let (part, name) = (SentPart { message: message.id, attempt, number }, provider_name(account, &pdu::spellings(&id)[0]));
+            if let Err(error) = self.store.put_part_id(&message.administration, part, total, &name).await {
+                tracing::warn!(message = %message.id, part = number, %error, "the SMSC's id is not kept: its receipt will not be known");
+            }
         }
         Ok(id)
     }

@@ -31,6 +31,7 @@ async fn a_session_with_an_smsc() {
     assert!(parts.len() > 2, "{parts:?}");
     assert_eq!(parts.concat(), long.trim(), "nothing torn, nothing lost, in order");
 
+    it_arrived_when_all_parts_have(&mut smsc, &anna, &contact).await;
     six_answers_wait_at_once(&mut smsc, &anna, &contact).await;
 
     let message = reply(&anna, &contact, "Con calma [piano]").await;
@@ -58,6 +59,20 @@ async fn a_session_with_an_smsc() {
     let twice = anna.entries(&contact).await.iter().filter(|entry| entry["text"] == "Prima del colpo").count();
     assert_eq!(twice, 1);
     house.finish().await;
+}
+
+/// The receipt of the first part comes last; and one part that did not arrive is enough.
+async fn it_arrived_when_all_parts_have(smsc: &mut Smsc, anna: &Person, contact: &Value) {
+    let message = reply(anna, contact, &format!("[tace]{}", "Una lunga risposta. ".repeat(20))).await;
+    delivery(anna, contact, &message, "sent").await;
+    // what came behind the receipts of the other parts has been worked off
+    let short = reply(anna, contact, "Una breve.").await;
+    delivery(anna, contact, &short, "delivered").await;
+    delivery(anna, contact, &message, "sent").await;
+    smsc.tell(json!({ "receipts": true })).await;
+    delivery(anna, contact, &message, "delivered").await;
+    let message = reply(anna, contact, &format!("[perso]{}", "Una lunga risposta. ".repeat(20))).await;
+    delivery(anna, contact, &message, "bounced").await;
 }
 
 /// They are answered when all of them are there: each goes before the ones before it have their answers.

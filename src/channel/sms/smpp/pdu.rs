@@ -37,7 +37,7 @@ pub fn bind(user: &str, password: &str, system_type: &str) -> Result<BindTransce
     ))
 }
 
-/// A message as `submit_sm`, one for each part, in order. A receipt is asked for the last one: when it is there, all are.
+/// A message as `submit_sm`, one for each part, in order. A receipt is asked for each.
 pub fn submit(from: &str, to: &str, text: &str, short: ShortAlphabet, reference: u16) -> Result<Vec<SubmitSm>, &'static str> {
     let parts = parts(text, short, Reference::Narrow);
     let total = u8::try_from(parts.texts.len()).map_err(|_| "too_many_parts")?;
@@ -55,7 +55,7 @@ pub fn submit(from: &str, to: &str, text: &str, short: ShortAlphabet, reference:
             .dest_addr_ton(target_ton)
             .dest_addr_npi(target_npi)
             .esm_class(EsmClass::from(if total > 1 { UDHI } else { 0 }))
-            .registered_delivery(receipt_wanted(number == total))
+            .registered_delivery(receipt_wanted())
             .data_coding(match parts.alphabet {
                 // the SMSC's own, whichever it is
                 Alphabet::Gsm7 | Alphabet::Latin1 => DataCoding::McSpecific,
@@ -67,12 +67,8 @@ pub fn submit(from: &str, to: &str, text: &str, short: ShortAlphabet, reference:
     (1..=total).zip(&parts.texts).map(one).collect()
 }
 
-fn receipt_wanted(wanted: bool) -> RegisteredDelivery {
-    let receipt = if wanted {
-        MCDeliveryReceipt::McDeliveryReceiptRequestedWhereFinalDeliveryOutcomeIsSuccessOrFailure
-    } else {
-        MCDeliveryReceipt::NoMcDeliveryReceiptRequested
-    };
+fn receipt_wanted() -> RegisteredDelivery {
+    let receipt = MCDeliveryReceipt::McDeliveryReceiptRequestedWhereFinalDeliveryOutcomeIsSuccessOrFailure;
     RegisteredDelivery::new(receipt, SmeOriginatedAcknowledgement::default(), IntermediateNotification::default(), 0)
 }
 
@@ -245,7 +241,7 @@ mod tests {
         for (number, order) in (1..).zip(&orders) {
             assert_eq!(order.short_message().as_ref()[..6], [5, 0, 3, 7, 3, number]);
             assert_eq!((u8::from(order.esm_class), order.data_coding, order.source_addr_ton), (UDHI, DataCoding::Ucs2, Ton::Alphanumeric));
-            assert_eq!(u8::from(order.registered_delivery), u8::from(number == 3));
+            assert_eq!(u8::from(order.registered_delivery), 1);
             assert!(order.short_message().len() <= 140);
         }
         for from in ["a".repeat(30), "Perché".into()] {
