@@ -18,5 +18,6 @@ pub mod operator;
 pub mod price;
 pub mod requirement;
 pub mod signature;
+pub mod text_message;
 pub mod time;
 pub mod wire;

@@ -2,16 +2,18 @@
 //! attempt for each, and reports. An order is acknowledged only when its report is published; when to try again is the router's
 //! to decide.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::held::Held;
 use crate::model::channel::Channel;
 use crate::model::conversation::Message;
 use crate::model::delivery::{AttemptResult, DeliveryReport};
@@ -24,9 +26,11 @@ use crate::port::clock::now;
 use crate::port::store::{AttemptStart, Quarantined, Store, StoreError};
 use crate::port::trace::trace_id;
 
-/// How many orders of an account are under way at once: one slow next hop answers in a second, and four letters need not wait
+mod held;
+
+/// How many orders of an account are under way at once where the channel does not say otherwise: one slow next hop answers in a second, and four letters need not wait
 /// for each other. Letters that an operator writes one after the other are not that close.
-const AT_ONCE: u16 = 4;
+pub const AT_ONCE: u16 = 4;
 /// How often a report is tried after the shutdown began.
 const LAST_TRIES: u32 = 3;
 
@@ -35,6 +39,11 @@ const LAST_TRIES: u32 = 3;
 pub trait Sender: Send + Sync + 'static {
     /// The channel whose accounts it serves.
     fn channel(&self) -> Channel;
+
+    /// How many orders of the account may be under way at once.
+    fn at_once(&self, _account: &AccountId) -> u16 {
+        AT_ONCE
+    }
 
     /// The one attempt of this number.
     async fn attempt(&self, account: &AccountId, attempt: u32, message: &Message) -> AttemptResult;
@@ -116,16 +125,17 @@ impl Outbound {
     }
 
     async fn work(self: Arc<Self>, account: AccountId, stop: CancellationToken) {
+        let at_once = self.sender.at_once(&account);
         let mut failures = 0;
         while !stop.is_cancelled() {
             let opened = tokio::select! {
                 () = stop.cancelled() => return,
-                opened = self.deps.broker.consumer(Source::Outbound(account.clone()), AT_ONCE) => opened,
+                opened = self.deps.broker.consumer(Source::Outbound(account.clone()), at_once) => opened,
             };
             match opened {
                 Ok(mut consumer) => {
                     failures = 0;
-                    self.drain(consumer.as_mut(), &account, &stop).await;
+                    self.drain(consumer.as_mut(), &account, at_once, &stop).await;
                     consumer.close().await;
                 }
                 Err(error) => tracing::warn!(%account, %error, "no orders to send can be read"),
@@ -135,47 +145,35 @@ impl Outbound {
         }
     }
 
-    /// Works orders off until the consumer ends or `stop`.
-    async fn drain(&self, consumer: &mut dyn Consumer, account: &AccountId, stop: &CancellationToken) {
-        loop {
-            let batch = tokio::select! {
-                () = stop.cancelled() => return,
-                batch = consumer.next(usize::from(AT_ONCE)) => batch,
-            };
-            let batch = match batch {
-                Ok(batch) => batch,
-                Err(error) => {
-                    tracing::warn!(%account, %error, "the consumer of orders ended");
-                    return;
-                }
-            };
-            let ended = self.work_off(account, batch, stop).await;
-            // a tag acknowledges the earlier ones too: not beyond the first that is open
-            let done = ended.iter().take_while(|(_, is_done)| *is_done).map(|(tag, _)| *tag).last();
-            if let Some(tag) = done
-                && consumer.ack(tag).await.is_err()
-            {
-                return;
-            }
-            if ended.iter().any(|(_, is_done)| !is_done) {
-                return;
-            }
-        }
-    }
-
-    /// Carries orders out at once; one that stands among them a second time, byte for byte or by its id, only after the first.
-    /// Their tags in order, and which may be acknowledged.
-    async fn work_off(&self, account: &AccountId, batch: Vec<Incoming>, stop: &CancellationToken) -> Vec<(u64, bool)> {
-        let (mut ids, mut bodies) = (HashSet::new(), HashSet::new());
-        let is_new = |incoming: &Incoming| ids.insert(incoming.id.clone()) & bodies.insert(incoming.body.clone());
-        let (first, again): (Vec<Incoming>, Vec<Incoming>) = batch.into_iter().partition(is_new);
+    /// Works orders off until the consumer ends or `stop`, so many at once; what has begun is always brought to its end.
+    async fn drain(&self, consumer: &mut dyn Consumer, account: &AccountId, at_once: u16, stop: &CancellationToken) {
         let one = |incoming: Incoming| async move { (incoming.tag, self.order(account, incoming, stop).await) };
-        let mut ended = join_all(first.into_iter().map(one)).await;
-        for incoming in again {
-            ended.push(one(incoming).await);
+        let (mut held, mut under_way, mut goes_on) = (Held::default(), FuturesUnordered::new(), true);
+        loop {
+            if goes_on {
+                under_way.extend(std::iter::from_fn(|| held.begin()).map(one));
+            } else if under_way.is_empty() {
+                return;
+            }
+            let room = usize::from(at_once).saturating_sub(held.len());
+            tokio::select! {
+                () = stop.cancelled(), if goes_on => goes_on = false,
+                batch = consumer.next(room), if goes_on && room > 0 => match batch {
+                    Ok(batch) => held.take(batch),
+                    Err(error) => {
+                        tracing::warn!(%account, %error, "the consumer of orders ended");
+                        goes_on = false;
+                    }
+                },
+                Some((tag, is_done)) = under_way.next() => {
+                    // one that is not done comes again, and with it what came behind it
+                    goes_on &= is_done;
+                    if is_done && let Some(tag) = held.end(tag) {
+                        goes_on &= consumer.ack(tag).await.is_ok();
+                    }
+                }
+            }
         }
-        ended.sort_unstable();
-        ended
     }
 
     /// Carries one order out. True if it may be acknowledged.

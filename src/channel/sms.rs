@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
-use self::courier::Courier;
+use self::courier::{Courier, FILES_WITHIN};
 use self::media::{Credentials, Fetcher};
 use self::parts::Parts;
 use self::sender::{Carrier, SmsSender};
@@ -159,6 +159,7 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         counters: Arc::clone(&counters),
         country,
         credentials: accounts.iter().filter_map(|(id, account)| Some((id.clone(), account.media.clone()?))).collect(),
+        files_within: FILES_WITHIN,
     };
     tracker.spawn(courier.run(left, entries, parts, shutdown.clone()));
     tracker.spawn(take_over(spool.clone(), shutdown.clone()));

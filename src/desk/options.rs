@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::model::id::AccountId;
-use crate::model::price::PartPrice;
+use crate::model::text_message::TextMessageTerms;
 
 /// Settings of a desk node.
 #[derive(Debug, Clone)]
@@ -42,8 +42,8 @@ pub struct DeskOptions {
     pub ping_every: Duration,
     /// How old knowledge of a session may be before the store is asked again.
     pub session_recheck: Duration,
-    /// What a part of a text message costs, by account, as far as that is known.
-    pub part_prices: BTreeMap<AccountId, PartPrice>,
+    /// What must be known of text messages, by account: what a part costs, and another alphabet than the usual.
+    pub text_message_terms: BTreeMap<AccountId, TextMessageTerms>,
 }
 
 impl DeskOptions {
@@ -66,7 +66,7 @@ impl DeskOptions {
             sockets_per_operator_max: 16,
             ping_every: Duration::from_secs(5),
             session_recheck: Duration::from_millis(1_250),
-            part_prices: BTreeMap::new(),
+            text_message_terms: BTreeMap::new(),
         }
     }
 

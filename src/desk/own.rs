@@ -16,7 +16,7 @@ pub async fn complete(desk: &Shared, rights: &Rights, contacts: &mut [ContactVie
     let ids: Vec<ContactId> = mine.iter().map(|contact| contact.id).collect();
     let unread = if ids.is_empty() { Vec::new() } else { desk.store.unread(rights.administrations(), me, &ids).await? };
     for contact in mine {
-        contact.sms = desk.options.part_prices.get(&contact.account).cloned();
+        contact.sms = desk.options.text_message_terms.get(&contact.account).cloned();
         contact.unread = unread.iter().find(|(id, _)| *id == contact.id).map_or(0, |(_, count)| *count);
     }
     Ok(())

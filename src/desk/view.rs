@@ -11,7 +11,7 @@ use crate::model::channel::{Channel, IdentityLevel, Language};
 use crate::model::contact::{CaseReference, Contact, ContactState, Direction, Mode, Outcome, PendingOn, StateName};
 use crate::model::id::{AccountId, AdministrationId, ContactId, ConversationId, OfficeId, OperatorId, PoolId, QueueId, TopicId};
 use crate::model::operator::{Grant, PresenceState};
-use crate::model::price::PartPrice;
+use crate::model::text_message::TextMessageTerms;
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
 use crate::port::store::{ContactSummary, Login, QueueState};
@@ -128,9 +128,9 @@ pub struct ContactView {
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// Told to who has it, of a text message's account: what one part of an answer costs, if that is known.
+    /// Told to who has it, of a text message's account: how an answer is counted and what a part of it costs, if there is anything to say.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub sms: Option<PartPrice>,
+    pub sms: Option<TextMessageTerms>,
     /// Told to who has it: how much came to it that they have not read.
     #[serde(skip_serializing_if = "is_zero")]
     pub unread: u32,

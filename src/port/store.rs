@@ -429,6 +429,17 @@ pub struct Watermark {
     pub uid: u32,
 }
 
+/// A part of a message as an attempt sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SentPart {
+    /// The message.
+    pub message: MessageId,
+    /// Which attempt.
+    pub attempt: u32,
+    /// Which part, from 1.
+    pub number: u32,
+}
+
 /// A citizen's word on whether an address of theirs wants messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptOut {
@@ -671,21 +682,15 @@ pub trait Store: Send + Sync {
         address: AddressKey,
     ) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Keeps how the provider named what an attempt sent.
-    async fn put_provider_id(
-        &self,
-        administration: &AdministrationId,
-        message: MessageId,
-        attempt: u32,
-        provider_id: &str,
-    ) -> Result<(), StoreError>;
+    /// Keeps how the provider named a part that an attempt sent, of so many in `total`.
+    async fn put_part_id(&self, administration: &AdministrationId, part: SentPart, total: u32, provider_id: &str)
+    -> Result<(), StoreError>;
 
-    /// The newest attempt that the provider named in one of these ways.
-    async fn attempt_named(
-        &self,
-        administration: &AdministrationId,
-        provider_ids: &[String; 3],
-    ) -> Result<Option<(MessageId, u32)>, StoreError>;
+    /// The part, of the newest attempt, that the provider named in one of these ways.
+    async fn part_named(&self, administration: &AdministrationId, provider_ids: &[String; 3]) -> Result<Option<SentPart>, StoreError>;
+
+    /// A part arrived. Whether all of its attempt have now.
+    async fn part_arrived(&self, administration: &AdministrationId, part: SentPart) -> Result<bool, StoreError>;
 
     // ── commands left by the command line ──────────────────────────────────────────────────────────────────────────
 

@@ -428,11 +428,14 @@ impl Store for FakeStore {
     async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(Vec::new())
     }
-    async fn put_provider_id(&self, _: &AdministrationId, _: MessageId, _: u32, _: &str) -> Result<(), StoreError> {
+    async fn put_part_id(&self, _: &AdministrationId, _: SentPart, _: u32, _: &str) -> Result<(), StoreError> {
         Ok(())
     }
-    async fn attempt_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<(MessageId, u32)>, StoreError> {
+    async fn part_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<SentPart>, StoreError> {
         Ok(None)
+    }
+    async fn part_arrived(&self, _: &AdministrationId, _: SentPart) -> Result<bool, StoreError> {
+        Ok(true)
     }
     async fn last_at(&self, _: &PoolId) -> Result<Timestamp, StoreError> {
         Ok(self.up()?.messages.iter().map(|message| message.at).max().unwrap_or_default())
@@ -544,7 +547,7 @@ pub struct FakeBlobs(pub Mutex<HashMap<String, Bytes>>);
 impl Blobs for FakeBlobs {
     async fn put(&self, body: &AdministrationId, bytes: Bytes) -> Result<BlobRef, BlobError> {
         let key = format!("{body}/2026-01/{}", self.0.lock().unwrap().len());
-        let blob = BlobRef { key: key.clone(), sha256: "00".into(), size: bytes.len() as u64 };
+        let blob = BlobRef { key: key.clone(), sha256: "00".repeat(32), size: bytes.len() as u64 };
         self.0.lock().unwrap().insert(key, bytes);
         Ok(blob)
     }

@@ -11,6 +11,7 @@ use super::load::Check;
 use super::secret::{self, Secret};
 use crate::model::id::AccountId;
 use crate::model::price::{Amount, PartPrice, is_currency};
+use crate::model::text_message::{ShortAlphabet, TextMessageTerms};
 
 /// Text messages in and out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,7 +71,9 @@ pub struct SmsAccountSettings {
     /// SMPP: the system type, mostly empty.
     pub system_type: String,
     /// SMPP: orders that may wait for their answers at once.
-    pub window: u32,
+    pub window: u16,
+    /// SMPP: the SMSC's own alphabet, `data_coding` 0.
+    pub alphabet: ShortAlphabet,
     /// What the provider asks for one part of a message, as a decimal number; empty: it is not known.
     pub price_per_part: String,
     /// Of which currency, ISO 4217.
@@ -91,6 +94,7 @@ impl Default for SmsAccountSettings {
             url: String::new(),
             system_type: String::new(),
             window: 10,
+            alphabet: ShortAlphabet::Gsm7,
             price_per_part: String::new(),
             currency: "EUR".to_owned(),
         }
@@ -109,9 +113,11 @@ impl SmsAccountSettings {
         text.parse().ok()
     }
 
-    /// What one part of a message costs, if that is known.
-    pub fn part_price(&self) -> Option<PartPrice> {
-        Some(PartPrice { price_per_part: self.price_per_part.parse().ok()?, currency: self.currency.clone() })
+    /// What whoever writes an answer must know; none: it is a message as everywhere, of a price that is not known.
+    pub fn terms(&self) -> Option<TextMessageTerms> {
+        let amount = self.price_per_part.parse().ok();
+        let price = amount.map(|price_per_part| PartPrice { price_per_part, currency: self.currency.clone() });
+        (price.is_some() || !self.alphabet.is_usual()).then_some(TextMessageTerms { alphabet: self.alphabet, price })
     }
 }
 
@@ -193,6 +199,9 @@ impl SmsAccountSettings {
         if self.provider == SmsProvider::Smpp {
             self.check_smpp(at, problem);
             return;
+        }
+        if !self.alphabet.is_usual() {
+            problem(&format!("{at}.alphabet"), "only an SMSC has an alphabet of its own; other providers choose by the text".into());
         }
         let Some(base) = self.base() else {
             if !self.url.is_empty() {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::*;
+use crate::model::text_message::{ShortAlphabet, TextMessageTerms};
 
 fn sources(file: Option<&str>, environment: &[(&str, &str)], overrides: &[(&str, &str)]) -> (Option<tempfile::NamedTempFile>, Sources) {
     let owned = |pairs: &[(&str, &str)]| pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect::<Vec<_>>();
@@ -252,6 +253,9 @@ fn an_account_of_text_messages_has_what_it_needs() {
         ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"https://10.0.0.1\"", Some("url")),
         ("provider = \"smpp\"\nuser = \"u\"\npassword = \"nine chars\"\nurl = \"smpp://10.0.0.1\"", Some("user")),
         ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"smpp://10.0.0.1\"\nwindow = 0", Some("window")),
+        ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"smpp://10.0.0.1\"\nalphabet = \"latin1\"", None),
+        ("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"smpp://10.0.0.1\"\nalphabet = \"utf8\"", Some("alphabet")),
+        ("provider = \"log\"\nalphabet = \"latin1\"", Some("alphabet")),
         ("provider = \"pigeon\"", Some("provider")),
         ("price_per_part = \"0.045\"", None),
         ("price_per_part = \"0.045\"\ncurrency = \"CHF\"", None),
@@ -268,10 +272,15 @@ fn an_account_of_text_messages_has_what_it_needs() {
         ("price_per_part = \"1.50\"\ncurrency = \"CHF\"", Some(("1.5", "CHF"))),
     ] {
         let settings = load(Some(&account(lines)), &[], &[]).expect("in order");
-        let given = settings.sms.account.values().next().expect("the account").part_price();
+        let given = settings.sms.account.values().next().expect("the account").terms().and_then(|terms| terms.price);
         let given = given.map(|price| (price.price_per_part.to_string(), price.currency));
         assert_eq!(given, price.map(|(amount, currency)| (amount.to_owned(), currency.to_owned())), "{lines}");
     }
+    let terms =
+        |lines: &str| load(Some(&account(lines)), &[], &[]).expect("in order").sms.account.values().next().expect("the account").terms();
+    let latin1 = terms("provider = \"smpp\"\nuser = \"u\"\npassword = \"p\"\nurl = \"smpp://10.0.0.1\"\nalphabet = \"latin1\"");
+    assert_eq!(latin1, Some(TextMessageTerms { alphabet: ShortAlphabet::Latin1, price: None }));
+    assert_eq!(terms(""), None);
     let said = "--set sms.country: sms.country: write the two capital letters of a country, such as IT";
     refused(None, &[], &[("sms.country", "Italia")], &[said]);
 }

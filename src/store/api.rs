@@ -13,8 +13,8 @@ use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 use crate::port::store::{
     ApiToken, AttemptStart, ContactCount, ContactFilter, ContactSummary, ConversationView, EventRecord, FactQuery, FactRow, InputRecord,
-    InputStatus, Leadership, Leases, Login, OperatorLoad, OptOut, Page, QuarantineReach, Quarantined, QueueState, ReadMark, Session, Store,
-    StoreError, Watermark, Writer,
+    InputStatus, Leadership, Leases, Login, OperatorLoad, OptOut, Page, QuarantineReach, Quarantined, QueueState, ReadMark, SentPart,
+    Session, Store, StoreError, Watermark, Writer,
 };
 
 use super::commit::SqlWriter;
@@ -223,22 +223,22 @@ impl<E: Engine> Store for SqlStore<E> {
         installation::begin_attempt(&*self.engine, administration, message, attempt).await
     }
 
-    async fn put_provider_id(
+    async fn put_part_id(
         &self,
         administration: &AdministrationId,
-        message: MessageId,
-        attempt: u32,
+        part: SentPart,
+        total: u32,
         provider_id: &str,
     ) -> Result<(), StoreError> {
-        installation::put_provider_id(&*self.engine, administration, message, attempt, provider_id).await
+        installation::put_part_id(&*self.engine, administration, part, total, provider_id).await
     }
 
-    async fn attempt_named(
-        &self,
-        administration: &AdministrationId,
-        provider_ids: &[String; 3],
-    ) -> Result<Option<(MessageId, u32)>, StoreError> {
-        installation::attempt_named(&*self.engine, administration, provider_ids).await
+    async fn part_named(&self, administration: &AdministrationId, provider_ids: &[String; 3]) -> Result<Option<SentPart>, StoreError> {
+        installation::part_named(&*self.engine, administration, provider_ids).await
+    }
+
+    async fn part_arrived(&self, administration: &AdministrationId, part: SentPart) -> Result<bool, StoreError> {
+        installation::part_arrived(&*self.engine, administration, part).await
     }
 
     async fn last_at(&self, pool: &PoolId) -> Result<Timestamp, StoreError> {

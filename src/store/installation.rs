@@ -4,15 +4,23 @@
 use std::time::Duration;
 
 use crate::model::id::{AccountId, AdministrationId, MessageId};
-use crate::port::store::{AttemptStart, StoreError, Watermark};
+use crate::port::store::{AttemptStart, SentPart, StoreError, Watermark};
 
 use super::engine::{Engine, Scope, read, write};
 use super::row::{message_columns, read_message};
 use super::value::{arguments, clean};
 
-const PUT_PROVIDER_ID: &str = "update attempt set provider_id = $4 where administration = $1 and message = $2 and attempt = $3";
-const ATTEMPT_NAMED: &str = "select message, attempt from attempt where administration = $1 and provider_id in ($2, $3, $4) \
-     order by begun_at desc limit 1";
+const PUT_PART_ID: &str = "insert into attempt_part (administration, message, attempt, number, total, provider_id) \
+     values ($1, $2, $3, $4, $5, $6) on conflict (administration, message, attempt, number) do update set provider_id = excluded.provider_id";
+/// Earlier releases kept one name, with the attempt.
+const PART_NAMED: &str = "select p.message, p.attempt, p.number from (\
+     select message, attempt, number from attempt_part where administration = $1 and provider_id in ($2, $3, $4) union all \
+     select message, attempt, 1 from attempt where administration = $1 and provider_id in ($2, $3, $4)) p \
+     join attempt a on a.administration = $1 and a.message = p.message and a.attempt = p.attempt order by a.begun_at desc limit 1";
+const PART_ARRIVED: &str =
+    "update attempt_part set arrived = 1 where administration = $1 and message = $2 and attempt = $3 and number = $4";
+const PARTS_ARRIVED: &str = "select count(*), coalesce(max(total), 0) from attempt_part \
+     where administration = $1 and message = $2 and attempt = $3 and arrived = 1";
 const PUT_SECRET: &str = "insert into installation (id, secret) values (1, $1) on conflict (id) do nothing";
 const SECRET: &str = "select secret from installation where id = 1";
 const PLAN: &str = "select version, toml from plan order by version desc limit 1";
@@ -96,27 +104,36 @@ pub async fn put_watermark<E: Engine>(engine: &E, account: &AccountId, watermark
     write(engine, PUT_WATERMARK, arguments![account, watermark.uid_validity, watermark.uid]).await.map(drop)
 }
 
-/// Keeps how the provider named what an attempt sent.
-pub async fn put_provider_id<E: Engine>(
+/// Keeps how the provider named a part that an attempt sent.
+pub async fn put_part_id<E: Engine>(
     engine: &E,
     administration: &AdministrationId,
-    message: MessageId,
-    attempt: u32,
+    part: SentPart,
+    total: u32,
     provider_id: &str,
 ) -> Result<(), StoreError> {
-    let arguments = arguments![administration, &message, attempt, clean(provider_id)];
-    engine.write(Scope::of([administration]), vec![(PUT_PROVIDER_ID, arguments)]).await.map(drop)
+    let arguments = arguments![administration, &part.message, part.attempt, part.number, total, clean(provider_id)];
+    engine.write(Scope::of([administration]), vec![(PUT_PART_ID, arguments)]).await.map(drop)
 }
 
-/// The newest attempt that the provider named in one of these ways.
-pub async fn attempt_named<E: Engine>(
+/// The part, of the newest attempt, that the provider named in one of these ways.
+pub async fn part_named<E: Engine>(
     engine: &E,
     administration: &AdministrationId,
     [first, second, third]: &[String; 3],
-) -> Result<Option<(MessageId, u32)>, StoreError> {
+) -> Result<Option<SentPart>, StoreError> {
     let arguments = arguments![administration, clean(first), clean(second), clean(third)];
-    let rows = read(engine, Scope::of([administration]), ATTEMPT_NAMED, arguments).await?;
-    rows.first().map(|row| Ok((row.parse(0)?, row.small(1)?))).transpose()
+    let rows = read(engine, Scope::of([administration]), PART_NAMED, arguments).await?;
+    rows.first().map(|row| Ok(SentPart { message: row.parse(0)?, attempt: row.small(1)?, number: row.small(2)? })).transpose()
+}
+
+/// A part arrived. Whether all of its attempt have now: of two that arrive at once each is written before the other is counted.
+pub async fn part_arrived<E: Engine>(engine: &E, administration: &AdministrationId, part: SentPart) -> Result<bool, StoreError> {
+    let SentPart { message, attempt, number } = part;
+    let scope = || Scope::of([administration]);
+    engine.write(scope(), vec![(PART_ARRIVED, arguments![administration, &message, attempt, number])]).await?;
+    let rows = read(engine, scope(), PARTS_ARRIVED, arguments![administration, &message, attempt]).await?;
+    rows.first().map_or(Ok(true), |row| Ok(row.int(0)? == row.int(1)?))
 }
 
 pub async fn begin_attempt<E: Engine>(

@@ -57,6 +57,14 @@ impl Person {
         self.request(Method::GET, path).send().await.unwrap().status().as_u16()
     }
 
+    /// Saves a file that must be there; its type as it is told, and its bytes.
+    pub async fn file(&self, path: &str) -> (String, Vec<u8>) {
+        let answer = self.request(Method::GET, path).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (kind, answer.bytes().await.unwrap().to_vec())
+    }
+
     /// Asks for something that must be done.
     pub async fn post(&self, path: &str, body: Value) -> Value {
         answer(self.request(Method::POST, path).json(&body), path).await

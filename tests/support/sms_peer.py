@@ -1,6 +1,8 @@
 """Providers' own libraries at work, for the end-to-end tests: they sign webhooks, check what we sign, and use their clients.
 
   sms_peer.py twilio URL TOKEN < form fields as JSON      the headers of a request that Twilio signed
+  sms_peer.py twilio-shared URL KEY < form fields         the same, signed with a shared key and SHA-256
+  sms_peer.py twilio-json URL TOKEN < body                the address with the body's digest in it, and the headers
   sms_peer.py vonage SECRET < body                        the headers of a request that Vonage signed
   sms_peer.py standard SECRET ID < body                   the headers of a standard webhook
   sms_peer.py standard-check SECRET HEADERS < body        checks one of ours
@@ -20,6 +22,24 @@ def twilio(url, token):
 
     fields = json.load(sys.stdin)
     return {"x-twilio-signature": RequestValidator(token).compute_signature(url, fields)}
+
+
+def twilio_shared(url, key):
+    from twilio.request_validator import HMAC_SHA256, RequestValidator
+
+    signature = RequestValidator(key).compute_signature(url, json.load(sys.stdin), HMAC_SHA256)
+    return {"x-twilio-signature": signature, "x-twilio-webhooks-signature-settings": f"key=webhooks_sharedkey_1,algorithm={HMAC_SHA256}"}
+
+
+def twilio_json(url, token):
+    from twilio.request_validator import RequestValidator
+
+    validator, body = RequestValidator(token), sys.stdin.read()
+    url += f"?bodySHA256={validator.compute_hash(body)}"
+    signature = validator.compute_signature(url, {})
+    # what Twilio's own library does not believe, nobody need believe
+    assert validator.validate(url, body, signature)
+    return {"url": url, "headers": {"x-twilio-signature": signature}}
 
 
 def vonage(secret):
@@ -70,6 +90,7 @@ def twilio_client(url, account, token, to):
 
 
 COMMANDS = {
-    "twilio": twilio, "vonage": vonage, "standard": standard, "standard-check": standard_check, "twilio-client": twilio_client,
+    "twilio": twilio, "twilio-shared": twilio_shared, "twilio-json": twilio_json, "twilio-client": twilio_client,
+    "vonage": vonage, "standard": standard, "standard-check": standard_check,
 }
 print(json.dumps(COMMANDS[sys.argv[1]](*sys.argv[2:])))

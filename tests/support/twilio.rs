@@ -1,12 +1,12 @@
-//! A small Twilio: takes messages as its REST API does, lists them, and can fail in the ways that matter. Twilio's own client
-//! talks to it in the tests, so it is no picture of what we think Twilio is.
+//! A small Twilio: takes messages as its REST API does, lists them, gives out the pictures of messages, and can fail in the ways that
+//! matter. Twilio's own client talks to it in the tests, so it is no picture of what we think Twilio is.
 
 use std::sync::{Arc, Mutex};
 
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,7 +40,13 @@ pub const FAILS: &str = "[fails]";
 pub struct Twilio {
     pub url: String,
     orders: Arc<Mutex<Vec<Order>>>,
+    fetched: Arc<Mutex<Vec<String>>>,
 }
+
+/// A picture that is there; any other name is of one that is gone.
+pub const PICTURE: &str = "ME1";
+/// What it is.
+pub const PICTURE_BYTES: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 #[derive(Deserialize)]
 struct Filter {
@@ -52,8 +58,13 @@ impl Twilio {
     /// Starts one on a free port.
     pub async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let twilio = Self { url: format!("http://{}", listener.local_addr().unwrap()), orders: Arc::default() };
-        let routes = Router::new().route("/2010-04-01/Accounts/{account}/{list}", post(order).get(list)).with_state(twilio.clone());
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let twilio = Self { url, orders: Arc::default(), fetched: Arc::default() };
+        let routes = Router::new()
+            .route("/2010-04-01/Accounts/{account}/{list}", post(order).get(list))
+            .route("/2010-04-01/Accounts/{account}/Messages/{message}/Media/{picture}", get(picture))
+            .route("/storage/{picture}", get(stored))
+            .with_state(twilio.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         twilio
     }
@@ -63,9 +74,42 @@ impl Twilio {
         format!("[sms.account.{account}]\nprovider = \"twilio\"\nuser = \"{ACCOUNT}\"\npassword = \"{TOKEN}\"\nurl = \"{}\"\n", self.url)
     }
 
+    /// Where a message's picture is said to be.
+    pub fn picture_url(&self, picture: &str) -> String {
+        format!("{}/2010-04-01/Accounts/{ACCOUNT}/Messages/MM1/Media/{picture}", self.url)
+    }
+
+    /// The pictures that were asked for, in order.
+    pub fn fetched(&self) -> Vec<String> {
+        self.fetched.lock().unwrap().clone()
+    }
+
     /// What it has taken with this text.
     pub fn taken(&self, text: &str) -> Vec<Order> {
         self.orders.lock().unwrap().iter().filter(|order| order.body.contains(text)).cloned().collect()
+    }
+}
+
+/// For who signs in: the way to the storage, which has another name.
+async fn picture(
+    State(twilio): State<Twilio>,
+    Path((account, _, picture)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    twilio.fetched.lock().unwrap().push(picture.clone());
+    match is_allowed(&account, "Messages.json", &headers) {
+        false => refused(),
+        true if picture != PICTURE => StatusCode::NOT_FOUND.into_response(),
+        true => Redirect::temporary(&format!("{}/storage/{picture}", twilio.url.replace("127.0.0.1", "localhost"))).into_response(),
+    }
+}
+
+/// The storage knows no account, and takes a password for an attack.
+async fn stored(State(twilio): State<Twilio>, Path(picture): Path<String>, headers: HeaderMap) -> Response {
+    twilio.fetched.lock().unwrap().push(format!("stored {picture}"));
+    match headers.contains_key("authorization") {
+        true => StatusCode::BAD_REQUEST.into_response(),
+        false => ([("content-type", "image/png")], PICTURE_BYTES).into_response(),
     }
 }
 

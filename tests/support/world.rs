@@ -312,10 +312,13 @@ impl Store for World {
         Ok(self.views.lock().unwrap().get(&conversation).cloned())
     }
 
-    async fn put_provider_id(&self, _: &AdministrationId, _: MessageId, _: u32, _: &str) -> Result<(), StoreError> {
+    async fn put_part_id(&self, _: &AdministrationId, _: SentPart, _: u32, _: &str) -> Result<(), StoreError> {
         absent()
     }
-    async fn attempt_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<(MessageId, u32)>, StoreError> {
+    async fn part_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<SentPart>, StoreError> {
+        absent()
+    }
+    async fn part_arrived(&self, _: &AdministrationId, _: SentPart) -> Result<bool, StoreError> {
         absent()
     }
     async fn last_at(&self, _pool: &PoolId) -> Result<Timestamp, StoreError> {

@@ -27,6 +27,15 @@ describe('an SMS', () => {
     expect(transliterate(typed)).toBe(plain);
     expect(transliterate(plain)).toBe(plain);
   });
+  it.each<[string, string, number, number]>([
+    ['', 'latin1', 0, 140], ['È già così [1]', 'latin1', 1, 126], ['costa 5 €', 'ucs2', 1, 61], ['l’ufficio', 'ucs2', 1, 61], ['è\t', 'ucs2', 1, 68],
+    ['È'.repeat(140), 'latin1', 1, 0], ['È'.repeat(141), 'latin1', 2, 127], ['a'.repeat(268), 'latin1', 2, 0], ['a'.repeat(269), 'latin1', 3, 133],
+  ])('by an SMSC of Latin-1 is counted in bytes: %s', (text, alphabet, parts, left) => expect(countSms(text, 'latin1')).toMatchObject({ alphabet, parts, left }));
+  it('is simplified for Latin-1', () => {
+    expect(transliterate('L’UFFICIO È CHIUSO…', 'latin1')).toBe('L\'UFFICIO È CHIUSO...');
+    expect(transliterate('«Škofja Loka», œuvre 👍', 'latin1')).toBe('«Skofja Loka», oeuvre 👍');
+    expect(specialCharacters('È €', 'latin1')).toEqual(['€']);
+  });
   it('says which characters are dear', () => expect(specialCharacters('È già 👍 È’')).toEqual(['È', '👍', '’']));
   it.each([['0.045', 3, '0.135'], ['0.07', 3, '0.21'], ['0.1', 3, '0.3'], ['1', 2, '2'], ['0', 5, '0'], ['0.000001', 1600, '0.001600'], ['12.5', 0, '0.0']])('costs %s a part: %i', (price, parts, cost) => {
     expect(costOf(price, parts)).toBe(cost);

@@ -30,7 +30,7 @@ use crate::plan::Plan;
 use crate::port::blobs::Blobs;
 use crate::port::broker::{Destination, Outgoing, PublishError, inbound_message_id};
 use crate::port::clock::now;
-use crate::port::store::{OptOut, Quarantined};
+use crate::port::store::{OptOut, Quarantined, SentPart};
 use crate::port::trace::TraceParent;
 
 mod lanes;
@@ -41,8 +41,8 @@ pub const MEDIA_MISSING: &str = "media_missing";
 const OVERTAKING_MAX: Duration = Duration::from_secs(1);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
-/// How long all files of a message may take together: then it goes without the rest.
-const FETCHING_WITHIN: Duration = Duration::from_secs(60);
+/// How long all files of a message may take together.
+pub const FILES_WITHIN: Duration = Duration::from_secs(60);
 
 /// A message on its way to the broker.
 struct Letter {
@@ -66,6 +66,8 @@ pub struct Courier {
     pub country: country::Id,
     /// Who signs in for files, by account.
     pub credentials: BTreeMap<AccountId, Credentials>,
+    /// How long all files of a message may take together: then it goes without the rest.
+    pub files_within: Duration,
 }
 
 /// It is handed on, or held; or it could not be, and must be tried again.
@@ -215,7 +217,7 @@ impl Courier {
         media: &[Media],
         shutdown: &CancellationToken,
     ) -> Result<(Vec<Attachment>, u32), String> {
-        let until = Instant::now() + FETCHING_WITHIN;
+        let until = Instant::now() + self.files_within;
         let (mut attachments, mut missing) = (Vec::new(), 0_u32);
         for (number, media) in media.iter().enumerate() {
             let fetched = timeout_at(until, self.fetch(account, media, shutdown)).await;
@@ -256,7 +258,11 @@ impl Courier {
     async fn status(&self, account: &AccountId, administration: &AdministrationId, at: Timestamp, status: Status) -> Handed {
         let named = match &status.reference {
             Some(reference) => read_reference(reference),
-            None => self.attempt_named(account, administration, at, &status.id).await?,
+            None => match self.part_named(account, administration, at, &status.id).await? {
+                // the message arrived when all its parts have; that one did not is enough to know that it did not
+                Some(part) if status.progress == Progress::Delivered && !self.is_last(administration, part).await? => None,
+                part => part.map(|part| (part.message, part.attempt)),
+            },
         };
         let Some((message, attempt)) = named else { return Ok(()) };
         let result = match status.progress {
@@ -268,17 +274,22 @@ impl Courier {
         publish_report(&self.deps, &Channel::sms(), account, &report, None).await
     }
 
-    /// The attempt that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
-    async fn attempt_named(
+    /// Whether, with this part, all have arrived.
+    async fn is_last(&self, administration: &AdministrationId, part: SentPart) -> Result<bool, String> {
+        self.deps.store.part_arrived(administration, part).await.map_err(|error| error.to_string())
+    }
+
+    /// The part that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
+    async fn part_named(
         &self,
         account: &AccountId,
         administration: &AdministrationId,
         at: Timestamp,
         id: &str,
-    ) -> Result<Option<(MessageId, u32)>, String> {
+    ) -> Result<Option<SentPart>, String> {
         let mut names = smpp::pdu::spellings(id).into_iter().map(|id| provider_name(account, &id));
         let names = std::array::from_fn(|_| names.next().unwrap_or_default());
-        match self.deps.store.attempt_named(administration, &names).await.map_err(|error| error.to_string())? {
+        match self.deps.store.part_named(administration, &names).await.map_err(|error| error.to_string())? {
             None if now().since(at) < OVERTAKING_MAX => Err("a receipt for a message that is not noted yet".to_owned()),
             found => Ok(found),
         }
@@ -302,7 +313,7 @@ impl Courier {
     }
 }
 
-/// How an attempt is kept under the provider's id of it: each account counts for itself.
+/// How a part is kept under the provider's id of it: each account counts for itself.
 pub fn provider_name(account: &AccountId, id: &str) -> String {
     format!("{account}/{id}")
 }

@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, StatusCode, Url, header};
 use secrecy::{ExposeSecret, SecretString};
+use url::Origin;
 
 use super::public_address::is_public;
 
@@ -33,11 +34,11 @@ pub enum MediaError {
     NotNow(String),
 }
 
-/// Who signs in for files, and where: the password goes to this host and no further.
+/// Who signs in for files, and where: the password goes to this address and no further.
 #[derive(Debug, Clone)]
 pub struct Credentials {
-    /// The provider's host.
-    pub host: String,
+    /// The provider's own address: scheme, host and port.
+    pub origin: Origin,
     /// The user.
     pub user: String,
     /// The password.
@@ -48,6 +49,7 @@ pub struct Credentials {
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     client: Client,
+    within: Duration,
     bytes_max: usize,
     own: Arc<[String]>,
 }
@@ -62,12 +64,11 @@ impl Fetcher {
         let own: Arc<[String]> = own.into();
         let client = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(WITHIN)
             .no_proxy()
             .dns_resolver(Arc::new(PublicOnly { own: Arc::clone(&own) }))
             .build()
             .map_err(|error| error.to_string())?;
-        Ok(Self { client, bytes_max, own })
+        Ok(Self { client, within: WITHIN, bytes_max, own })
     }
 
     /// The file and what its server says it is.
@@ -75,8 +76,8 @@ impl Fetcher {
         let mut url = Url::parse(url).map_err(|_| MediaError::Forbidden("it cannot be read"))?;
         for _ in 0..=REDIRECTS_MAX {
             self.check(&url)?;
-            let mut request = self.client.get(url.clone());
-            if let Some(credentials) = credentials.filter(|credentials| url.host_str() == Some(credentials.host.as_str())) {
+            let mut request = self.client.get(url.clone()).timeout(self.within);
+            if let Some(credentials) = credentials.filter(|credentials| url.origin() == credentials.origin) {
                 request = request.basic_auth(&credentials.user, Some(credentials.password.expose_secret()));
             }
             let answer = request.send().await.map_err(|error| MediaError::NotNow(error.without_url().to_string()))?;
@@ -148,80 +149,4 @@ impl Resolve for PublicOnly {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use super::*;
-
-    /// A server on this machine that counts who connects, and answers all alike.
-    async fn canary(answer: String) -> (u16, Arc<AtomicUsize>) {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let (port, seen) = (listener.local_addr().expect("bound").port(), Arc::new(AtomicUsize::new(0)));
-        let count = Arc::clone(&seen);
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                count.fetch_add(1, Ordering::SeqCst);
-                let answer = answer.clone();
-                tokio::spawn(async move {
-                    let mut request = [0; 4096];
-                    let _ = stream.read(&mut request).await;
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                });
-            }
-        });
-        (port, seen)
-    }
-
-    fn ok(body: &str) -> String {
-        format!("HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
-    }
-
-    #[tokio::test]
-    async fn nobody_on_this_machine_is_asked() {
-        let (port, seen) = canary(ok("secret")).await;
-        let fetcher = Fetcher::new(1024, Vec::new()).expect("a client");
-        for url in [
-            format!("http://127.0.0.1:{port}/"),
-            format!("https://127.0.0.1:{port}/"),
-            format!("https://localhost:{port}/"),
-            format!("https://2130706433:{port}/"),
-            format!("https://0x7f.1:{port}/"),
-            format!("https://[::1]:{port}/"),
-            format!("https://[::ffff:127.0.0.1]:{port}/"),
-            format!("https://[64:ff9b::7f00:1]:{port}/"),
-            format!("https://[2002:7f00:1::]:{port}/"),
-            format!("ftp://127.0.0.1:{port}/"),
-            "file:///etc/passwd".to_owned(),
-            "nonsense".to_owned(),
-            String::new(),
-        ] {
-            assert!(fetcher.fetch(&url, None).await.is_err(), "{url}");
-        }
-        assert_eq!(seen.load(Ordering::SeqCst), 0, "somebody was connected to");
-    }
-
-    #[tokio::test]
-    async fn a_gateway_of_ones_own_is_asked_and_not_believed() {
-        let (port, _) = canary(ok("PNG")).await;
-        let own = Fetcher::new(1024, vec!["127.0.0.1".into()]).expect("a client");
-        let fetched = own.fetch(&format!("http://127.0.0.1:{port}/a.png"), None).await;
-        assert_eq!(fetched, Ok((Bytes::from("PNG"), Some("image/png".into()))));
-
-        let (port, _) = canary(ok(&"x".repeat(2000))).await;
-        assert_eq!(own.fetch(&format!("http://127.0.0.1:{port}/"), None).await, Err(MediaError::TooLarge(1024)));
-
-        let (hidden, seen) = canary(ok("secret")).await;
-        let (port, _) = canary(format!("HTTP/1.1 302 Found\r\nLocation: https://localhost:{hidden}/\r\nContent-Length: 0\r\n\r\n")).await;
-        assert!(own.fetch(&format!("http://127.0.0.1:{port}/"), None).await.is_err());
-        assert_eq!(seen.load(Ordering::SeqCst), 0, "a redirect led to somebody on this machine");
-
-        for (status, expected) in
-            [("404 Not Found", MediaError::Gone(404)), ("503 Busy", MediaError::NotNow("503 Service Unavailable".into()))]
-        {
-            let (port, _) = canary(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n")).await;
-            assert_eq!(own.fetch(&format!("http://127.0.0.1:{port}/"), None).await, Err(expected));
-        }
-    }
-}
+pub mod tests;

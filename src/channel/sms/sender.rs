@@ -23,16 +23,17 @@ use super::provider::{Answer, generic, twilio, vonage};
 use super::signature;
 use super::smpp::{Smpp, SubmitError, pdu};
 use super::text::{Reference, parts};
-use crate::channel::outbound::{OutboundDeps, Sender, back_off, permanent, temporary};
+use crate::channel::outbound::{AT_ONCE, OutboundDeps, Sender, back_off, permanent, temporary};
 use crate::fault;
 use crate::model::address::Address;
 use crate::model::channel::Channel;
 use crate::model::conversation::Message;
 use crate::model::delivery::AttemptResult;
 use crate::model::id::{AccountId, IdMaker};
+use crate::model::text_message::ShortAlphabet;
 use crate::plan::Plan;
 use crate::port::clock::now;
-use crate::port::store::Store;
+use crate::port::store::{SentPart, Store};
 
 /// How long a provider may take to answer.
 const WITHIN: Duration = Duration::from_secs(20);
@@ -120,10 +121,11 @@ impl SmsSender {
         to: &str,
     ) -> Result<String, AttemptResult> {
         let reference = u16::try_from(message.id.0 & 0xffff).expect("16 bits");
-        let orders = pdu::submit(from, to, &message.text, reference).map_err(permanent)?;
+        let orders = pdu::submit(from, to, &message.text, smpp.alphabet(), reference).map_err(permanent)?;
+        let total = u32::try_from(orders.len()).expect("at most 255");
         let mut id = String::new();
-        for (number, order) in orders.into_iter().enumerate() {
-            let is_first = number == 0;
+        for (number, order) in (1..).zip(orders) {
+            let is_first = number == 1;
             let mut failures = 0;
             id = loop {
                 match smpp.submit(order.clone()).await {
@@ -136,16 +138,16 @@ impl SmsSender {
                     }
                     Err(SubmitError::Throttled) if is_first => return Err(temporary("throttled")),
                     Err(error) => {
-                        let part = number + 1;
-                        tracing::warn!(message = %message.id, %account, part, ?error, "the SMSC did not take all of a text message");
+                        tracing::warn!(message = %message.id, %account, part = number, ?error, "the SMSC did not take all of a text message");
                         return Err(AttemptResult::Unknown);
                     }
                 }
             };
-        }
-        let name = provider_name(account, &pdu::spellings(&id)[0]);
-        if let Err(error) = self.store.put_provider_id(&message.administration, message.id, attempt, &name).await {
-            tracing::warn!(message = %message.id, %error, "the SMSC's id is not kept: its receipt will not be known");
+            // at once: the receipt of a part may come before the next one is taken
+            let (part, name) = (SentPart { message: message.id, attempt, number }, provider_name(account, &pdu::spellings(&id)[0]));
+            if let Err(error) = self.store.put_part_id(&message.administration, part, total, &name).await {
+                tracing::warn!(message = %message.id, part = number, %error, "the SMSC's id is not kept: its receipt will not be known");
+            }
         }
         Ok(id)
     }
@@ -164,7 +166,7 @@ impl SmsSender {
         let reference = reference(message.id, attempt);
         let text = message.text.as_str();
         match carrier {
-            Carrier::Log(file) => log(file, account, &reference, parts(text, Reference::Narrow).texts.len()).await,
+            Carrier::Log(file) => log(file, account, &reference, parts(text, ShortAlphabet::Gsm7, Reference::Narrow).texts.len()).await,
             Carrier::Twilio { base, account_sid, auth_token, callback } => {
                 let mut url = base.clone();
                 url.set_path(&format!("/2010-04-01/Accounts/{account_sid}/Messages.json"));
@@ -184,7 +186,7 @@ impl SmsSender {
                 ask(request.json(&vonage::order(&from, to, text, &reference)), vonage::answer).await
             }
             Carrier::Generic { url, secret } => {
-                let parts = parts(text, Reference::Narrow).texts.len();
+                let parts = parts(text, ShortAlphabet::Gsm7, Reference::Narrow).texts.len();
                 let order = generic::Order { id: &reference, reference: &reference, from: &from, to, text, parts };
                 let body = serde_json::to_vec(&order).map_err(|_| permanent("text"))?;
                 ask(signed(self.client.post(url.clone()), &reference, secret.expose_secret(), body), generic::answer).await
@@ -197,6 +199,13 @@ impl SmsSender {
 impl Sender for SmsSender {
     fn channel(&self) -> Channel {
         Channel::sms()
+    }
+
+    fn at_once(&self, account: &AccountId) -> u16 {
+        match self.carriers.get(account) {
+            Some(Carrier::Smpp(smpp)) => smpp.window(),
+            _ => AT_ONCE,
+        }
     }
 
     async fn attempt(&self, account: &AccountId, attempt: u32, message: &Message) -> AttemptResult {

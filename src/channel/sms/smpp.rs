@@ -25,6 +25,7 @@ use super::spool::Spool;
 use super::webhook::Taken;
 use crate::channel::outbound::back_off;
 use crate::model::id::AccountId;
+use crate::model::text_message::ShortAlphabet;
 use crate::port::clock::now;
 
 pub mod pdu;
@@ -38,7 +39,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const ENQUIRE_AFTER: Duration = Duration::from_secs(30);
 /// Between two looks at what is late, and at what answers are not proved to have arrived.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The longest rest after the SMSC said that it is too much.
+/// The first rest after the SMSC said that it is too much, and the longest.
+const THROTTLE_MIN: Duration = Duration::from_millis(500);
 const THROTTLE_MAX: Duration = Duration::from_secs(30);
 
 /// Where the SMSC is, and as whom it knows us.
@@ -53,7 +55,9 @@ pub struct SmppOptions {
     /// `system_type`, mostly empty.
     pub system_type: String,
     /// Orders that may wait for their answers at once.
-    pub window: usize,
+    pub window: u16,
+    /// The SMSC's own alphabet, `data_coding` 0.
+    pub alphabet: ShortAlphabet,
 }
 
 /// Why an order was not taken.
@@ -74,6 +78,8 @@ pub enum SubmitError {
 pub struct Smpp {
     requests: mpsc::Sender<Request>,
     bound: Arc<AtomicBool>,
+    window: u16,
+    alphabet: ShortAlphabet,
 }
 
 #[derive(Debug)]
@@ -83,6 +89,16 @@ struct Request {
 }
 
 impl Smpp {
+    /// Orders that may wait for their answers at once.
+    pub fn window(&self) -> u16 {
+        self.window
+    }
+
+    /// The SMSC's own alphabet.
+    pub fn alphabet(&self) -> ShortAlphabet {
+        self.alphabet
+    }
+
     /// Sends one part; the SMSC's id of it.
     pub async fn submit(&self, order: SubmitSm) -> Result<String, SubmitError> {
         if !self.bound.load(Ordering::SeqCst) {
@@ -114,7 +130,7 @@ pub fn session(options: SmppOptions, account: AccountId, spool: Spool, left: &[T
     let answers = Unproven::left(of_it.filter_map(|taken| Some((taken.at, taken.fingerprint?))).collect());
     let (sender, requests) = mpsc::channel(1);
     let bound = Arc::new(AtomicBool::new(false));
-    let smpp = Smpp { requests: sender, bound: Arc::clone(&bound) };
+    let smpp = Smpp { requests: sender, bound: Arc::clone(&bound), window: options.window, alphabet: options.alphabet };
     (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0, answers })
 }
 
@@ -123,12 +139,43 @@ type Wire = Framed<TcpStream, CommandCodec>;
 /// Orders without an answer yet, by sequence number.
 type Pending = HashMap<u32, (Instant, oneshot::Sender<Result<String, SubmitError>>)>;
 
-/// When the SMSC was heard and asked last, and until when it wants to be left alone.
+/// When the SMSC was heard and asked last.
 struct Clocks {
     heard: Instant,
     enquired: Option<Instant>,
-    rest_until: Instant,
-    rest: Duration,
+    rest: Rest,
+}
+
+/// How long an SMSC that said it is too much is left alone: each time twice as long, until it takes something again.
+struct Rest {
+    since: Instant,
+    time: Duration,
+}
+
+impl Rest {
+    /// Of a new session: none.
+    fn none(now: Instant) -> Self {
+        Self { since: now, time: Duration::ZERO }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now >= self.since + self.time
+    }
+
+    /// An order that went out at `sent` was too much. The others that were on their way with it say nothing new.
+    fn throttled(&mut self, sent: Instant, now: Instant) {
+        if self.time.is_zero() || sent >= self.since + self.time {
+            self.time = (self.time * 2).clamp(THROTTLE_MIN, THROTTLE_MAX);
+            self.since = now;
+        }
+    }
+
+    /// One that went out at `sent` was taken: if that was after the rest, it was long enough.
+    fn taken(&mut self, sent: Instant) {
+        if sent >= self.since + self.time {
+            self.time = Duration::ZERO;
+        }
+    }
 }
 
 impl Session {
@@ -189,9 +236,9 @@ impl Session {
     async fn work(&mut self, wire: &mut Wire, shutdown: &CancellationToken) -> String {
         let mut pending = Pending::new();
         let mut looks = interval(LOOK_EVERY);
-        let mut clocks = Clocks { heard: Instant::now(), enquired: None, rest_until: Instant::now(), rest: Duration::ZERO };
+        let mut clocks = Clocks { heard: Instant::now(), enquired: None, rest: Rest::none(Instant::now()) };
         let ended = loop {
-            let may_send = pending.len() < self.options.window && Instant::now() >= clocks.rest_until;
+            let may_send = pending.len() < usize::from(self.options.window) && clocks.rest.is_over(Instant::now());
             let done = tokio::select! {
                 () = shutdown.cancelled() => {
                     let unbind = Command::new(CommandStatus::EsmeRok, self.next(), Pdu::Unbind);
@@ -279,18 +326,18 @@ impl Session {
                 return Err("the SMSC unbinds".to_owned());
             }
             Some(Pdu::SubmitSmResp(_)) | None => {
-                if let Some((_, answer)) = pending.remove(&sequence) {
+                if let Some((sent, answer)) = pending.remove(&sequence) {
                     let id = match command.pdu() {
                         Some(Pdu::SubmitSmResp(answer)) => answer.message_id().as_str().to_owned(),
                         _ => String::new(),
                     };
-                    let _ = answer.send(outcome(status, id, clocks));
+                    let _ = answer.send(outcome(status, id, sent, &mut clocks.rest));
                 }
                 return Ok(());
             }
             Some(Pdu::GenericNack) => {
-                if let Some((_, answer)) = pending.remove(&sequence) {
-                    let _ = answer.send(outcome(status, String::new(), clocks));
+                if let Some((sent, answer)) = pending.remove(&sequence) {
+                    let _ = answer.send(outcome(status, String::new(), sent, &mut clocks.rest));
                 }
                 return Ok(());
             }
@@ -302,7 +349,7 @@ impl Session {
     /// Keeps what came; the status to answer with.
     async fn take(&self, delivered: &DeliverSm, fingerprint: Fingerprint) -> CommandStatus {
         // a `deliver_sm` has no id: ours is made once, before it is kept, so that the spool's repetition is recognised
-        let said = pdu::read(delivered, format!("smpp-{:032x}", rand::random::<u128>()));
+        let said = pdu::read(delivered, self.options.alphabet, format!("smpp-{:032x}", rand::random::<u128>()));
         if said == Said::Nothing {
             self.counters.count(&self.account, "nothing");
             return CommandStatus::EsmeRok;
@@ -332,19 +379,21 @@ async fn send(wire: &mut Wire, command: Command) -> Result<(), String> {
     }
 }
 
-/// What an answer to an order means. After too much the session rests, each time twice as long.
-fn outcome(status: CommandStatus, id: String, clocks: &mut Clocks) -> Result<String, SubmitError> {
+/// What an answer to an order that went out at `sent` means.
+fn outcome(status: CommandStatus, id: String, sent: Instant, rest: &mut Rest) -> Result<String, SubmitError> {
     match status {
         CommandStatus::EsmeRok => {
-            clocks.rest = Duration::ZERO;
+            rest.taken(sent);
             if id.is_empty() { Err(SubmitError::Unknown) } else { Ok(id) }
         }
         // not taken, each of them: too fast, its queue is full, it has trouble of its own
         CommandStatus::EsmeRthrottled | CommandStatus::EsmeRmsgqful | CommandStatus::EsmeRsyserr | CommandStatus::EsmeRxTAppn => {
-            clocks.rest = (clocks.rest * 2).clamp(Duration::from_millis(500), THROTTLE_MAX);
-            clocks.rest_until = Instant::now() + clocks.rest;
+            rest.throttled(sent, Instant::now());
             Err(SubmitError::Throttled)
         }
         other => Err(SubmitError::Refused(format!("smpp-{:02x}", u32::from(other)))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,12 @@
 //! Text on its way through SMS: which alphabet it needs, where it is cut into parts, and what a part's bytes say. Pure and total.
 //!
-//! Alphabets and costs: 3GPP TS 23.038 (GSM 7 bit with its extension table, UCS-2 as UTF-16BE, where an emoji is two units).
+//! Alphabets and costs: 3GPP TS 23.038 (GSM 7 bit with its extension table, UCS-2 as UTF-16BE, where an emoji is two units), and ISO 8859-1
+//! for those SMSCs that have it in the place of GSM 7 bit.
 //! Concatenation: 3GPP TS 23.040, 9.2.3.24.1 and 9.2.3.24.8. National shift tables are not used: few networks carry them.
 
 use unicode_normalization::UnicodeNormalization;
+
+use crate::model::text_message::ShortAlphabet;
 
 /// The GSM 7 bit default alphabet; place 0x1b is the escape.
 const BASIC: [char; 128] = [
@@ -29,8 +32,19 @@ const UNREADABLE: char = '\u{fffd}';
 pub enum Alphabet {
     /// GSM 7 bit: counted in septets.
     Gsm7,
-    /// UTF-16 in units of two bytes: one character outside GSM 7 bit makes the whole message so.
+    /// ISO 8859-1: counted in bytes.
+    Latin1,
+    /// UTF-16 in units of two bytes: one character outside the account's short alphabet makes the whole message so.
     Ucs2,
+}
+
+impl From<ShortAlphabet> for Alphabet {
+    fn from(short: ShortAlphabet) -> Self {
+        match short {
+            ShortAlphabet::Gsm7 => Self::Gsm7,
+            ShortAlphabet::Latin1 => Self::Latin1,
+        }
+    }
 }
 
 impl Alphabet {
@@ -38,6 +52,7 @@ impl Alphabet {
     pub fn single(self) -> usize {
         match self {
             Self::Gsm7 => 160,
+            Self::Latin1 => 140,
             Self::Ucs2 => 70,
         }
     }
@@ -47,6 +62,8 @@ impl Alphabet {
         match (self, reference) {
             (Self::Gsm7, Reference::Narrow) => 153,
             (Self::Gsm7, Reference::Wide) => 152,
+            (Self::Latin1, Reference::Narrow) => 134,
+            (Self::Latin1, Reference::Wide) => 133,
             (Self::Ucs2, Reference::Narrow) => 67,
             (Self::Ucs2, Reference::Wide) => 66,
         }
@@ -56,6 +73,7 @@ impl Alphabet {
     fn cost(self, character: char) -> Option<usize> {
         match self {
             Self::Ucs2 => Some(character.len_utf16()),
+            Self::Latin1 => latin1(character).map(|_| 1),
             Self::Gsm7 if septet(character).is_some() => Some(1),
             Self::Gsm7 => extended(character).map(|_| 2),
         }
@@ -82,9 +100,10 @@ pub struct Parts {
     pub last_units: usize,
 }
 
-/// Cuts a text where a message must be cut: no escape and no surrogate pair is torn.
-pub fn parts(text: &str, reference: Reference) -> Parts {
-    let alphabet = if text.chars().all(|character| Alphabet::Gsm7.cost(character).is_some()) { Alphabet::Gsm7 } else { Alphabet::Ucs2 };
+/// Cuts a text where a message must be cut: no escape and no surrogate pair is torn. `short` is the alphabet it is in if it can be.
+pub fn parts(text: &str, short: ShortAlphabet, reference: Reference) -> Parts {
+    let short = Alphabet::from(short);
+    let alphabet = if text.chars().all(|character| short.cost(character).is_some()) { short } else { Alphabet::Ucs2 };
     let cost = |character| alphabet.cost(character).unwrap_or_default();
     let units: usize = text.chars().map(cost).sum();
     let room = if units <= alphabet.single() { alphabet.single() } else { alphabet.each(reference) };
@@ -100,19 +119,20 @@ pub fn parts(text: &str, reference: Reference) -> Parts {
     Parts { alphabet, texts, last_units: used }
 }
 
-/// The text in characters of GSM 7 bit as far as they mean the same to a reader: typographic marks become plain ones, accents
+/// The text in characters of the short alphabet as far as they mean the same to a reader: typographic marks become plain ones, accents
 /// that the alphabet has not got go, a capital's Italian accent becomes an apostrophe. What has no such form, an emoji, stays.
-pub fn transliterate(text: &str) -> String {
+pub fn transliterate(text: &str, short: ShortAlphabet) -> String {
+    let has = |character: char| Alphabet::from(short).cost(character).is_some();
     let mut plain = String::with_capacity(text.len());
     for character in text.nfc() {
-        if Alphabet::Gsm7.cost(character).is_some() {
+        if has(character) {
             plain.push(character);
         } else if let Some(known) = known_form(character) {
             plain.push_str(known);
         } else {
             let base: String =
                 std::iter::once(character).nfkd().filter(|part| !unicode_normalization::char::is_combining_mark(*part)).collect();
-            let readable = !base.is_empty() && base.chars().all(|part| Alphabet::Gsm7.cost(part).is_some());
+            let readable = !base.is_empty() && base.chars().all(has);
             if readable { plain.push_str(&base) } else { plain.push(character) }
         }
     }
@@ -159,15 +179,21 @@ fn septet(character: char) -> Option<u8> {
     u8::try_from(place).ok()
 }
 
+/// The byte of a character that can be printed, or of a line's end.
+fn latin1(character: char) -> Option<u8> {
+    u8::try_from(character).ok().filter(|byte| matches!(byte, b'\n' | b'\r' | 0x20..=0x7e | 0xa0..))
+}
+
 fn extended(character: char) -> Option<u8> {
     EXTENSION.iter().find(|(_, known)| *known == character).map(|(code, _)| *code)
 }
 
-/// A text's bytes: GSM 7 bit unpacked, a septet in each byte, as SMPP carries it, or UTF-16BE. What the alphabet has not got
+/// A text's bytes: GSM 7 bit unpacked, a septet in each byte, as SMPP carries it, ISO 8859-1, or UTF-16BE. What the alphabet has not got
 /// becomes a question mark: use the alphabet of [`parts`], which has everything.
 pub fn encode(text: &str, alphabet: Alphabet) -> Vec<u8> {
     match alphabet {
         Alphabet::Ucs2 => text.encode_utf16().flat_map(u16::to_be_bytes).collect(),
+        Alphabet::Latin1 => text.chars().map(|character| latin1(character).unwrap_or(b'?')).collect(),
         Alphabet::Gsm7 => text
             .chars()
             .flat_map(|character| match (septet(character), extended(character)) {
@@ -191,6 +217,7 @@ pub fn decode(bytes: &[u8], alphabet: Alphabet) -> String {
             text.extend((!rest.is_empty()).then_some(UNREADABLE));
             text
         }
+        Alphabet::Latin1 => bytes.iter().map(|byte| char::from(*byte)).collect(),
         Alphabet::Gsm7 => {
             let mut text = String::with_capacity(bytes.len());
             let mut escaped = false;
@@ -261,7 +288,11 @@ mod tests {
     use super::*;
 
     fn count(text: &str) -> (Alphabet, usize, usize) {
-        let parts = parts(text, Reference::Narrow);
+        counted(text, ShortAlphabet::Gsm7)
+    }
+
+    fn counted(text: &str, short: ShortAlphabet) -> (Alphabet, usize, usize) {
+        let parts = parts(text, short, Reference::Narrow);
         (parts.alphabet, parts.texts.len(), parts.last_units)
     }
 
@@ -297,6 +328,36 @@ mod tests {
     }
 
     #[test]
+    fn latin1_has_the_capitals_and_no_euro() {
+        use Alphabet::{Latin1, Ucs2};
+        for (text, expected) in [
+            (String::new(), (Latin1, 1, 0)),
+            ("È già così [1]".into(), (Latin1, 1, 14)),
+            ("costa 5 €".into(), (Ucs2, 1, 9)),
+            ("l’ufficio".into(), (Ucs2, 1, 9)),
+            ("è\t".into(), (Ucs2, 1, 2)),
+            ("È".repeat(140), (Latin1, 1, 140)),
+            ("È".repeat(141), (Latin1, 2, 7)),
+            ("a".repeat(268), (Latin1, 2, 134)),
+            ("a".repeat(269), (Latin1, 3, 1)),
+        ] {
+            assert_eq!(
+                counted(&text, ShortAlphabet::Latin1),
+                expected,
+                "{} characters of {:?}…",
+                text.chars().count(),
+                text.chars().next()
+            );
+        }
+        assert_eq!((encode("È 5", Latin1), decode(b"\xc8 5", Latin1)), (b"\xc8 5".to_vec(), "È 5".to_owned()));
+        for (typed, plain) in
+            [("L’UFFICIO È CHIUSO…", "L'UFFICIO È CHIUSO..."), ("«Škofja Loka»", "«Skofja Loka»"), ("œuvre 👍", "oeuvre 👍")]
+        {
+            assert_eq!(transliterate(typed, ShortAlphabet::Latin1), plain);
+        }
+    }
+
+    #[test]
     fn what_can_be_said_plainly_is() {
         for (typed, plain) in [
             ("L’ufficio è chiuso – “ferie”…", "L'ufficio è chiuso - \"ferie\"..."),
@@ -308,7 +369,7 @@ mod tests {
             ("½ ① ﬁne", "½ 1 fine"),
             ("ok 👍 привет", "ok 👍 привет"),
         ] {
-            assert_eq!(transliterate(typed), plain);
+            assert_eq!(transliterate(typed, ShortAlphabet::Gsm7), plain);
         }
     }
 
@@ -350,13 +411,17 @@ mod tests {
         prop_oneof![".{0,400}", "[a-zàèéìòù€\\[\\]^ ]{0,500}", "[a-z👍🇮🇹È’]{0,300}"]
     }
 
+    fn short() -> impl Strategy<Value = ShortAlphabet> {
+        prop_oneof![Just(ShortAlphabet::Gsm7), Just(ShortAlphabet::Latin1)]
+    }
+
     proptest! {
         #[test]
-        fn the_parts_are_the_text_and_each_fits(text in texts(), wide in any::<bool>()) {
+        fn the_parts_are_the_text_and_each_fits(text in texts(), short in short(), wide in any::<bool>()) {
             let reference = if wide { Reference::Wide } else { Reference::Narrow };
-            let Parts { alphabet, texts, last_units } = parts(&text, reference);
+            let Parts { alphabet, texts, last_units } = parts(&text, short, reference);
             prop_assert_eq!(texts.concat(), text);
-            let bytes = if alphabet == Alphabet::Gsm7 { 1 } else { 2 };
+            let bytes = if alphabet == Alphabet::Ucs2 { 2 } else { 1 };
             let room = if texts.len() == 1 { alphabet.single() } else { alphabet.each(reference) };
             for part in &texts {
                 let encoded = encode(part, alphabet);
@@ -367,10 +432,10 @@ mod tests {
         }
 
         #[test]
-        fn plain_text_is_never_longer_in_parts(text in texts()) {
-            let plain = transliterate(&text);
-            prop_assert!(parts(&plain, Reference::Narrow).texts.len() <= parts(&text, Reference::Narrow).texts.len() * 3);
-            prop_assert_eq!(transliterate(&plain), plain.clone(), "doing it twice changes nothing");
+        fn plain_text_is_never_longer_in_parts(text in texts(), short in short()) {
+            let (plain, count) = (transliterate(&text, short), |text: &str| parts(text, short, Reference::Narrow).texts.len());
+            prop_assert!(count(&plain) <= count(&text) * 3);
+            prop_assert_eq!(transliterate(&plain, short), plain.clone(), "doing it twice changes nothing");
         }
 
         #[test]

@@ -10,6 +10,7 @@ use crate::model::conversation::{Message, Party};
 use crate::model::delivery::{DeliveryState, Settled};
 use crate::model::id::{AccountId, ChatSessionId, ContactId, OperatorId};
 use crate::model::price::PartPrice;
+use crate::model::text_message::{ShortAlphabet, TextMessageTerms};
 use crate::model::time::Timestamp;
 use crate::port::chat::ChatSession;
 
@@ -43,10 +44,15 @@ async fn conversation(desk: &TestDesk, person: u128) -> Value {
 }
 
 #[tokio::test]
-async fn who_writes_the_answer_is_told_what_a_part_costs() {
+async fn who_writes_the_answer_is_told_the_alphabet_and_what_a_part_costs() {
     let price = PartPrice { price_per_part: "0.045".parse().expect("an amount"), currency: "EUR".to_owned() };
     let account = AccountId::new("centralino").expect("a name");
-    let desk = TestDesk::with(|options| drop(options.part_prices.insert(account, price))).await;
+    let latin1 = TextMessageTerms { alphabet: ShortAlphabet::Latin1, price: None };
+    let desk = TestDesk::with(|options| drop(options.text_message_terms.insert(account.clone(), latin1))).await;
+    let (_, contact) = desk.json("GET", HERS, Some(&desk.cookie(ANNA)), None).await;
+    assert_eq!(contact["sms"], serde_json::json!({ "alphabet": "latin1" }));
+    let terms = TextMessageTerms { alphabet: ShortAlphabet::Gsm7, price: Some(price) };
+    let desk = TestDesk::with(|options| drop(options.text_message_terms.insert(account, terms))).await;
     let expected = serde_json::json!({ "price_per_part": "0.045", "currency": "EUR" });
     let (_, state) = desk.json("GET", "/state", Some(&desk.cookie(ANNA)), None).await;
     assert_eq!(state["contacts"][0]["sms"], expected);

@@ -171,7 +171,7 @@ impl Parts {
             queue_frames_max: settings.socket_queue_len_max as usize,
             sockets_max: settings.sockets_max as usize,
             country: Some(settings.country.clone()),
-            part_prices: self.settings.sms.account.iter().filter_map(|(id, account)| Some((id.clone(), account.part_price()?))).collect(),
+            text_message_terms: self.settings.sms.account.iter().filter_map(|(id, account)| Some((id.clone(), account.terms()?))).collect(),
             ..DeskOptions::new(public_url, self.node.clone())
         };
         let deps = DeskDeps {

@@ -11,7 +11,7 @@ use url::Url;
 
 use super::DaemonError;
 use crate::channel::outbound::OutboundDeps;
-use crate::channel::sms::courier::Courier;
+use crate::channel::sms::courier::{Courier, FILES_WITHIN};
 use crate::channel::sms::media::{Credentials, Fetcher};
 use crate::channel::sms::sender::Carrier;
 use crate::channel::sms::smpp::SmppOptions;
@@ -92,6 +92,7 @@ pub fn courier(settings: &Settings, deps: SmsDeps) -> Result<Courier, String> {
         counters: Arc::default(),
         country: sms.country_id().expect("checked when the settings were read"),
         credentials: sms.account.iter().filter_map(|(id, account)| Some((id.clone(), credentials(account)?))).collect(),
+        files_within: FILES_WITHIN,
     })
 }
 
@@ -139,7 +140,8 @@ fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: 
                 user: account.user.clone(),
                 password: secret(),
                 system_type: account.system_type.clone(),
-                window: account.window as usize,
+                window: account.window,
+                alphabet: account.alphabet,
             });
         }
         (SmsProvider::Twilio, Some(base)) => Carrier::Twilio {
@@ -159,7 +161,7 @@ fn carrier(id: &AccountId, account: &SmsAccountSettings, public_url: &Url, log: 
 fn credentials(account: &SmsAccountSettings) -> Option<Credentials> {
     let base = account.base().filter(|_| account.provider == SmsProvider::Twilio)?;
     let password = account.password.expose().to_owned().into();
-    Some(Credentials { host: base.host_str()?.to_owned(), user: account.user.clone(), password })
+    Some(Credentials { origin: base.origin(), user: account.user.clone(), password })
 }
 
 #[cfg(test)]

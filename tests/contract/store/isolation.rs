@@ -3,7 +3,7 @@
 use sportello::model::channel::{Channel, IdentityLevel};
 use sportello::model::delivery::DeliveryState;
 use sportello::model::id::{AddressKey, ContactId, ConversationId, InputId, MessageId, NoteId, OperatorId};
-use sportello::port::store::{AttemptStart, ContactFilter, FactQuery, FactRow, OptOut, Page, ReadMark};
+use sportello::port::store::{AttemptStart, ContactFilter, FactQuery, FactRow, OptOut, Page, ReadMark, SentPart};
 use sqlx::{Connection, Executor, PgConnection, Row};
 
 use super::fixture::*;
@@ -37,6 +37,8 @@ async fn fill(place: &Place) {
         })
         .await;
     assert!(matches!(place.store.begin_attempt(&comune(), MessageId(1), 1).await, Ok(AttemptStart::Begun(_))));
+    let part = SentPart { message: MessageId(1), attempt: 1, number: 1 };
+    place.store.put_part_id(&comune(), part, 1, "urp/1").await.expect("keeps");
     let (input, channel, address) = (InputId(3), Channel::sms(), AddressKey(1));
     let word = OptOut { input, administration: comune(), channel, address, stopped: true, at: NOON };
     place.store.put_opt_out(&word).await.expect("keeps");
@@ -57,6 +59,7 @@ async fn nothing_is_seen_of_another(place: Place) {
             ("conversation", store.conversation(&whose, ConversationId(1)).await.expect("reads").is_some()),
             ("message", store.message(&whose, MessageId(1)).await.expect("reads").is_some()),
             ("messages_of_contact", !store.messages_of_contact(&whose, ContactId(1)).await.expect("reads").is_empty()),
+            ("part_named", store.part_named(&whose, &["urp/1", "", ""].map(str::to_owned)).await.expect("reads").is_some()),
             ("begin_attempt", store.begin_attempt(&whose, MessageId(1), 1).await.expect("asks") != AttemptStart::Void),
             ("unread", !store.unread(administrations, OperatorId(8), &[ContactId(1)]).await.expect("reads").is_empty()),
             ("opted_out", store.opted_out(&whose, &Channel::sms(), AddressKey(1)).await.expect("reads").is_some()),
@@ -100,7 +103,7 @@ async fn the_database_itself_hides_it(place: Place) {
     ];
     for (scope, has_contacts, has_others) in scopes {
         connection.execute(sqlx::raw_sql(scope)).await.expect(scope);
-        let tables = ["contact", "message", "conversation", "note", "citizen_address", "attempt", "tombstone", "read_mark"];
+        let tables = ["contact", "message", "conversation", "note", "citizen_address", "attempt", "attempt_part", "tombstone", "read_mark"];
         for table in tables.into_iter().chain(["opt_out", "opt_out_word"]) {
             let sql = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
             let count: i64 = connection.fetch_one(sql).await.expect(table).get(0);

@@ -6,7 +6,7 @@ use sportello::model::channel::Channel;
 use sportello::model::delivery::DeliveryState;
 use sportello::model::id::{AccountId, AddressKey, AdministrationId, InputId, MessageId, PoolId};
 use sportello::port::broker::Incoming;
-use sportello::port::store::{AttemptStart, OptOut, Page, QuarantineReach, Quarantined, StoreError, Watermark};
+use sportello::port::store::{AttemptStart, OptOut, Page, QuarantineReach, Quarantined, SentPart, StoreError, Watermark};
 use sportello::runtime::quarantine::{kept, published_id};
 
 use super::fixture::*;
@@ -22,7 +22,7 @@ on_both!(
     watermarks,
     an_attempt_is_begun_once,
     the_last_word_on_messages_counts,
-    an_attempt_is_found_by_its_providers_name,
+    a_part_is_found_by_its_providers_name,
     quarantine_holds,
     one_id_for_two_messages_is_two_items,
     quarantine_is_narrowed_before_it_is_cut
@@ -125,28 +125,46 @@ async fn an_attempt_is_begun_once(place: Place) {
     assert_eq!(begun, 1);
 }
 
-/// A receipt knows only the provider's name of a message.
-async fn an_attempt_is_found_by_its_providers_name(place: Place) {
+/// A receipt knows only the provider's name of a part, and says of no other that it arrived.
+async fn a_part_is_found_by_its_providers_name(place: Place) {
     let mut leader = Leader::of(&place).await;
     leader
         .commit(|writes| {
             writes.contacts = vec![contact(1)];
             writes.conversations = vec![conversation(1)];
-            writes.messages = vec![message(1, 1), message(2, 1)];
-            writes.deliveries = vec![delivery(1, 1, DeliveryState::Attempting, 1), delivery(2, 1, DeliveryState::Attempting, 1)];
+            writes.messages = vec![message(1, 1), message(2, 1), message(3, 1)];
+            writes.deliveries = [1, 2, 3].map(|n| delivery(n, 1, DeliveryState::Attempting, 1)).to_vec();
         })
         .await;
     let store = &place.store;
-    for n in [1, 2] {
+    for n in [1, 2, 3] {
         assert!(matches!(store.begin_attempt(&comune(), MessageId(n), 1).await, Ok(AttemptStart::Begun(_))));
     }
-    store.put_provider_id(&comune(), MessageId(1), 1, "urp/3039").await.expect("keeps");
-    store.put_provider_id(&comune(), MessageId(2), 1, "urp/303a").await.expect("keeps");
-    let named = async |administration, ids: [&str; 3]| store.attempt_named(&administration, &ids.map(str::to_owned)).await.expect("reads");
-    assert_eq!(named(comune(), ["urp/12345", "urp/3039", "urp/x"]).await, Some((MessageId(1), 1)));
-    assert_eq!(named(comune(), ["urp/303a", "", ""]).await, Some((MessageId(2), 1)));
+    let part = |message, number| SentPart { message: MessageId(message), attempt: 1, number };
+    for (part, total, name) in
+        [(part(1, 1), 1, "urp/3039"), (part(2, 1), 2, "urp/old"), (part(2, 1), 2, "urp/303a"), (part(2, 2), 2, "urp/303b")]
+    {
+        store.put_part_id(&comune(), part, total, name).await.expect("keeps");
+    }
+    let named = async |administration, ids: [&str; 3]| store.part_named(&administration, &ids.map(str::to_owned)).await.expect("reads");
+    assert_eq!(named(comune(), ["urp/12345", "urp/3039", "urp/x"]).await, Some(part(1, 1)));
+    assert_eq!(named(comune(), ["urp/303a", "", ""]).await, Some(part(2, 1)));
+    assert_eq!(named(comune(), ["urp/303b", "", ""]).await, Some(part(2, 2)));
     assert_eq!(named(comune(), ["altro/3039", "", ""]).await, None);
     assert_eq!(named(asl(), ["urp/3039", "", ""]).await, None, "another administration's");
+    place
+        .run("update attempt set provider_id = 'urp/kept-before' where message like '%03' and administration = 'comune'")
+        .await
+        .expect("writes");
+    assert_eq!(named(comune(), ["urp/kept-before", "", ""]).await, Some(part(3, 1)), "as earlier releases kept it");
+    assert!(store.part_arrived(&comune(), part(3, 1)).await.expect("writes"), "which is all that is known of it");
+    let arrived = async |administration, part| store.part_arrived(&administration, part).await.expect("writes");
+    assert!(arrived(comune(), part(1, 1)).await, "the only one");
+    arrived(asl(), part(2, 1)).await;
+    for number in [2, 2] {
+        assert!(!arrived(comune(), part(2, number)).await, "one of two, however often it is said, and by whom");
+    }
+    assert!(arrived(comune(), part(2, 1)).await && arrived(comune(), part(2, 2)).await, "both, and said again");
 }
 
 /// Per administration, channel and number; what was said last, not what was kept last; and each word once, by what it came with.

@@ -31,6 +31,9 @@ async fn a_session_with_an_smsc() {
     assert!(parts.len() > 2, "{parts:?}");
     assert_eq!(parts.concat(), long.trim(), "nothing torn, nothing lost, in order");
 
+    it_arrived_when_all_parts_have(&mut smsc, &anna, &contact).await;
+    six_answers_wait_at_once(&mut smsc, &anna, &contact).await;
+
     let message = reply(&anna, &contact, "Con calma [piano]").await;
     delivery(&anna, &contact, &message, "delivered").await;
     assert_eq!(smsc.all(|said| said["throttled"].as_str().map(str::to_owned)).len(), 1);
@@ -56,6 +59,33 @@ async fn a_session_with_an_smsc() {
     let twice = anna.entries(&contact).await.iter().filter(|entry| entry["text"] == "Prima del colpo").count();
     assert_eq!(twice, 1);
     house.finish().await;
+}
+
+/// The receipt of the first part comes last; and one part that did not arrive is enough.
+async fn it_arrived_when_all_parts_have(smsc: &mut Smsc, anna: &Person, contact: &Value) {
+    let message = reply(anna, contact, &format!("[tace]{}", "Una lunga risposta. ".repeat(20))).await;
+    delivery(anna, contact, &message, "sent").await;
+    // what came behind the receipts of the other parts has been worked off
+    let short = reply(anna, contact, "Una breve.").await;
+    delivery(anna, contact, &short, "delivered").await;
+    delivery(anna, contact, &message, "sent").await;
+    smsc.tell(json!({ "receipts": true })).await;
+    delivery(anna, contact, &message, "delivered").await;
+    let message = reply(anna, contact, &format!("[perso]{}", "Una lunga risposta. ".repeat(20))).await;
+    delivery(anna, contact, &message, "bounced").await;
+}
+
+/// They are answered when all of them are there: each goes before the ones before it have their answers.
+async fn six_answers_wait_at_once(smsc: &mut Smsc, anna: &Person, contact: &Value) {
+    smsc.tell(json!({ "hold": 6 })).await;
+    let mut messages = Vec::new();
+    for number in 1..=6 {
+        messages.push(reply(anna, contact, &format!("Risposta {number} di 6")).await);
+    }
+    for message in messages {
+        delivery(anna, contact, &message, "delivered").await;
+    }
+    assert_eq!(smsc.all(|said| said["held"].as_u64()), [1, 2, 3, 4, 5, 6]);
 }
 
 /// Parts come in any order and twice, an emoji is torn between two of them, and the process is killed between them: the operator sees
@@ -106,6 +136,31 @@ async fn a_long_message_is_one_and_a_lost_answer_makes_no_second() {
     }
     came(&anna, &contact, "fine").await;
     assert_eq!(inbound(&anna).await[1..], ["ok", "ok", "fine"], "the repetition is none, the second word is one");
+    house.finish().await;
+}
+
+/// Its own alphabet has all that Italian needs, but fewer characters go into a message: who writes the answer is told which it is.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_smsc_whose_own_alphabet_is_latin1() {
+    let mut smsc = Smsc::start().await;
+    smsc.tell(json!({ "latin1": true })).await;
+    let house = House::with(Pair::Embedded, &format!("{}alphabet = \"latin1\"\n", smsc.settings("urp-sms"))).await;
+    let anna = Person::sign_in(&house, "anna").await;
+    let _live = anna.ready().await;
+    smsc.see("a session", |said| said["bound"].as_u64()).await;
+
+    citizen_writes(&mut smsc, "+393331234567", "È già così [1], perché?").await;
+    let contact = own(&anna).await;
+    assert_eq!(contact["sms"], json!({ "alphabet": "latin1" }));
+    assert_eq!(anna.entries(&contact).await[0]["text"], "È già così [1], perché?");
+    for (words, parts) in [("È".repeat(140), 1), ("È".repeat(141), 2)] {
+        let before = smsc.all(|said| said.get("submitted").cloned()).len();
+        let message = reply(&anna, &contact, &words).await;
+        delivery(&anna, &contact, &message, "delivered").await;
+        let sent = smsc.all(|said| said.get("submitted").cloned()).split_off(before);
+        assert_eq!(sent.iter().map(|part| text(&part["text"])).collect::<String>(), words);
+        assert_eq!(sent.iter().map(|part| part["coding"].as_u64()).collect::<Vec<_>>(), vec![Some(0); parts]);
+    }
     house.finish().await;
 }
 

@@ -88,11 +88,13 @@ export interface ContactView {
   outcome?: Outcome;
   /** How much came to it that I have not read; told of my own. */
   unread?: number;
-  /** What one part of an SMS costs by the account that will send it, if the desk says so. */
-  sms?: SmsPrice;
+  /** How an SMS is counted and what a part costs by the account that will send it, if the desk says so. */
+  sms?: SmsTerms;
 }
-/** The price is a decimal number as text, `0.045`, so that nobody rounds it. */
-export interface SmsPrice { price_per_part: string; currency: string }
+/** The alphabet of the cheap messages; what it has not got makes a message one in UCS-2. */
+export type ShortAlphabet = 'gsm7' | 'latin1';
+/** Without alphabet it is `gsm7`. The price is a decimal number as text, `0.045`, so that nobody rounds it, and has a currency. */
+export interface SmsTerms { alphabet?: ShortAlphabet; price_per_part?: string; currency?: string }
 
 export interface Offer {
   contact: ContactView;

@@ -1,17 +1,18 @@
 // What an SMS takes: its alphabet, its parts as they will be cut, what they cost, and how it is said in the short alphabet.
-// The same rules as src/channel/sms/text.rs (3GPP TS 23.038 and TS 23.040, 9.2.3.24.1).
+// The same rules as src/channel/sms/text.rs (3GPP TS 23.038 and TS 23.040, 9.2.3.24.1; ISO 8859-1).
+import type { ShortAlphabet } from '../api/types';
 
 const BASIC = new Set('@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !"#¤%&\'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà');
 /** Behind an escape: two septets each. */
 const EXTENDED = new Set('^{}\\[~]|€\f');
 
-export type Alphabet = 'gsm7' | 'ucs2';
+export type Alphabet = ShortAlphabet | 'ucs2';
 /** Units that fit into a message of one part, and into each of several. */
-const ROOM: Record<Alphabet, { single: number; each: number }> = { gsm7: { single: 160, each: 153 }, ucs2: { single: 70, each: 67 } };
+const ROOM: Record<Alphabet, { single: number; each: number }> = { gsm7: { single: 160, each: 153 }, latin1: { single: 140, each: 134 }, ucs2: { single: 70, each: 67 } };
 
 export interface SmsCount {
   alphabet: Alphabet;
-  /** Septets or UTF-16 code units of the whole text. */
+  /** Septets, bytes or UTF-16 code units of the whole text. */
   units: number;
   /** 0 for no text. */
   parts: number;
@@ -19,17 +20,18 @@ export interface SmsCount {
   left: number;
 }
 
-/** What a character takes in GSM 7 bit; none if the alphabet has not got it. */
-function septets(character: string): number | undefined {
+/** What a character takes in the account's short alphabet; none if that has not got it. */
+function unitsOf(character: string, short: ShortAlphabet): number | undefined {
+  if (short === 'latin1') return /^[\n\r -~\xa0-\xff]$/.test(character) ? 1 : undefined;
   if (BASIC.has(character)) return 1;
   return EXTENDED.has(character) ? 2 : undefined;
 }
 
 /** Counts the text as it will be cut: neither an escape nor a surrogate pair is torn, so a part may stay short of a unit. */
-export function countSms(text: string): SmsCount {
+export function countSms(text: string, short: ShortAlphabet = 'gsm7'): SmsCount {
   const characters = [...text];
-  const alphabet: Alphabet = characters.every((character) => septets(character) !== undefined) ? 'gsm7' : 'ucs2';
-  const cost = (character: string) => (alphabet === 'gsm7' ? septets(character)! : character.length);
+  const alphabet: Alphabet = characters.every((character) => unitsOf(character, short) !== undefined) ? short : 'ucs2';
+  const cost = (character: string) => (alphabet === 'ucs2' ? character.length : unitsOf(character, alphabet)!);
   const units = characters.reduce((sum, character) => sum + cost(character), 0);
   const { single, each } = ROOM[alphabet];
   if (units <= single) return { alphabet, units, parts: units === 0 ? 0 : 1, left: single - units };
@@ -49,8 +51,8 @@ export function costOf(price: string, parts: number): string {
 }
 
 /** The characters that make it a message in UCS-2, each once, in their order. */
-export function specialCharacters(text: string): string[] {
-  return [...new Set([...text].filter((character) => septets(character) === undefined))];
+export function specialCharacters(text: string, short: ShortAlphabet = 'gsm7'): string[] {
+  return [...new Set([...text].filter((character) => unitsOf(character, short) === undefined))];
 }
 
 const KNOWN: ReadonlyMap<string, string> = new Map<string, string>([
@@ -65,13 +67,13 @@ function pairs(from: string, to: string): [string, string][] {
   return [...from].map((character) => [character, to]);
 }
 
-/** The text in GSM 7 bit as far as it means the same to a reader; what has no such form, an emoji, stays. */
-export function transliterate(text: string): string {
+/** The text in the short alphabet as far as it means the same to a reader; what has no such form, an emoji, stays. */
+export function transliterate(text: string, short: ShortAlphabet = 'gsm7'): string {
   return [...text.normalize('NFC')].map((character) => {
-    if (septets(character) !== undefined) return character;
+    if (unitsOf(character, short) !== undefined) return character;
     const known = KNOWN.get(character);
     if (known !== undefined) return known;
     const base = character.normalize('NFKD').replace(/\p{M}/gu, '');
-    return base !== '' && [...base].every((part) => septets(part) !== undefined) ? base : character;
+    return base !== '' && [...base].every((part) => unitsOf(part, short) !== undefined) ? base : character;
   }).join('');
 }

@@ -246,6 +246,7 @@ export const en: Record<Key, string> = {
   'composer.sms_cost': 'Cost: {cost}.',
   'composer.chat_hint': 'Enter sends, Shift+Enter makes a new line.',
   'alphabet.gsm7': 'GSM-7',
+  'alphabet.latin1': 'Latin-1',
   'alphabet.ucs2': 'Unicode',
   'composer.note_warning': 'It stays inside: the citizen will never see it.',
   'composer.note_text': 'Text of the note',

@@ -245,6 +245,7 @@ export const it = {
   'composer.sms_cost': 'Costo: {cost}.',
   'composer.chat_hint': 'Invio spedisce, Maiusc+Invio va a capo.',
   'alphabet.gsm7': 'GSM-7',
+  'alphabet.latin1': 'Latin-1',
   'alphabet.ucs2': 'Unicode',
   'composer.note_warning': 'Resta interna: il cittadino non la vedrà mai.',
   'composer.note_text': 'Testo della nota',

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::channel::sms::join::{Coded, tests::part};
+use crate::channel::sms::media::{self, tests::Cloud};
 use crate::channel::sms::parts::Parts;
 use crate::channel::sms::spool::{self, Depth};
 use crate::model::id::{IdMaker, QueueId};
@@ -14,10 +15,11 @@ use crate::plan::Account;
 use crate::port::broker::{Broker, ConsumeError, Consumer, Publisher, Source};
 use crate::port::testing::{self, FakeBlobs, FakeStore};
 
-/// Remembers the batches of a publisher; takes none with a text of more than 100 bytes in it, and none for an account that is full.
+/// Remembers the batches of a publisher, and the files of each message; takes none with a text of more than 100 bytes in it, and none for an account that is full.
 #[derive(Default)]
 struct FakeBroker {
     batches: Mutex<Vec<Vec<String>>>,
+    files: Mutex<Vec<serde_json::Value>>,
     full: Mutex<Option<&'static str>>,
 }
 
@@ -43,6 +45,9 @@ impl Publisher for FakeBroker {
         if batch.iter().any(|message| Some(said(message, "account").as_str()) == full) {
             return Err(PublishError::Unavailable("full".to_owned()));
         }
+        let files =
+            |message: &Outgoing| serde_json::from_slice::<serde_json::Value>(&message.body).expect("JSON")["data"]["attachments"].take();
+        self.files.lock().expect("nobody panicked").extend(batch.iter().map(files));
         self.batches.lock().expect("nobody panicked").push(texts);
         Ok(())
     }
@@ -93,6 +98,7 @@ fn courier(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>) -> Courier {
         counters: Arc::default(),
         country: country::Id::IT,
         credentials: BTreeMap::new(),
+        files_within: FILES_WITHIN,
     }
 }
 
@@ -105,24 +111,69 @@ fn taken(text: &str) -> Bytes {
     said("urp-sms", text, text, 1)
 }
 
+/// A message with files at these addresses.
+fn with_files(text: &str, urls: &[String]) -> Bytes {
+    let received = Received {
+        id: "MM1".into(),
+        from: "+393331234567".into(),
+        to: "+390471000001".into(),
+        text: text.to_owned(),
+        media: urls.iter().map(|url| Media { url: url.clone(), media_type: Some("image/jpeg".into()) }).collect(),
+        part: None,
+    };
+    entry("urp-sms", Said::Received(received), 1)
+}
+
+/// The names of the last message's files.
+fn names(broker: &FakeBroker) -> Vec<String> {
+    let files = broker.files.lock().expect("nobody panicked").pop().expect("a message");
+    files.as_array().into_iter().flatten().map(|file| file["name"].as_str().expect("a name").to_owned()).collect()
+}
+
+/// A courier that may fetch files of this machine, with an account that signs in at this cloud.
+fn fetching(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>, cloud: &Cloud) -> Courier {
+    let credentials = [(AccountId::new("urp-sms").expect("a name"), media::tests::credentials(cloud))].into();
+    Courier { fetcher: media::tests::fetcher(), credentials, ..courier(broker, store) }
+}
+
 /// A picture that cannot be had does not vanish without a word.
 #[tokio::test]
 async fn what_could_not_be_fetched_stands_in_the_text() {
     for (text, expected) in [("Ecco la buca", "Ecco la buca\n[… 2 file …]"), ("", "[… 2 file …]")] {
         let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
         // nobody outside is meant by that address
-        let media = |name: &str| Media { url: format!("http://127.0.0.1/{name}"), media_type: None };
-        let received = Received {
-            id: "SM1".into(),
-            from: "+393331234567".into(),
-            to: "+390471000001".into(),
-            text: text.to_owned(),
-            media: vec![media("1.jpg"), media("2.jpg")],
-            part: None,
-        };
-        courier(&broker, &store).again(&entry("urp-sms", Said::Received(received), 1)).await.expect("handed on");
+        let urls = ["1.jpg", "2.jpg"].map(|name| format!("http://127.0.0.1/{name}"));
+        courier(&broker, &store).again(&with_files(text, &urls)).await.expect("handed on");
         assert_eq!(broker.taken(), [[expected]]);
     }
+}
+
+#[tokio::test]
+async fn each_file_is_fetched_once_and_a_busy_cloud_is_asked_again() {
+    let (broker, store, cloud) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), Cloud::start().await);
+    let urls = ["/small", "/endless", "/gone", "/busy-once", "/round"].map(|path| cloud.at("127.0.0.1", path));
+    let courier = fetching(&broker, &store, &cloud);
+    courier.again(&with_files("Ecco", &urls)).await.expect("handed on");
+    assert_eq!(broker.taken(), [["Ecco\n[… 3 file …]"]]);
+    assert_eq!(names(&broker), ["mms-1.png", "mms-4.png"]);
+    let mut paths = cloud.paths();
+    assert!(cloud.asked().iter().all(|(_, authorization)| authorization.as_deref() == Some(media::tests::SIGNED_IN)));
+    paths.dedup();
+    assert_eq!(paths, ["/small", "/endless", "/gone", "/busy-once", "/round"]);
+    let asked = |path: &str| cloud.paths().iter().filter(|known| *known == path).count();
+    assert_eq!(["/small", "/endless", "/gone", "/busy-once"].map(asked), [1, 1, 1, 2]);
+}
+
+/// What was there before the time was over stays; what comes behind the slow one is not waited for.
+#[tokio::test]
+async fn all_files_of_a_message_have_one_time_together() {
+    let (broker, store, cloud) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), Cloud::start().await);
+    let urls = ["/small", "/never", "/never-either"].map(|path| cloud.at("127.0.0.1", path));
+    let courier = Courier { files_within: Duration::from_secs(2), ..fetching(&broker, &store, &cloud) };
+    courier.again(&with_files("Ecco", &urls)).await.expect("handed on");
+    assert_eq!(broker.taken(), [["Ecco\n[… 2 file …]"]]);
+    assert_eq!(names(&broker), ["mms-1.png"]);
+    assert_eq!(cloud.paths().iter().filter(|path| *path == "/never").count(), 1, "its time is over");
 }
 
 fn said(account: &str, id: &str, text: &str, at: i64) -> Bytes {

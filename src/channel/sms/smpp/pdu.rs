@@ -13,11 +13,16 @@ use crate::channel::sms::join::{Coded, Part};
 use crate::channel::sms::provider::{Progress, Received, Said, Status, code};
 use crate::channel::sms::text::{self, Alphabet, Concatenation, Reference, encode, parts, split_header};
 use crate::model::address::Address;
+use crate::model::text_message::ShortAlphabet;
 
 /// The bit of `esm_class` that says a header stands before the text.
 const UDHI: u8 = 0x40;
 /// The bits of `esm_class` that say a `deliver_sm` is a receipt, of the end or of a step on the way.
 const RECEIPT: u8 = 0x24;
+
+/// The `data_coding` of the SMSC's own alphabet, and of ISO 8859-1.
+const OWN: u8 = 0;
+const LATIN1: u8 = 3;
 
 /// Asks for a session.
 pub fn bind(user: &str, password: &str, system_type: &str) -> Result<BindTransceiver, &'static str> {
@@ -32,9 +37,9 @@ pub fn bind(user: &str, password: &str, system_type: &str) -> Result<BindTransce
     ))
 }
 
-/// A message as `submit_sm`, one for each part, in order. A receipt is asked for the last one: when it is there, all are.
-pub fn submit(from: &str, to: &str, text: &str, reference: u16) -> Result<Vec<SubmitSm>, &'static str> {
-    let parts = parts(text, Reference::Narrow);
+/// A message as `submit_sm`, one for each part, in order. A receipt is asked for each.
+pub fn submit(from: &str, to: &str, text: &str, short: ShortAlphabet, reference: u16) -> Result<Vec<SubmitSm>, &'static str> {
+    let parts = parts(text, short, Reference::Narrow);
     let total = u8::try_from(parts.texts.len()).map_err(|_| "too_many_parts")?;
     let (source, source_ton, source_npi) = address(from).ok_or("bad_sender")?;
     let (target, target_ton, target_npi) = address(to).ok_or("bad_recipient")?;
@@ -50,9 +55,10 @@ pub fn submit(from: &str, to: &str, text: &str, reference: u16) -> Result<Vec<Su
             .dest_addr_ton(target_ton)
             .dest_addr_npi(target_npi)
             .esm_class(EsmClass::from(if total > 1 { UDHI } else { 0 }))
-            .registered_delivery(receipt_wanted(number == total))
+            .registered_delivery(receipt_wanted())
             .data_coding(match parts.alphabet {
-                Alphabet::Gsm7 => DataCoding::McSpecific,
+                // the SMSC's own, whichever it is
+                Alphabet::Gsm7 | Alphabet::Latin1 => DataCoding::McSpecific,
                 Alphabet::Ucs2 => DataCoding::Ucs2,
             })
             .short_message(OctetString::from_vec(content).map_err(|_| "too_long")?)
@@ -61,17 +67,13 @@ pub fn submit(from: &str, to: &str, text: &str, reference: u16) -> Result<Vec<Su
     (1..=total).zip(&parts.texts).map(one).collect()
 }
 
-fn receipt_wanted(wanted: bool) -> RegisteredDelivery {
-    let receipt = if wanted {
-        MCDeliveryReceipt::McDeliveryReceiptRequestedWhereFinalDeliveryOutcomeIsSuccessOrFailure
-    } else {
-        MCDeliveryReceipt::NoMcDeliveryReceiptRequested
-    };
+fn receipt_wanted() -> RegisteredDelivery {
+    let receipt = MCDeliveryReceipt::McDeliveryReceiptRequestedWhereFinalDeliveryOutcomeIsSuccessOrFailure;
     RegisteredDelivery::new(receipt, SmeOriginatedAcknowledgement::default(), IntermediateNotification::default(), 0)
 }
 
-/// What a `deliver_sm` says. `id` names a message that comes without an id of its own.
-pub fn read(pdu: &DeliverSm, id: String) -> Said {
+/// What a `deliver_sm` says. `id` names a message that comes without an id of its own; `own` is the SMSC's own alphabet.
+pub fn read(pdu: &DeliverSm, own: ShortAlphabet, id: String) -> Said {
     let payload = pdu.tlvs().iter().find_map(|tlv| match tlv.value() {
         Some(TlvValue::MessagePayload(payload)) => Some(payload.value.as_ref().to_vec()),
         _ => None,
@@ -86,7 +88,11 @@ pub fn read(pdu: &DeliverSm, id: String) -> Said {
         Some(split) if class & UDHI != 0 => split,
         _ => (None, &content[..]),
     };
-    let coding = u8::from(pdu.data_coding);
+    // from here on it is said what it is: parts are read when all are there
+    let coding = match (u8::from(pdu.data_coding), own) {
+        (OWN, ShortAlphabet::Latin1) => LATIN1,
+        (coding, _) => coding,
+    };
     let text = decode(bytes, coding);
     let part = concatenation.or_else(|| segment(pdu)).and_then(|Concatenation { reference, total, number }| {
         let coded = Coded { coding, bytes: bytes.to_vec() };
@@ -208,11 +214,11 @@ fn written(address: &COctetString<1, 21>, ton: Ton) -> String {
     }
 }
 
-/// The text by `data_coding` (SMPP 3.4, 5.2.19): where the network says nothing it means its own alphabet, which is GSM 7 bit here, one septet a byte.
+/// The text by `data_coding` (SMPP 3.4, 5.2.19): the network's own alphabet is GSM 7 bit here, one septet a byte.
 pub fn decode(bytes: &[u8], coding: u8) -> String {
     match coding {
         8 => text::decode(bytes, Alphabet::Ucs2),
-        1 | 3 => bytes.iter().map(|byte| char::from(*byte)).collect(),
+        1 | LATIN1 => text::decode(bytes, Alphabet::Latin1),
         _ => text::decode(bytes, Alphabet::Gsm7),
     }
 }
@@ -225,20 +231,22 @@ mod tests {
 
     #[test]
     fn a_message_is_as_many_orders_as_parts() {
-        let orders = submit("+390471000001", "+393331234567", "Perché?", 7).expect("fits");
+        let orders = submit("+390471000001", "+393331234567", "Perché?", ShortAlphabet::Gsm7, 7).expect("fits");
         let [order] = &orders[..] else { panic!("one part") };
         assert_eq!((order.source_addr.as_str(), order.destination_addr.as_str()), ("390471000001", "393331234567"));
         assert_eq!((order.source_addr_ton, u8::from(order.esm_class)), (Ton::International, 0));
         assert_eq!(order.short_message().as_ref(), b"Perch\x05?");
-        let orders = submit("Comune", "4040", &"è👋".repeat(60), 0x0107).expect("fits");
+        let orders = submit("Comune", "4040", &"è👋".repeat(60), ShortAlphabet::Gsm7, 0x0107).expect("fits");
         assert_eq!(orders.len(), 3);
         for (number, order) in (1..).zip(&orders) {
             assert_eq!(order.short_message().as_ref()[..6], [5, 0, 3, 7, 3, number]);
             assert_eq!((u8::from(order.esm_class), order.data_coding, order.source_addr_ton), (UDHI, DataCoding::Ucs2, Ton::Alphanumeric));
-            assert_eq!(u8::from(order.registered_delivery), u8::from(number == 3));
+            assert_eq!(u8::from(order.registered_delivery), 1);
             assert!(order.short_message().len() <= 140);
         }
-        assert!(submit(&"a".repeat(30), "4040", "ciao", 1).is_err() && submit("Perché", "4040", "ciao", 1).is_err());
+        for from in ["a".repeat(30), "Perché".into()] {
+            assert!(submit(&from, "4040", "ciao", ShortAlphabet::Gsm7, 1).is_err());
+        }
         assert!(bind("u", "otto8888", "").is_ok() && bind("u", "nove99999", "").is_err());
     }
 
@@ -263,7 +271,9 @@ mod tests {
             (UDHI, DataCoding::McSpecific, b"\x7fciao", "\u{fffd}ciao"),
             (0, DataCoding::Ucs2, &[0xd8], "\u{fffd}"),
         ] {
-            let Said::Received(received) = read(&deliver(class, coding, content), "1".into()) else { panic!("a message") };
+            let Said::Received(received) = read(&deliver(class, coding, content), ShortAlphabet::Gsm7, "1".into()) else {
+                panic!("a message")
+            };
             assert_eq!((received.from.as_str(), received.to.as_str()), ("+393331234567", "4040"));
             if content[0] != 0x7f {
                 assert_eq!(received.text, expected);
@@ -272,8 +282,32 @@ mod tests {
     }
 
     #[test]
+    fn an_smsc_may_have_an_alphabet_of_its_own() {
+        let [order] = &submit("4040", "+393331234567", "È così", ShortAlphabet::Latin1, 7).expect("fits")[..] else { panic!("one part") };
+        assert_eq!((order.data_coding, order.short_message().as_ref()), (DataCoding::McSpecific, &b"\xc8 cos\xec"[..]));
+        let orders = submit("4040", "+393331234567", &"È".repeat(269), ShortAlphabet::Latin1, 7).expect("fits");
+        assert_eq!(orders.iter().map(|order| order.short_message().len()).collect::<Vec<_>>(), [140, 140, 7]);
+        let [order] = &submit("4040", "+393331234567", "5 €", ShortAlphabet::Latin1, 7).expect("fits")[..] else { panic!("one part") };
+        assert_eq!(order.data_coding, DataCoding::Ucs2);
+        for (coding, content, expected) in [
+            (DataCoding::McSpecific, &b"\xc8 cos\xec"[..], "È così"),
+            (DataCoding::Latin1, b"\xc8 cos\xec", "È così"),
+            (DataCoding::Ucs2, b"\0\xc8", "È"),
+        ] {
+            let Said::Received(received) = read(&deliver(0, coding, content), ShortAlphabet::Latin1, "1".into()) else {
+                panic!("a message")
+            };
+            assert_eq!(received.text, expected);
+        }
+        let part = deliver(UDHI, DataCoding::McSpecific, b"\x05\x00\x03\x07\x02\x01\xc8");
+        let Said::Received(received) = read(&part, ShortAlphabet::Latin1, "1".into()) else { panic!("a message") };
+        let coded = received.part.and_then(|part| part.coded).expect("bytes");
+        assert_eq!(decode(&coded.bytes, coded.coding), "È", "when all parts are there");
+    }
+
+    #[test]
     fn parts_are_told_by_header_and_by_field() {
-        let read = |pdu: &DeliverSm| match read(pdu, "1".into()) {
+        let read = |pdu: &DeliverSm| match read(pdu, ShortAlphabet::Gsm7, "1".into()) {
             Said::Received(received) => received.part,
             other => panic!("a message: {other:?}"),
         };
@@ -299,7 +333,7 @@ mod tests {
 
     #[test]
     fn receipts_say_what_became_of_it() {
-        let told = |text: &str| read(&deliver(4, DataCoding::McSpecific, text.as_bytes()), String::new());
+        let told = |text: &str| read(&deliver(4, DataCoding::McSpecific, text.as_bytes()), ShortAlphabet::Gsm7, String::new());
         let status = |id: &str, progress| Said::Status(Status { reference: None, id: id.into(), progress });
         let text = "id:0000012345 sub:001 dlvrd:001 submit date:2601311200 done date:2601311201 stat:DELIVRD err:000 text:ciao";
         assert_eq!(told(text), status("0000012345", Progress::Delivered));
