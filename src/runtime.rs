@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod driver;
 pub mod feed;
 pub mod intake;
+pub mod keeping;
 pub mod language;
 pub mod leader;
 pub mod left;

@@ -551,6 +551,9 @@ impl Blobs for FakeBlobs {
     async fn get(&self, _: &AdministrationId, blob: &BlobRef) -> Result<Bytes, BlobError> {
         self.0.lock().unwrap().get(&blob.key).cloned().ok_or(BlobError::NotFound)
     }
+    async fn kept_between(&self, _: &AdministrationId, _: Timestamp, _: Timestamp, _: &str, _: usize) -> Result<Vec<String>, BlobError> {
+        Ok(Vec::new())
+    }
     async fn delete(&self, _: &AdministrationId, key: &str) -> Result<(), BlobError> {
         self.0.lock().unwrap().remove(key);
         Ok(())

@@ -232,6 +232,10 @@ impl Blobs for World {
         self.blobs.lock().unwrap().get(&blob.key).filter(|_| inside).cloned().ok_or(BlobError::NotFound)
     }
 
+    async fn kept_between(&self, _: &AdministrationId, _: Timestamp, _: Timestamp, _: &str, _: usize) -> Result<Vec<String>, BlobError> {
+        Ok(Vec::new())
+    }
+
     async fn delete(&self, _administration: &AdministrationId, key: &str) -> Result<(), BlobError> {
         self.blobs.lock().unwrap().remove(key);
         Ok(())
