@@ -8,6 +8,7 @@ pub mod consumer;
 pub mod daemon;
 pub mod driver;
 pub mod feed;
+pub mod housekeeping;
 pub mod intake;
 pub mod keeping;
 pub mod language;

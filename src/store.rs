@@ -23,6 +23,7 @@ mod read_mark;
 mod row;
 mod snapshot;
 mod table;
+mod trim;
 mod value;
 
 pub mod blobs;

@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 
 use crate::model::contact::StateName;
-use crate::model::id::{AdministrationId, CitizenId, ContactId, ConversationId, MessageId};
+use crate::model::id::{AdministrationId, CitizenId, ContactId, ConversationId, MessageId, PoolId};
 use crate::model::time::Timestamp;
 
 use super::store::StoreError;
@@ -42,7 +42,16 @@ pub struct Part<T> {
     pub next: Option<String>,
 }
 
-/// Erasing, and who names which blob.
+/// Rows of the logs that went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Trimmed {
+    /// Events.
+    pub events: u64,
+    /// Inputs.
+    pub inputs: u64,
+}
+
+/// Erasing, trimming, and who names which blob.
 #[async_trait]
 pub trait Keeping: Send + Sync {
     /// Erases a conversation in one transaction: messages, notes, attempts, marks, chats, subject, whose it was, and the addresses that
@@ -61,6 +70,15 @@ pub trait Keeping: Send + Sync {
         after: &str,
         limit: u32,
     ) -> Result<Part<ConversationId>, StoreError>;
+
+    /// Takes the oldest `limit` events of a pool that happened before `before` and that each of these relays has passed, but never the
+    /// last one; with them the inputs they followed from that nobody can send again: timers, leaders, commands. The inputs of
+    /// citizens' messages stay.
+    async fn trim_journal(&self, pool: &PoolId, relays: &[&str], before: Timestamp, limit: u32) -> Result<Trimmed, StoreError>;
+
+    /// Takes the bytes of `limit` items of the quarantine that were handed in again before `before`, and `limit` answered orders of the
+    /// command line from before it; returns how many of each.
+    async fn drop_settled(&self, before: Timestamp, limit: u32) -> Result<[u64; 2], StoreError>;
 
     /// Names of blobs in an administration's messages: of `limit` of them above `after`.
     async fn named_by_messages(&self, administration: &AdministrationId, after: &str, limit: u32) -> Result<Part<String>, StoreError>;

@@ -54,6 +54,7 @@ pub fn plan() -> Plan {
         pool: pool(),
         domains: Default::default(),
         languages: vec![Language::ITALIAN],
+        retention: None,
         offices: offices.iter().map(|(id, restricted)| (office(id), Office { name: (*id).to_owned(), restricted: *restricted })).collect(),
         topics: BTreeMap::from([(TopicId::new("tari").unwrap(), "TARI".to_owned())]),
         rules: Vec::new(),

@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 
-use crate::model::id::{AdministrationId, CitizenId, ConversationId};
+use crate::model::id::{AdministrationId, CitizenId, ConversationId, PoolId};
 use crate::model::time::Timestamp;
 use crate::port::blobs::names_in;
-use crate::port::keeping::{Erasure, Keeping, Part};
+use crate::port::keeping::{Erasure, Keeping, Part, Trimmed};
 use crate::port::store::StoreError;
 
 use super::engine::{Dialect, Engine, Scope, read};
 use super::value::{Row, arguments};
-use super::{SqlStore, erase};
+use super::{SqlStore, erase, trim};
 
 /// In the order of their ids, which needs no index of its own: it is not asked for often. Erased is what holds nothing any more.
 const ENDED: &str = "select v.id, \
@@ -63,6 +63,14 @@ impl<E: Engine> Keeping for SqlStore<E> {
             }
         }
         Ok(Part { found, next: next_after(&rows, limit)? })
+    }
+
+    async fn trim_journal(&self, pool: &PoolId, relays: &[&str], before: Timestamp, limit: u32) -> Result<Trimmed, StoreError> {
+        trim::journal(&*self.engine, pool, relays, before, limit).await
+    }
+
+    async fn drop_settled(&self, before: Timestamp, limit: u32) -> Result<[u64; 2], StoreError> {
+        trim::settled(&*self.engine, before, limit).await
     }
 
     async fn named_by_messages(&self, administration: &AdministrationId, after: &str, limit: u32) -> Result<Part<String>, StoreError> {

@@ -116,6 +116,7 @@ pub fn plan(accounts: &[(&str, &str)]) -> Plan {
             pool: pool.clone(),
             domains: BTreeSet::new(),
             languages: vec![],
+            retention: None,
             offices: BTreeMap::new(),
             topics: BTreeMap::new(),
             rules: vec![],

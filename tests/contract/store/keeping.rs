@@ -1,6 +1,7 @@
 //! Erasing: nothing that could be read stays anywhere, what is delivered again stays dead, what is at work is left alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sportello::model::channel::{Channel, IdentityLevel};
 use sportello::model::contact::{CaseReference, Contact, ContactState, StateName};
@@ -10,10 +11,12 @@ use sportello::model::id::{
     AddressKey, ChatSessionId, CitizenId, ContactId, ConversationId, InputId, MessageId, NoteId, OperatorId, PoolId,
 };
 use sportello::port::blobs::BlobError;
-use sportello::port::keeping::{Erased, Erasure, Keeping};
-use sportello::port::store::{FactQuery, ReadMark, WriteSet};
+use sportello::port::keeping::{Erased, Erasure, Keeping, Trimmed};
+use sportello::port::store::{EventRecord, FactQuery, InputRecord, Leases, Page, Quarantined, ReadMark, WriteSet};
+use sportello::runtime::housekeeping::Housekeeping;
 use sportello::runtime::keeping::Keeper;
 use sportello::store::blobs::FolderBlobs;
+use tokio_util::sync::CancellationToken;
 
 use super::fixture::*;
 use super::on_both;
@@ -26,6 +29,9 @@ on_both!(
     a_citizens_other_addresses_stay,
     blobs_go_unless_named_elsewhere,
     what_ended_in_time_is_found,
+    the_log_forgets_what_is_old_and_passed,
+    what_was_settled_long_ago_goes,
+    a_round_of_housekeeping,
 );
 
 /// Stands in everything that a citizen or an operator wrote.
@@ -264,4 +270,132 @@ async fn what_ended_in_time_is_found(place: Place) {
     assert_eq!(find(seconds(100), "", 9).await, (vec![], None), "not before it ended");
     assert!(matches!(erased(&place, 1).await, Erasure::Done(_)));
     assert_eq!(find(seconds(200), "", 9).await, (vec![ConversationId(4)], None), "what is erased is not found again");
+}
+
+fn numbers(events: &[EventRecord]) -> Vec<i64> {
+    events.iter().map(|event| event.seq).collect()
+}
+
+/// Five inputs and what followed: a letter, a timer, a command without an event, a letter, a timer.
+async fn logged(place: &Place) -> Leader {
+    let mut leader = Leader::of(place).await;
+    let command = InputRecord { kind: "command".into(), source: Some("cm_1".into()), ..input(6, None, None) };
+    leader
+        .commit(|writes| {
+            writes.inputs = vec![
+                input(1, Some(InputId(1)), Some(1)),
+                input(4, None, None),
+                command,
+                input(7, Some(InputId(7)), Some(1)),
+                input(9, None, None),
+            ];
+            writes.events =
+                [(2, 1), (3, 1), (5, 4), (8, 7), (10, 9)].map(|(seq, of)| EventRecord { input_seq: of, ..event(seq, None) }).to_vec();
+        })
+        .await;
+    leader
+}
+
+async fn the_log_forgets_what_is_old_and_passed(place: Place) {
+    let leader = logged(&place).await;
+    let store = &place.store;
+    let relays = ["outbound", "events"];
+    let left = async || {
+        let events = store.events_after(&pool(), 0, 100).await.expect("reads");
+        let inputs = store.inputs_after(&pool(), 0, 100).await.expect("reads");
+        (numbers(&events), inputs.iter().map(|input| input.seq).collect::<Vec<_>>())
+    };
+    let trim = async |before, limit| store.trim_journal(&pool(), &relays, before, limit).await.expect("trims");
+    let all = left().await;
+    assert_eq!(trim(seconds(100), 10).await, Trimmed::default(), "no relay has passed any");
+    let passes = async |name, seq| assert!(store.advance_cursor(&pool(), name, leader.leadership.epoch, seq).await.expect("moves"));
+    passes("outbound", 10).await;
+    assert_eq!(trim(seconds(100), 10).await, Trimmed::default(), "one of them has not begun");
+    passes("events", 5).await;
+    assert_eq!(trim(seconds(2), 10).await, Trimmed::default(), "none is old");
+    assert_eq!(left().await, all);
+    assert_eq!(trim(seconds(100), 1).await, Trimmed { events: 1, inputs: 0 }, "one at a time");
+    assert_eq!(trim(seconds(5), 10).await, Trimmed { events: 1, inputs: 0 }, "5 is not before 5");
+    assert_eq!(trim(seconds(100), 10).await, Trimmed { events: 1, inputs: 2 }, "up to the slower relay");
+    assert_eq!(left().await, (vec![8, 10], vec![1, 7, 9]), "letters stay");
+    passes("events", 10).await;
+    assert_eq!(trim(seconds(100), 10).await, Trimmed { events: 1, inputs: 0 });
+    assert_eq!(trim(seconds(100), 10).await, Trimmed::default(), "the last one stays");
+    assert_eq!(left().await, (vec![10], vec![1, 7, 9]));
+    assert_eq!(store.last_seq(&pool()).await.expect("reads"), 10, "the next number is known");
+    let sources = [1, 7].map(|n| InputId(n).to_string());
+    assert_eq!(store.known_sources(&pool(), &sources).await.expect("reads"), [true, true]);
+}
+
+async fn what_was_settled_long_ago_goes(place: Place) {
+    let store = &place.store;
+    for (id, at) in [("old", 0), ("young", 100), ("held", 0)] {
+        store.quarantine(&Quarantined { at: seconds(at), ..quarantined(id) }).await.expect("keeps");
+    }
+    let items = store.quarantined(None, Page { limit: 9, offset: 0 }).await.expect("lists");
+    let number = |id: &str| items.iter().find(|item| item.message_id == id).expect("is there").id;
+    for id in ["old", "young"] {
+        assert!(store.settle_quarantined(number(id), "retried").await.expect("settles"));
+    }
+    for id in ["answered", "waiting"] {
+        store.leave_command(&pool(), id, "{}").await.expect("leaves");
+    }
+    store.answer_command(&pool(), "answered", "{}").await.expect("answers");
+    assert_eq!(store.drop_settled(seconds(50), 9).await.expect("drops"), [1, 1], "orders are of now, which is before");
+    assert_eq!(store.drop_settled(seconds(50), 9).await.expect("drops"), [0, 0]);
+    let item = async |id| store.quarantined_item(number(id)).await.expect("reads").expect("the row stays");
+    let (old, young, held) = (item("old").await, item("young").await, item("held").await);
+    assert_eq!((old.state.as_str(), old.body.len()), ("discarded", 0));
+    assert!(young.state == "retried" && !young.body.is_empty() && held.state == "held" && !held.body.is_empty());
+    assert_eq!(place.count("left_command").await, 1);
+}
+
+/// A process that keeps house, with a plan in which `comune` keeps conversations for a year.
+fn housekeeping(place: &Place, folder: &tempfile::TempDir, holder: &str) -> Housekeeping {
+    let text = "[pool.comuni]\n[administration.comune]\nname = \"C\"\npool = \"comuni\"\nretention_days = 365\n\
+                [administration.comune.office.urp]\nname = \"U\"\n";
+    let plan = sportello::plan::parse(text).expect("a plan");
+    Housekeeping {
+        keeper: keeper(place, folder),
+        leases: Arc::clone(&place.store) as Arc<dyn Leases>,
+        plans: tokio::sync::watch::Sender::new(Arc::new(plan)).subscribe(),
+        metrics: Arc::default(),
+        holder: holder.into(),
+        journal_kept: Some(Duration::from_secs(400 * 86_400)),
+        relays: vec!["outbound"],
+        stop: CancellationToken::new(),
+    }
+}
+
+async fn a_round_of_housekeeping(place: Place) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut leader = logged(&place).await;
+    assert!(place.store.advance_cursor(&pool(), "outbound", leader.leadership.epoch, 10).await.expect("moves"));
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![closed(1), in_state(2, active(7))];
+            writes.conversations = vec![conversation(1), conversation(2)];
+            writes.messages = vec![message(1, 1), message(2, 2)];
+        })
+        .await;
+    let [first, second] = ["first", "second"].map(|holder| housekeeping(&place, &folder, holder));
+    let after = |days: i64| seconds(days * 86_400);
+    assert!(first.round(after(364), true).await);
+    assert!(!second.round(after(9_999), true).await, "the other one does it");
+    assert_eq!((place.count("event").await, place.count("message").await), (5, 2), "nothing's time is over");
+    assert!(first.round(after(366), false).await);
+    assert_eq!(place.count("message").await, 2, "once a day");
+    assert!(first.round(after(366), true).await);
+    assert_eq!((place.count("event").await, place.count("message").await), (5, 1));
+    assert!(first.round(after(401), true).await);
+    assert_eq!((place.count("event").await, place.count("message").await), (1, 1), "who is served is left alone");
+    for (what, count) in [("conversations", 1), ("events", 4), ("inputs", 2)] {
+        let line = format!("sportello_housekeeping_removed_total{{what=\"{what}\"}} {count}");
+        assert!(first.metrics.encode().contains(&line), "no {line}");
+    }
+    first.stop.cancel();
+    assert!(!first.round(after(9_999), true).await, "it was stopped");
+    // what is left of a round that was cut off is the next one's
+    place.store.let_go("housekeeping", "first").await.expect("lets go");
+    assert!(second.round(after(9_999), true).await);
 }
