@@ -191,7 +191,7 @@ async fn administer(settings: Settings, command: &Command) -> anyhow::Result<Exi
         Command::Operator(command) => operator_command(store, command).await?,
         Command::Token(command) => token_command(&*store, command).await?,
         Command::Quarantine(command) => quarantine_command(store, command).await?,
-        Command::Erase(args) => return erase_command(&Keeper { keeping, blobs }, args).await,
+        Command::Erase(args) => return erase_command(&Keeper { keeping, blobs, pause: Duration::ZERO }, args).await,
         _ => bail!("this command needs nothing from here"),
     }
     Ok(ExitCode::from(EXIT_OK))

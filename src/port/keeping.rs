@@ -80,6 +80,9 @@ pub trait Keeping: Send + Sync {
     /// command line from before it; returns how many of each.
     async fn drop_settled(&self, before: Timestamp, limit: u32) -> Result<[u64; 2], StoreError>;
 
+    /// When this database began: what lies on the disk from before it is not its to judge. None: it has no plan yet.
+    async fn began_at(&self) -> Result<Option<Timestamp>, StoreError>;
+
     /// Names of blobs in an administration's messages: of `limit` of them above `after`.
     async fn named_by_messages(&self, administration: &AdministrationId, after: &str, limit: u32) -> Result<Part<String>, StoreError>;
 

@@ -33,7 +33,7 @@ pub use self::sms_options::TrialSms;
 use super::aside::LiveAsides;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
-use super::housekeeping::Housekeeping;
+use super::housekeeping::{self, Housekeeping};
 use super::keeping::Keeper;
 use super::leader::{self, LeaderDeps};
 use super::quarantine;
@@ -359,7 +359,11 @@ impl Parts {
     /// Takes away what is kept for a time only.
     fn keep_house(&self) {
         let housekeeping = Housekeeping {
-            keeper: Keeper { keeping: Arc::clone(&self.backends.keeping), blobs: Arc::clone(&self.backends.blobs) },
+            keeper: Keeper {
+                keeping: Arc::clone(&self.backends.keeping),
+                blobs: Arc::clone(&self.backends.blobs),
+                pause: housekeeping::PAUSE,
+            },
             leases: Arc::clone(&self.backends.leases),
             plans: self.plans.subscribe(),
             metrics: Arc::clone(&self.metrics),

@@ -1,5 +1,5 @@
-//! What time does to data: the logs forget, conversations whose time is over are erased. One router at a time does it, in small pieces;
-//! killed half-way, or twice at once, it does no harm.
+//! What time does to data: the logs forget, conversations whose time is over are erased, blobs that no row names are swept. One router
+//! at a time does it, in small pieces; killed half-way, or twice at once, it does no harm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,22 +18,24 @@ use crate::telemetry::metrics::Metrics;
 
 use super::keeping::{KeepError, Keeper};
 
-/// The right to do it, and how long it lasts: taken anew before each piece.
-const LEASE: (&str, Duration) = ("housekeeping", Duration::from_secs(300));
+/// The right to do it, and how long it lasts without being taken anew.
+const LEASE: (&str, Duration) = ("housekeeping", Duration::from_secs(120));
 /// After a start, so that one that fails again and again does nothing else.
 const FIRST_AFTER: Duration = Duration::from_secs(5 * 60);
 /// Between two looks at the logs.
 const EVERY: Duration = Duration::from_secs(60 * 60);
-/// Between two looks at conversations: each reads every one of an administration.
+/// Between two looks at conversations and blobs: each reads every one of an administration.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Between two pieces: contacts come first.
+pub const PAUSE: Duration = Duration::from_millis(20);
 /// Rows of a log in one transaction.
 const ROWS: u32 = 1_000;
 /// Conversations looked at in one question.
 const CONVERSATIONS: u32 = 200;
-/// Between two pieces: contacts come first.
-const PAUSE: Duration = Duration::from_millis(20);
-/// How long something may be on its way and come again: by then a mail is given up, a broker's message is dead or taken in, a command was
-/// answered, a citizen's chat is over. What is younger may still be named by what nobody has read yet.
+/// Keys of blobs in hand at once, some 30 MB: for each such piece all messages are read.
+const BLOBS: usize = 250_000;
+/// How long something may be on its way and come again: by then a mail is given up, a broker's message is taken in or in quarantine, a
+/// handle of an uploaded file is void. What is younger may be named by what nobody has read yet.
 pub const ON_ITS_WAY: Duration = Duration::from_secs(35 * 24 * 60 * 60);
 
 /// Does it.
@@ -52,22 +54,8 @@ pub struct Housekeeping {
     pub journal_kept: Option<Duration>,
     /// Relays that must have passed an event before it goes.
     pub relays: Vec<&'static str>,
-    /// Ends it, between two pieces.
+    /// Ends it.
     pub stop: CancellationToken,
-}
-
-/// A round that was not done to its end.
-enum Cut {
-    /// Stopped, or another process does it.
-    Over,
-    /// The next round tries again.
-    Failed(KeepError),
-}
-
-impl<E: Into<KeepError>> From<E> for Cut {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
 }
 
 impl Housekeeping {
@@ -85,69 +73,84 @@ impl Housekeeping {
         let _lost = self.leases.let_go(LEASE.0, &self.holder).await;
     }
 
-    /// Once through, conversations too if `daily`. False: another process does it, or it is not done to its end.
+    /// Once through, conversations and blobs too if `daily`. False: another process does it, or it was not done to its end.
     pub async fn round(&self, now: Timestamp, daily: bool) -> bool {
+        if self.stop.is_cancelled() || !self.holds().await {
+            return false;
+        }
         let work = async {
             self.trim(now).await?;
             if daily {
                 self.retain(now).await?;
+                self.sweep(now).await?;
             }
-            Ok(())
+            Ok::<_, KeepError>(())
         };
-        match work.await {
-            Ok(()) => true,
-            Err(Cut::Over) => false,
-            Err(Cut::Failed(error)) => {
-                tracing::warn!(%error, "housekeeping is not done to its end; the next round goes on");
-                false
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = self.loses() => false,
+            done = work => {
+                if let Err(error) = &done {
+                    tracing::warn!(%error, "housekeeping is not done to its end; the next round goes on");
+                }
+                done.is_ok()
             }
         }
     }
 
-    /// Before each piece: whether it is still this process that does it.
-    async fn go_on(&self) -> Result<(), Cut> {
-        tokio::time::sleep(PAUSE).await;
+    async fn holds(&self) -> bool {
         let (name, lasts) = LEASE;
-        let mine = !self.stop.is_cancelled() && self.leases.hold(name, &self.holder, lasts).await?;
-        if mine { Ok(()) } else { Err(Cut::Over) }
+        self.leases.hold(name, &self.holder, lasts).await.unwrap_or(false)
     }
 
-    async fn trim(&self, now: Timestamp) -> Result<(), Cut> {
+    /// Keeps the right to do it, until it is lost.
+    async fn loses(&self) {
+        loop {
+            tokio::time::sleep(LEASE.1 / 4).await;
+            if !self.holds().await {
+                return;
+            }
+        }
+    }
+
+    async fn trim(&self, now: Timestamp) -> Result<(), KeepError> {
         let pools = self.plans.borrow().pools.clone();
         for pool in &pools {
             while let Some(kept) = self.journal_kept {
-                self.go_on().await?;
                 let Trimmed { events, inputs } = self.keeper.keeping.trim_journal(pool, &self.relays, now.minus(kept), ROWS).await?;
                 self.metrics.removed("events", events);
                 self.metrics.removed("inputs", inputs);
                 if events == 0 {
                     break;
                 }
+                tokio::time::sleep(PAUSE).await;
             }
         }
         loop {
-            self.go_on().await?;
             let [quarantined, orders] = self.keeper.keeping.drop_settled(now.minus(ON_ITS_WAY), ROWS).await?;
             self.metrics.removed("quarantined", quarantined);
             if quarantined.max(orders) == 0 {
                 return Ok(());
             }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// Erases what every administration's own term is over for.
-    async fn retain(&self, now: Timestamp) -> Result<(), Cut> {
+    /// Erases what every administration's own term is over for. The blobs of it are old enough to be swept behind it.
+    async fn retain(&self, now: Timestamp) -> Result<(), KeepError> {
         let plan = Arc::clone(&self.plans.borrow());
         for (administration, kept) in plan.administrations.iter().filter_map(|(id, body)| Some((id, body.retention?))) {
             let (mut after, mut erased) = (Some(String::new()), 0_u64);
             while let Some(from) = after {
-                self.go_on().await?;
                 let part = self.keeper.keeping.ended_conversations(administration, now.minus(kept), &from, CONVERSATIONS).await?;
                 for conversation in part.found {
                     erased += u64::from(self.erase(administration, conversation).await?);
+                    tokio::time::sleep(PAUSE).await;
                 }
                 after = part.next;
+                tokio::time::sleep(PAUSE).await;
             }
+            self.metrics.removed("conversations", erased);
             if erased > 0 {
                 tracing::info!(%administration, erased, "conversations of {administration} were erased: their time was over");
                 self.keeper.keeping.scrub().await?;
@@ -156,15 +159,10 @@ impl Housekeeping {
         Ok(())
     }
 
-    /// Its blobs are old enough to be swept.
-    async fn erase(&self, administration: &AdministrationId, conversation: ConversationId) -> Result<bool, Cut> {
-        self.go_on().await?;
+    /// False: not now.
+    async fn erase(&self, administration: &AdministrationId, conversation: ConversationId) -> Result<bool, KeepError> {
         match self.keeper.keeping.erase(administration, conversation).await {
-            Ok(Erasure::Done(_)) => {
-                self.metrics.removed("conversations", 1);
-                Ok(true)
-            }
-            Ok(Erasure::Unknown | Erasure::Open(..) | Erasure::Sending(_)) => Ok(false),
+            Ok(erasure) => Ok(matches!(erasure, Erasure::Done(_))),
             Err(error @ StoreError::Unreadable(_)) => {
                 // the others' time is over too
                 tracing::error!(%conversation, %error, "conversation {conversation} cannot be erased");
@@ -172,5 +170,24 @@ impl Housekeeping {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Deletes what no row names: blobs of a publish that never came, of a letter that came twice, of an erasure.
+    async fn sweep(&self, now: Timestamp) -> Result<(), KeepError> {
+        let Some(began) = self.keeper.keeping.began_at().await? else { return Ok(()) };
+        let plan = Arc::clone(&self.plans.borrow());
+        for administration in plan.administrations.keys() {
+            let mut after = Some(String::new());
+            while let Some(from) = after {
+                let keys = self.keeper.blobs.kept_between(administration, began, now.minus(ON_ITS_WAY), &from, BLOBS).await?;
+                after = keys.last().filter(|_| keys.len() == BLOBS).cloned();
+                let deleted = self.keeper.delete_unnamed(administration, keys).await?;
+                self.metrics.removed("blobs", deleted);
+                if deleted > 0 {
+                    tracing::info!(%administration, deleted, "blobs of {administration} that no row names were deleted");
+                }
+            }
+        }
+        Ok(())
     }
 }

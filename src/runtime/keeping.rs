@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::id::{AdministrationId, ConversationId};
 use crate::port::blobs::{BlobError, Blobs, name_of};
@@ -31,6 +32,8 @@ pub struct Keeper {
     pub keeping: Arc<dyn Keeping>,
     /// The blobs.
     pub blobs: Arc<dyn Blobs>,
+    /// Between two questions: who works beside contacts lets them go first.
+    pub pause: Duration,
 }
 
 impl Keeper {
@@ -64,12 +67,14 @@ impl Keeper {
             let part = self.keeping.named_by_messages(administration, from, PAGE).await?;
             part.found.iter().for_each(|name| drop(left.remove(name)));
             after = part.next;
+            tokio::time::sleep(self.pause).await;
         }
         let mut after = Some(String::new());
         while let (Some(from), false) = (&after, left.is_empty()) {
             let part = self.keeping.named_in_quarantine(from, QUARANTINE_PAGE).await?;
             part.found.iter().for_each(|name| drop(left.remove(name)));
             after = part.next;
+            tokio::time::sleep(self.pause).await;
         }
         Ok(left.into_values().collect())
     }

@@ -21,6 +21,8 @@ const ENDED: &str = "select v.id, \
       or (select min(n.at) from note n where n.administration = v.administration and n.conversation = v.id) is not null) \
      from conversation v where v.administration = $1 and v.id > $3 and v.opened_at < $2 order by v.id limit $4";
 
+/// Nothing comes in before there is a plan.
+const BEGAN: &str = "select min(stored_at) from plan";
 /// The columns that name blobs, as one text.
 const MESSAGES: &str = "select id, coalesce(raw, '') || ' ' || coalesce(html, '') || ' ' || attachments from message \
      where administration = $1 and id > $2 order by id limit $3";
@@ -71,6 +73,11 @@ impl<E: Engine> Keeping for SqlStore<E> {
 
     async fn drop_settled(&self, before: Timestamp, limit: u32) -> Result<[u64; 2], StoreError> {
         trim::settled(&*self.engine, before, limit).await
+    }
+
+    async fn began_at(&self) -> Result<Option<Timestamp>, StoreError> {
+        let rows = read(&*self.engine, Scope::Installation, BEGAN, Vec::new()).await?;
+        Ok(rows.first().map(|row| row.int_option(0)).transpose()?.flatten().map(Timestamp))
     }
 
     async fn named_by_messages(&self, administration: &AdministrationId, after: &str, limit: u32) -> Result<Part<String>, StoreError> {

@@ -16,22 +16,25 @@ use sportello::port::store::{EventRecord, FactQuery, InputRecord, Leases, Page, 
 use sportello::runtime::housekeeping::Housekeeping;
 use sportello::runtime::keeping::Keeper;
 use sportello::store::blobs::FolderBlobs;
+use sqlx::Connection as _;
 use tokio_util::sync::CancellationToken;
 
 use super::fixture::*;
 use super::on_both;
-use super::place::Place;
+use super::place::{At, Place};
 
 on_both!(
     nothing_of_it_stays,
     what_is_delivered_again_stays_dead,
     what_is_at_work_is_left_alone,
+    what_comes_meanwhile_is_not_lost,
     a_citizens_other_addresses_stay,
     blobs_go_unless_named_elsewhere,
     what_ended_in_time_is_found,
     the_log_forgets_what_is_old_and_passed,
     what_was_settled_long_ago_goes,
     a_round_of_housekeeping,
+    blobs_that_no_row_names_are_swept,
 );
 
 /// Stands in everything that a citizen or an operator wrote.
@@ -192,6 +195,28 @@ async fn what_is_at_work_is_left_alone(place: Place) {
     assert!(matches!(erased(&place, 1).await, Erasure::Done(_)));
 }
 
+/// The citizen writes again between the look and the deed. On SQLite one excludes the other.
+async fn what_comes_meanwhile_is_not_lost(place: Place) {
+    let At::Postgres { .. } = &place.at else { return };
+    let mut leader = Leader::of(&place).await;
+    fill(&place, &mut leader).await;
+    let held = place.hold("tombstone").await;
+    let store = Arc::clone(&place.store);
+    let erasing = tokio::spawn(async move { store.erase(&comune(), ConversationId(1)).await });
+    eventually("it was looked at, and nothing is deleted yet", async || (place.waiting().await == 1).then_some(())).await;
+    let follows = Contact { conversation: ConversationId(1), ..in_state(2, ContactState::Queued) };
+    let words = Message { contact: ContactId(2), ..message(9, 1) };
+    let coming = tokio::spawn(async move {
+        leader.commit(|writes| (writes.contacts, writes.messages) = (vec![follows], vec![words])).await;
+    });
+    eventually("the commit waits for the erasure", async || (place.waiting().await == 2).then_some(())).await;
+    held.close().await.expect("closes");
+    assert!(matches!(erasing.await.expect("ends"), Ok(Erasure::Done(_))));
+    coming.await.expect("commits");
+    assert!(place.store.message(&comune(), MessageId(9)).await.expect("reads").is_some());
+    assert_eq!(erased(&place, 1).await, Erasure::Open(ContactId(2), StateName::Queued));
+}
+
 async fn a_citizens_other_addresses_stay(place: Place) {
     let mut leader = Leader::of(&place).await;
     // one citizen, three addresses: two conversations by the first, one by the second; the third was only ever told
@@ -216,7 +241,7 @@ async fn a_citizens_other_addresses_stay(place: Place) {
 /// A folder of blobs, and what keeps and erases with it.
 fn keeper(place: &Place, folder: &tempfile::TempDir) -> Keeper {
     let blobs = FolderBlobs::open(folder.path()).expect("a folder");
-    Keeper { keeping: Arc::clone(&place.store) as Arc<dyn Keeping>, blobs: Arc::new(blobs) }
+    Keeper { keeping: Arc::clone(&place.store) as Arc<dyn Keeping>, blobs: Arc::new(blobs), pause: Duration::ZERO }
 }
 
 async fn blobs_go_unless_named_elsewhere(place: Place) {
@@ -398,4 +423,44 @@ async fn a_round_of_housekeeping(place: Place) {
     // what is left of a round that was cut off is the next one's
     place.store.let_go("housekeeping", "first").await.expect("lets go");
     assert!(second.round(after(9_999), true).await);
+}
+
+async fn blobs_that_no_row_names_are_swept(place: Place) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let house = housekeeping(&place, &folder, "first");
+    let now = sportello::port::clock::now();
+    let day = Duration::from_secs(86_400);
+    let mut kept = Vec::new();
+    for text in ["raw", "html", "allegato", "quarantena", "orfano", "anteriore"] {
+        kept.push(house.keeper.blobs.put(&comune(), text.into()).await.expect("keeps"));
+    }
+    let [raw, html, file, held, orphan, before] = &kept[..] else { panic!("six") };
+    let there = || kept.iter().filter(|blob| folder.path().join(&blob.key).exists()).collect::<Vec<_>>();
+    assert!(house.round(now.plus(day * 40), true).await);
+    assert_eq!(there().len(), 6, "a database without a plan, made anew beside old blobs perhaps, judges none");
+
+    place.store.put_plan("").await.expect("begins");
+    let aged = |blob: &BlobRef, days: u32| {
+        let file = std::fs::File::options().write(true).open(folder.path().join(&blob.key)).expect("is there");
+        file.set_modified(std::time::SystemTime::now() - day * days).expect("ages");
+    };
+    aged(before, 1);
+    let attachment = Attachment { name: "a".into(), media_type: "text/csv".into(), content_id: None, blob: file.clone() };
+    let naming = Message { raw: Some(raw.clone()), html: Some(html.clone()), attachments: vec![attachment], ..message(1, 1) };
+    let mut leader = Leader::of(&place).await;
+    leader.commit(|writes| writes.messages = vec![naming]).await;
+    let mut waiting = quarantined("m-1");
+    waiting.body = format!("{{\"key\":\"{}\"}}", held.key).into();
+    place.store.quarantine(&waiting).await.expect("keeps");
+    // the blobs but the last came an hour after the database began
+    place.run("update plan set stored_at = stored_at - 3600000000").await.expect("moves");
+    for days in [34, 36, 400] {
+        assert!(house.round(now.plus(day * days), true).await);
+        let expected: Vec<&BlobRef> = match days {
+            34 => vec![raw, html, file, held, orphan, before],
+            _ => vec![raw, html, file, held, before],
+        };
+        assert_eq!(there(), expected, "after {days} days");
+    }
+    assert!(house.metrics.encode().contains("sportello_housekeeping_removed_total{what=\"blobs\"} 1"));
 }

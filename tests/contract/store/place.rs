@@ -74,18 +74,19 @@ impl Place {
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
 
-    /// Keeps everybody from writing contacts until the connection is closed (PostgreSQL only).
-    pub async fn hold_contacts(&self) -> PgConnection {
+    /// Keeps everybody from writing a table until the connection is closed (PostgreSQL only).
+    pub async fn hold(&self, table: &str) -> PgConnection {
         let At::Postgres { superuser, .. } = &self.at else { panic!("PostgreSQL only") };
         let mut connection = PgConnection::connect(superuser).await.expect("connects");
-        connection.execute("begin; lock table contact in share mode").await.expect("locks");
+        let lock = format!("begin; lock table {table} in share mode");
+        connection.execute(AssertSqlSafe(lock)).await.expect("locks");
         connection
     }
 
-    /// How many connections wait to write contacts (PostgreSQL only).
-    pub async fn waits_for_contacts(&self) -> i64 {
+    /// How many connections wait for a lock (PostgreSQL only).
+    pub async fn waiting(&self) -> i64 {
         let At::Postgres { superuser, .. } = &self.at else { return 0 };
-        let sql = "select count(*) from pg_locks where relation = 'contact'::regclass and not granted";
+        let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
         let mut connection = PgConnection::connect(superuser).await.expect("connects");
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
