@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod check;
+pub mod erase;
 pub mod healthcheck;
 pub mod operator;
 pub mod plan;
@@ -73,6 +74,8 @@ pub enum Command {
     /// What could not be processed: list it, try it again, discard it
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineCommand),
+    /// Erase what was said in a conversation, or in all of a citizen
+    Erase(erase::EraseArgs),
     /// Print the AsyncAPI document of what goes over the broker
     #[command(after_help = "Examples:\n  sportello asyncapi > asyncapi.json")]
     Asyncapi,

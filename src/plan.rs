@@ -47,6 +47,8 @@ pub struct Administration {
     pub domains: BTreeSet<String>,
     /// Languages it answers in, the first by default.
     pub languages: Vec<Language>,
+    /// How long after its end what was said in a conversation is kept; none: until somebody erases it.
+    pub retention: Option<Duration>,
     /// Its offices.
     pub offices: BTreeMap<OfficeId, Office>,
     /// Why citizens write.

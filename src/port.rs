@@ -9,6 +9,7 @@ pub mod clock;
 pub mod commands;
 pub mod embedded_file;
 pub mod feed;
+pub mod keeping;
 pub mod openapi;
 pub mod peer;
 pub mod places;

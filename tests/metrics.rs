@@ -56,6 +56,7 @@ fn busy() -> Metrics {
     metrics.store_up("sqlite", true);
     metrics.store_error("sqlite", "unavailable");
     metrics.quarantine_held(&[("smtp".into(), 1)]);
+    metrics.removed("blobs", 1);
     metrics.broker_up("amqp", false);
     metrics.broker_error("amqp", "publish");
     metrics.email(

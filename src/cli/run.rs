@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail, ensure};
 
-use super::{Cli, Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, healthcheck, operator, plan, quarantine, token};
+use super::{Cli, Command, EXIT_FAILURE, EXIT_OK, EXIT_USAGE, erase, healthcheck, operator, plan, quarantine, token};
 use crate::desk::accounts::{self, AccountError, NewOperator, NewToken, Passwords};
 use crate::model::command::{Actor, Authority, Command as Order, CommandBody, Reply};
 use crate::model::id::{CommandId, PoolId};
@@ -16,6 +16,7 @@ use crate::port::commands::{CommandEnvelope, CommandError, Commands as _};
 use crate::port::retry::{Retried, Retries as _};
 use crate::port::store::{Login, Page, Store};
 use crate::runtime::daemon::{self, Backends, Daemon};
+use crate::runtime::keeping::Keeper;
 use crate::runtime::left::LeftCommands;
 use crate::settings::Settings;
 use crate::settings::log::LogFormat;
@@ -183,16 +184,38 @@ fn text_message_to_try(url: &str, trial: &daemon::TrialSms) -> String {
 // ── administration ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 async fn administer(settings: Settings, command: &Command) -> anyhow::Result<ExitCode> {
-    let Backends { store, .. } = daemon::open_backends(&settings).await?;
+    let Backends { store, keeping, blobs, .. } = daemon::open_backends(&settings).await?;
     match command {
         Command::Migrate(_) => say("the database has this release's schema"),
         Command::Plan(command) => return plan_command(store, command).await,
         Command::Operator(command) => operator_command(store, command).await?,
         Command::Token(command) => token_command(&*store, command).await?,
         Command::Quarantine(command) => quarantine_command(store, command).await?,
+        Command::Erase(args) => return erase_command(&Keeper { keeping, blobs, pause: Duration::ZERO }, args).await,
         _ => bail!("this command needs nothing from here"),
     }
     Ok(ExitCode::from(EXIT_OK))
+}
+
+async fn erase_command(keeper: &Keeper, args: &erase::EraseArgs) -> anyhow::Result<ExitCode> {
+    let mut conversations = args.conversations.clone();
+    if let Some(citizen) = args.citizen {
+        conversations = keeper.keeping.conversations_of(&args.administration, citizen).await?;
+        if conversations.is_empty() {
+            say(&format!("{citizen} has no conversation with {} that holds anything", args.administration));
+        }
+    }
+    let mut code = EXIT_OK;
+    for conversation in conversations {
+        match erase::told(conversation, &keeper.erase(&args.administration, conversation).await?) {
+            Ok(done) => say(&done),
+            Err(refusal) => {
+                complain(&refusal);
+                code = EXIT_FAILURE;
+            }
+        }
+    }
+    Ok(ExitCode::from(code))
 }
 
 async fn plan_command(store: Arc<dyn Store>, command: &plan::PlanCommand) -> anyhow::Result<ExitCode> {

@@ -221,7 +221,7 @@ impl Hub {
         };
         let from = feed.last_seq();
         tracing::info!(pool = %pool, from, end, "the live feed of pool {pool} has a gap; reading the journal");
-        if end - from > GAP_MAX {
+        if end - from > GAP_MAX || self.is_forgotten(pool, from).await? {
             feed.restart(end, self.holders(pool).await?);
             return Ok(());
         }
@@ -239,6 +239,12 @@ impl Hub {
             }
         }
         Ok(())
+    }
+
+    /// Whether the journal may no longer have everything after this number.
+    async fn is_forgotten(&self, pool: &PoolId, after: i64) -> Result<bool, StoreError> {
+        let oldest = self.store.events_after(pool, 0, 1).await?;
+        Ok(oldest.first().is_some_and(|oldest| oldest.input_seq > after + 1))
     }
 
     fn note(&self, pool: &PoolId, events: &[FeedEvent], above: i64, noted: &mut Vec<Noted>) {

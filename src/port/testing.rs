@@ -54,6 +54,7 @@ pub fn plan() -> Plan {
         pool: pool(),
         domains: Default::default(),
         languages: vec![Language::ITALIAN],
+        retention: None,
         offices: offices.iter().map(|(id, restricted)| (office(id), Office { name: (*id).to_owned(), restricted: *restricted })).collect(),
         topics: BTreeMap::from([(TopicId::new("tari").unwrap(), "TARI".to_owned())]),
         rules: Vec::new(),
@@ -553,6 +554,9 @@ impl Blobs for FakeBlobs {
     }
     async fn get(&self, _: &AdministrationId, blob: &BlobRef) -> Result<Bytes, BlobError> {
         self.0.lock().unwrap().get(&blob.key).cloned().ok_or(BlobError::NotFound)
+    }
+    async fn kept_between(&self, _: &AdministrationId, _: Timestamp, _: Timestamp, _: &str, _: usize) -> Result<Vec<String>, BlobError> {
+        Ok(Vec::new())
     }
     async fn delete(&self, _: &AdministrationId, key: &str) -> Result<(), BlobError> {
         self.0.lock().unwrap().remove(key);

@@ -34,9 +34,11 @@ pub use self::sms_options::TrialSms;
 use super::aside::LiveAsides;
 use super::commands::{DeskCommands, LocalCommands, RemoteCommands};
 use super::feed::{self, Feed};
+use super::housekeeping::{self, Housekeeping};
+use super::keeping::Keeper;
 use super::leader::{self, LeaderDeps};
 use super::quarantine;
-use super::relay::RelayDeps;
+use super::relay::{self, RelayDeps};
 
 mod backends;
 mod chat_options;
@@ -326,7 +328,7 @@ impl Parts {
                 publisher: Arc::clone(&self.publisher),
                 metrics: Arc::clone(&self.metrics),
                 prefix: self.settings.installation.event_type_prefix.clone(),
-                events: self.settings.router.publish_events && amqp,
+                events: self.publishes_events(),
                 other_desks: Arc::default(),
             },
             retry: Arc::new(self.retry()?),
@@ -351,7 +353,31 @@ impl Parts {
         });
         let dead = quarantine::drain_dead(Arc::clone(&self.broker), Arc::clone(&self.backends.store), self.leaders.clone());
         self.leader_tasks.spawn(dead);
+        self.keep_house();
         Ok(())
+    }
+
+    fn publishes_events(&self) -> bool {
+        self.settings.router.publish_events && self.settings.broker.kind == BrokerKind::Amqp
+    }
+
+    /// Takes away what is kept for a time only.
+    fn keep_house(&self) {
+        let housekeeping = Housekeeping {
+            keeper: Keeper {
+                keeping: Arc::clone(&self.backends.keeping),
+                blobs: Arc::clone(&self.backends.blobs),
+                pause: housekeeping::PAUSE,
+            },
+            leases: Arc::clone(&self.backends.leases),
+            plans: self.plans.subscribe(),
+            metrics: Arc::clone(&self.metrics),
+            holder: self.holder.clone(),
+            journal_kept: self.settings.store.journal_kept(),
+            relays: relay::lanes(self.publishes_events()),
+            stop: self.leaders.clone(),
+        };
+        self.leader_tasks.spawn(housekeeping.run());
     }
 
     /// Hears what happens in pools that other processes lead.

@@ -100,6 +100,11 @@ impl Lane {
     }
 }
 
+/// The names of the lanes that run, as their cursors are kept.
+pub fn lanes(events: bool) -> Vec<&'static str> {
+    [Some(Lane::Outbound), events.then_some(Lane::Events)].into_iter().flatten().map(Lane::name).collect()
+}
+
 /// Starts the lanes of a leadership; they end with `stop` or when the epoch is lost.
 pub fn start(deps: &RelayDeps, leadership: &Leadership, stop: &CancellationToken) -> RelayHandle {
     let mut handle = RelayHandle::default();

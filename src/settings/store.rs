@@ -34,6 +34,15 @@ pub struct StoreSettings {
     /// How long to wait for a connection.
     #[serde(with = "human_duration")]
     pub connect_timeout: Duration,
+    /// How many days the pools' logs go back; 0: for ever.
+    pub journal_days: u32,
+}
+
+impl StoreSettings {
+    /// How long events and commands are kept; none: for ever.
+    pub fn journal_kept(&self) -> Option<Duration> {
+        (self.journal_days > 0).then(|| Duration::from_secs(u64::from(self.journal_days) * 24 * 60 * 60))
+    }
 }
 
 impl Check for StoreSettings {
@@ -60,5 +69,8 @@ impl Check for StoreSettings {
             problem("connections_max", "write a number from 2 to 500".into());
         }
         within("connect_timeout", self.connect_timeout, 1, 60, problem);
+        if !matches!(self.journal_days, 0 | 35..=36_500) {
+            problem("journal_days", "write a number of days from 35 to 36500, or 0 to keep the logs for ever".into());
+        }
     }
 }

@@ -284,3 +284,13 @@ fn an_account_of_text_messages_has_what_it_needs() {
     let said = "--set sms.country: sms.country: write the two capital letters of a country, such as IT";
     refused(None, &[], &[("sms.country", "Italia")], &[said]);
 }
+
+#[test]
+fn the_logs_go_back_far_enough_or_for_ever() {
+    for (days, kept) in [("0", None), ("35", Some(35)), ("400", Some(400))] {
+        let settings = load(None, &[], &[("store.journal_days", days)]).expect("in order");
+        assert_eq!(settings.store.journal_kept().map(|kept| kept.as_secs() / 86_400), kept, "{days}");
+    }
+    let said = "--set store.journal_days: store.journal_days: write a number of days from 35 to 36500, or 0 to keep the logs for ever";
+    refused(None, &[], &[("store.journal_days", "34")], &[said]);
+}

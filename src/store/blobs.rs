@@ -1,9 +1,11 @@
 //! The blob folder: one file per blob, `<administration>/<yyyy-mm>/<random>`, on disk before its key is given out.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures_util::TryStreamExt as _;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path as Key;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
@@ -11,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::model::conversation::BlobRef;
 use crate::model::id::AdministrationId;
+use crate::model::time::Timestamp;
 use crate::port::blobs::{BlobError, Blobs};
 
 /// Blobs in a folder.
@@ -76,6 +79,30 @@ impl Blobs for FolderBlobs {
         Ok(bytes)
     }
 
+    /// The folder comes in no order: of what it holds the least `limit` keys are kept in hand.
+    async fn kept_between(
+        &self,
+        administration: &AdministrationId,
+        since: Timestamp,
+        before: Timestamp,
+        after: &str,
+        limit: usize,
+    ) -> Result<Vec<String>, BlobError> {
+        let mut listed = self.folder.list(Some(&Key::from(administration.as_str())));
+        let mut first = BTreeSet::new();
+        while let Some(blob) = listed.try_next().await.map_err(failed)? {
+            let key = String::from(blob.location);
+            let kept_at = Timestamp(blob.last_modified.timestamp_micros());
+            if key.as_str() > after && (since..before).contains(&kept_at) && checked(administration, &key).is_ok() {
+                first.insert(key);
+                if first.len() > limit {
+                    first.pop_last();
+                }
+            }
+        }
+        Ok(first.into_iter().collect())
+    }
+
     async fn delete(&self, administration: &AdministrationId, key: &str) -> Result<(), BlobError> {
         let Ok(place) = checked(administration, key) else { return Ok(()) };
         match self.folder.delete(&place).await.map_err(failed) {
@@ -114,6 +141,29 @@ mod tests {
             blobs.delete(&comune, &blob.key).await.expect("deletes, twice too");
         }
         assert!(matches!(blobs.get(&comune, &blob).await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn lists_in_parts_what_was_kept_in_time() {
+        let folder = tempfile::tempdir().expect("folder");
+        let blobs = FolderBlobs::open(folder.path()).expect("opens");
+        let comune = administration("comune");
+        let mut keys = BTreeSet::new();
+        for text in ["uno", "due", "tre"] {
+            keys.insert(blobs.put(&comune, Bytes::from_static(text.as_bytes())).await.expect("puts").key);
+        }
+        blobs.put(&administration("asl"), Bytes::from_static(b"altro")).await.expect("puts");
+        std::fs::write(folder.path().join("comune").join("README"), b"not a blob").expect("writes");
+        let keys: Vec<String> = keys.into_iter().collect();
+        let list = async |since, before, after: &str, limit| blobs.kept_between(&comune, since, before, after, limit).await.expect("lists");
+        let (past, future) = (Timestamp(0), Timestamp::MAX);
+        assert_eq!(list(past, future, "", 2).await, keys[..2]);
+        assert_eq!(list(past, future, &keys[1], 2).await, keys[2..]);
+        assert_eq!(list(past, future, &keys[2], 2).await, [""; 0]);
+        assert_eq!(list(past, Timestamp::from_secs(1), "", 2).await, [""; 0], "too young");
+        assert_eq!(list(Timestamp::MAX.minus(std::time::Duration::from_secs(1)), future, "", 2).await, [""; 0], "too old");
+        let nobody = blobs.kept_between(&administration("altro"), past, future, "", 2).await.expect("lists");
+        assert_eq!(nobody, [""; 0], "no folder, no blobs");
     }
 
     #[tokio::test]

@@ -51,6 +51,8 @@ impl SqliteStore {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
+            // what is deleted is overwritten: an erasure leaves no text in the file's free pages
+            .pragma("secure_delete", "on")
             .busy_timeout(BUSY_TIMEOUT)
             .disable_statement_logging();
         let mut first = connect.connect().await.map_err(classify)?;

@@ -8,6 +8,7 @@ mod fact;
 mod fixture;
 mod isolation;
 mod journal;
+mod keeping;
 mod lease;
 mod operation;
 mod place;

@@ -6,6 +6,7 @@ mod contract;
 mod conversation;
 mod doors;
 mod end;
+mod erase;
 mod kill;
 mod live;
 mod pictures;

@@ -116,6 +116,7 @@ pub fn plan(accounts: &[(&str, &str)]) -> Plan {
             pool: pool.clone(),
             domains: BTreeSet::new(),
             languages: vec![],
+            retention: None,
             offices: BTreeMap::new(),
             topics: BTreeMap::new(),
             rules: vec![],
@@ -230,6 +231,10 @@ impl Blobs for World {
     async fn get(&self, administration: &AdministrationId, blob: &BlobRef) -> Result<Bytes, BlobError> {
         let inside = blob.key.starts_with(&format!("{administration}/"));
         self.blobs.lock().unwrap().get(&blob.key).filter(|_| inside).cloned().ok_or(BlobError::NotFound)
+    }
+
+    async fn kept_between(&self, _: &AdministrationId, _: Timestamp, _: Timestamp, _: &str, _: usize) -> Result<Vec<String>, BlobError> {
+        Ok(Vec::new())
     }
 
     async fn delete(&self, _administration: &AdministrationId, key: &str) -> Result<(), BlobError> {

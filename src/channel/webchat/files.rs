@@ -1,6 +1,8 @@
 //! Files of a chat, both ways: an upload is named by a signed handle that only its own chat can use; what was sent is fetched by
 //! its message.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Extension, Path, State};
@@ -21,26 +23,33 @@ use super::session;
 use crate::channel::problem::Problem;
 use crate::model::conversation::Attachment;
 use crate::model::id::{ChatSessionId, IdMaker, MessageId};
+use crate::model::time::Timestamp;
 use crate::port::blobs::BlobError;
 use crate::port::chat::ChatSession;
+use crate::port::clock::now;
 
 /// The longest handle that is looked at, in bytes.
 const HANDLE_BYTES_MAX: usize = 4 * 1024;
 /// The longest name of a file, in characters.
 const NAME_CHARACTERS_MAX: usize = 120;
 
+/// How long an upload may be sent: before a file that no message names may be swept.
+const HANDLE_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 #[derive(Serialize, Deserialize)]
 struct Handle {
     session: ChatSessionId,
     attachment: Attachment,
+    #[serde(default)]
+    expires: Timestamp,
 }
 
 fn tag(ids: &IdMaker, content: &[u8]) -> [u8; 16] {
     ids.make("chat-file", &[content]).to_be_bytes()
 }
 
-fn sign(ids: &IdMaker, session: ChatSessionId, attachment: Attachment) -> String {
-    let content = serde_json::to_vec(&Handle { session, attachment }).expect("plain types serialise");
+fn sign(ids: &IdMaker, session: ChatSessionId, attachment: Attachment, expires: Timestamp) -> String {
+    let content = serde_json::to_vec(&Handle { session, attachment, expires }).expect("plain types serialise");
     format!("{}.{}", URL_SAFE_NO_PAD.encode(&content), URL_SAFE_NO_PAD.encode(tag(ids, &content)))
 }
 
@@ -55,7 +64,7 @@ pub fn verify(ids: &IdMaker, session: ChatSessionId, handle: &str) -> Option<Att
         return None;
     }
     let handle: Handle = serde_json::from_slice(&content).ok()?;
-    (handle.session == session).then_some(handle.attachment)
+    (handle.session == session && now() < handle.expires).then_some(handle.attachment)
 }
 
 /// A message's files, as frames name them.
@@ -93,8 +102,12 @@ pub async fn upload(
     let name = safe_name(&decoded(name));
     let blob = chat.blobs.put(&visitor.administration, body).await.map_err(unavailable)?;
     let file = Attachment { name, media_type, content_id: None, blob };
-    let shown =
-        File { file: sign(&chat.ids, session.id, file.clone()), name: file.name, media_type: file.media_type, bytes: file.blob.size };
+    let shown = File {
+        file: sign(&chat.ids, session.id, file.clone(), now().plus(HANDLE_LIFE)),
+        name: file.name,
+        media_type: file.media_type,
+        bytes: file.blob.size,
+    };
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
@@ -192,9 +205,12 @@ mod tests {
         let ids = IdMaker::new([3; 32]);
         let blob = BlobRef { key: "comune/2026-01/x".into(), sha256: "00".into(), size: 3 };
         let file = Attachment { name: "a.pdf".into(), media_type: "application/pdf".into(), content_id: None, blob };
-        let handle = sign(&ids, ChatSessionId(1), file.clone());
+        let handle = sign(&ids, ChatSessionId(1), file.clone(), now().plus(HANDLE_LIFE));
+        let sample = file.clone();
         assert_eq!(verify(&ids, ChatSessionId(1), &handle), Some(file));
         assert_eq!(verify(&ids, ChatSessionId(2), &handle), None, "another chat's");
+        let late = sign(&ids, ChatSessionId(1), sample, now());
+        assert_eq!(verify(&ids, ChatSessionId(1), &late), None, "too late: the file may be swept");
         assert_eq!(verify(&IdMaker::new([4; 32]), ChatSessionId(1), &handle), None, "another installation's");
         for odd in ["", ".", "a.b", &"x".repeat(10_000), &handle[1..]] {
             assert_eq!(verify(&ids, ChatSessionId(1), odd), None);

@@ -181,7 +181,9 @@ impl Hub {
     async fn recover(&self, pool: &PoolId, from: i64, until: i64) -> Result<(), StoreError> {
         ChatCounters::count(&self.counters.feed_gaps);
         tracing::info!(%pool, from, until, "the feed of pool {pool} has a gap; the chat reads the journal");
-        if until - from > GAP_MAX {
+        // what the journal has forgotten is asked for anew, like what is too much
+        let oldest = self.store.events_after(pool, 0, 1).await?;
+        if until - from > GAP_MAX || oldest.first().is_some_and(|oldest| oldest.input_seq > from + 1) {
             let mut state = self.lock();
             if let Some(feed) = state.pools.get_mut(pool) {
                 feed.chats.values().flatten().for_each(|socket| socket.cut.cancel());

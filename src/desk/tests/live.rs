@@ -177,6 +177,20 @@ async fn a_console_that_comes_back_amid_a_storm_misses_nothing() {
 }
 
 #[tokio::test]
+async fn what_the_journal_has_forgotten_is_a_snapshot() {
+    let desk = TestDesk::new().await;
+    let address = serve(&desk).await;
+    let (mut socket, _) = open(address, &desk.cookie(1), Some(100)).await;
+    desk.happen(vec![(11, touched(1))], true);
+    desk.happen(vec![(11, touched(1))], true);
+    desk.store.rows().events.remove(0);
+    let last = desk.happen(vec![(11, touched(1))], false);
+    let hello = next(&mut socket).await;
+    assert_eq!((&hello["type"], &hello["seq"], &hello["resumed"]), (&"hello".into(), &(last - 2).into(), &false.into()));
+    assert_eq!(seqs(&mut socket, last).await, [last], "and goes on from there");
+}
+
+#[tokio::test]
 async fn a_lost_last_batch_is_found_in_the_journal() {
     let desk = TestDesk::new().await;
     let address = serve(&desk).await;

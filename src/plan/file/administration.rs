@@ -1,6 +1,7 @@
 //! `[administration.<name>]`: a public body with its offices, queues, accounts, topics and rules.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::super::reader::{Node, Table};
 use super::super::rule::{Condition, Rule, TIER_DEFAULT};
@@ -18,6 +19,9 @@ const DOMAINS_MAX: usize = 100;
 const LANGUAGES_MAX: usize = 20;
 const RULES_MAX: usize = 500;
 
+/// Not shorter than what comes may be on its way, and come again: 35 days.
+const RETENTION_DAYS: std::ops::RangeInclusive<u32> = 35..=36_500;
+
 /// Tiers a rule may give. 0 is kept for what a supervisor puts before everything else.
 const TIERS: std::ops::RangeInclusive<u32> = 1..=9;
 
@@ -26,6 +30,7 @@ pub(super) fn read(id: &AdministrationId, table: &Table<'_>, names: &Names, part
     let pool = table.need("pool", "the pool that serves it").and_then(|node| reference(&node, "pool", &names.pools, PoolId::new));
     let domains = table.get("domains").map(|node| domains(&node)).unwrap_or_default();
     let languages = table.get("languages").map_or_else(|| vec![Language::ITALIAN], |node| languages(&node));
+    let retention = table.get("retention_days").and_then(|node| node.number(RETENTION_DAYS)).map(days);
     let offices = table.named("office", OFFICES_MAX, OfficeId::new);
     let offices: BTreeMap<OfficeId, Office> = offices.into_iter().map(|(id, node)| (id, office(&node))).collect();
     if offices.is_empty() {
@@ -38,8 +43,12 @@ pub(super) fn read(id: &AdministrationId, table: &Table<'_>, names: &Names, part
     let rules = table.get("rule").map(|node| rules(id, &node, names, parts)).unwrap_or_default();
     table.finish();
     if let (Some(name), Some(pool)) = (name, pool) {
-        parts.administrations.insert(id.clone(), Administration { name, pool, domains, languages, offices, topics, rules });
+        parts.administrations.insert(id.clone(), Administration { name, pool, domains, languages, retention, offices, topics, rules });
     }
+}
+
+fn days(days: u32) -> Duration {
+    Duration::from_secs(u64::from(days) * 24 * 60 * 60)
 }
 
 fn read_queues(id: &AdministrationId, table: &Table<'_>, names: &Names, parts: &mut Parts) {

@@ -154,6 +154,16 @@ fn values() {
 }
 
 #[test]
+fn what_is_kept_for_a_time_is_kept_long_enough() {
+    for days in ["34", "36501", "0"] {
+        let problem = format!(
+            "line 6, column 18: administration.comune.retention_days: {days} is out of bounds: write a whole number from 35 to 36500"
+        );
+        refused("pool = ", &format!("pool = \"main\"\nretention_days = {days}"), &[problem.as_str()]);
+    }
+}
+
+#[test]
 fn rules_that_cannot_be_meant() {
     for (rule, column, problem) in [
         ("when = { }\ntier = 0", 8, "tier: tier 0 is kept for supervisors: write 1 (before all others) to 9; without a tier it is 5"),

@@ -36,6 +36,7 @@ pub(super) fn plan() -> Plan {
             pool: name("main"),
             domains: Default::default(),
             languages: vec![],
+            retention: None,
             offices: [(name("urp"), office(false)), (name("sociali"), office(true))].into(),
             topics: [(name("tari"), "TARI".into())].into(),
             rules: vec![],

@@ -9,6 +9,7 @@ use crate::broker::embedded::{EmbeddedBroker, EmbeddedOptions};
 use crate::port::blobs::Blobs;
 use crate::port::broker::Broker;
 use crate::port::chat::Chats;
+use crate::port::keeping::Keeping;
 use crate::port::store::{Leases, Store};
 use crate::settings::Settings;
 use crate::settings::broker::BrokerKind;
@@ -28,6 +29,8 @@ pub struct Backends {
     pub leases: Arc<dyn Leases>,
     /// Its chats.
     pub chats: Arc<dyn Chats>,
+    /// Erasing and trimming.
+    pub keeping: Arc<dyn Keeping>,
     /// Blobs.
     pub blobs: Arc<dyn Blobs>,
 }
@@ -35,24 +38,31 @@ pub struct Backends {
 /// Opens database and blobs, and makes the data folder if it is not there.
 pub async fn open_backends(settings: &Settings) -> Result<Backends, DaemonError> {
     make_folder(&settings.data.folder)?;
-    let (store, leases, chats): (Arc<dyn Store>, Arc<dyn Leases>, Arc<dyn Chats>) = match settings.store.kind {
+    let (store, leases, chats, keeping) = match settings.store.kind {
         StoreKind::Sqlite => {
             let options = SqliteOptions { file: settings.data.store_file(), readers_max: settings.store.connections_max.min(8) };
             let store = SqliteStore::open(options).await.map_err(|error| part("store")(error.to_string()))?;
-            (Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&store) as Arc<dyn Leases>, store)
+            every_port(store)
         }
         StoreKind::Postgres => {
             let url = SecretString::from(settings.store.url.expose().to_owned());
             let (connections_max, connect_within) = (settings.store.connections_max, settings.store.connect_timeout);
             let options = PostgresOptions { url, connections_max, connect_within };
             let store = PostgresStore::connect(options).await.map_err(|error| part("store")(error.to_string()))?;
-            (Arc::clone(&store) as Arc<dyn Store>, Arc::clone(&store) as Arc<dyn Leases>, store)
+            every_port(store)
         }
     };
     let folder = settings.data.blobs_folder();
     make_folder(&folder)?;
     let blobs = FolderBlobs::open(&folder).map_err(|error| part("blobs")(error.to_string()))?;
-    Ok(Backends { store, leases, chats, blobs: Arc::new(blobs) })
+    Ok(Backends { store, leases, chats, keeping, blobs: Arc::new(blobs) })
+}
+
+type Ports = (Arc<dyn Store>, Arc<dyn Leases>, Arc<dyn Chats>, Arc<dyn Keeping>);
+
+/// A store by each of its ports.
+fn every_port<S: Store + Leases + Chats + Keeping + 'static>(store: Arc<S>) -> Ports {
+    (Arc::clone(&store) as _, Arc::clone(&store) as _, Arc::clone(&store) as _, store)
 }
 
 fn make_folder(folder: &std::path::Path) -> Result<(), DaemonError> {

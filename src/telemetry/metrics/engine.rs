@@ -21,7 +21,6 @@ const BATCH_INPUTS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 const PRESENCES: [&str; 4] = ["offline", "ready", "away", "lost"];
 /// Where quarantined inputs can come from: shown as 0 while none is held.
 const QUARANTINE_SOURCES: [&str; 8] = ["inbound", "outbound", "dead", "command", "smtp", "imap", "mailbox", "sms"];
-
 pub(super) struct EngineMetrics {
     inputs: IntCounterVec,
     events: IntCounterVec,
@@ -35,6 +34,7 @@ pub(super) struct EngineMetrics {
     store_up: IntGaugeVec,
     store_errors: IntCounterVec,
     quarantine: IntGaugeVec,
+    removed: IntCounterVec,
     presence: Mutex<HashMap<OperatorId, (PoolId, &'static str)>>,
 }
 
@@ -78,6 +78,11 @@ impl EngineMetrics {
                 "sportello_quarantine_held",
                 &["source"],
                 "Inputs that could not be processed and wait for somebody to look.",
+            ),
+            removed: families.counter(
+                "sportello_housekeeping_removed_total",
+                &["what"],
+                "What was taken away because its time was over: events and inputs of the logs, conversations erased by their administration's term, bytes of the quarantine that were handed in again, blobs that no row names.",
             ),
             presence: Mutex::default(),
         }
@@ -164,6 +169,11 @@ impl Metrics {
     /// A call to the database failed. `error` is `unavailable`, `refused`, `fenced` or `unreadable`.
     pub fn store_error(&self, kind: &'static str, error: &'static str) {
         self.engine.store_errors.with_label_values(&[kind, error]).inc();
+    }
+
+    /// Housekeeping took something away. `what` is `events`, `inputs`, `conversations`, `quarantined` or `blobs`.
+    pub fn removed(&self, what: &'static str, count: u64) {
+        self.engine.removed.with_label_values(&[what]).inc_by(count);
     }
 
     /// What quarantine holds, by source: [`crate::port::store::Store::quarantine_counts`]. Sources not named hold nothing.

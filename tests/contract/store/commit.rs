@@ -203,12 +203,12 @@ async fn rows_come_back_as_they_went(place: Place) {
 async fn an_offer_is_kept_when_it_has_ended(place: Place) {
     let mut leader = Leader::of(&place).await;
     leader.commit(|writes| writes.offers = vec![offer(1, 1, 7, OfferState::Live), offer(2, 1, 8, OfferState::Live)]).await;
-    assert_eq!(place.ended_offers().await, 0);
+    assert_eq!(place.count("offer").await, 0);
     // Made and ended in one batch, ended later, and told again: each is there once.
     leader.commit(|writes| writes.offers = vec![offer(1, 1, 7, OfferState::Expired), offer(1, 2, 8, OfferState::Live)]).await;
     leader.commit(|writes| writes.offers = vec![offer(1, 2, 8, OfferState::Live), offer(1, 2, 8, OfferState::Accepted)]).await;
     leader.commit(|writes| writes.offers = vec![offer(1, 2, 8, OfferState::Accepted)]).await;
-    assert_eq!(place.ended_offers().await, 2);
+    assert_eq!(place.count("offer").await, 2);
 }
 
 async fn deliveries_follow_their_messages(place: Place) {

@@ -111,12 +111,12 @@ async fn a_leader_paused_inside_a_commit_holds_nobody_up(place: Place) {
     writes.contacts = (1..=50).map(contact).collect();
     let other = place.another().await;
     {
-        let held = place.hold_contacts().await;
+        let held = place.hold("contact").await;
         let mut commit = leader.writer.commit(&writes);
         // Goes on until it waits for its contacts, the epoch locked; from then on nobody goes on with it.
         eventually("inside its transaction, the epoch locked", async || {
             assert!(futures_util::poll!(&mut commit).is_pending(), "not committed while contacts are locked");
-            (place.waits_for_contacts().await > 0).then_some(())
+            (place.waiting().await > 0).then_some(())
         })
         .await;
         held.close().await.expect("closes");

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sportello::port::chat::Chats;
+use sportello::port::keeping::Keeping;
 use sportello::port::store::{Leases, Store, StoreError};
 use sportello::store::postgres::{PostgresOptions, PostgresStore};
 use sportello::store::sqlite::{SqliteOptions, SqliteStore};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 /// All ports of a store.
-pub trait Database: Store + Leases + Chats {}
-impl<T: Store + Leases + Chats> Database for T {}
+pub trait Database: Store + Leases + Chats + Keeping {}
+impl<T: Store + Leases + Chats + Keeping> Database for T {}
 
 /// A database that one test has for itself.
 pub struct Place {
@@ -73,25 +74,26 @@ impl Place {
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
 
-    /// Keeps everybody from writing contacts until the connection is closed (PostgreSQL only).
-    pub async fn hold_contacts(&self) -> PgConnection {
+    /// Keeps everybody from writing a table until the connection is closed (PostgreSQL only).
+    pub async fn hold(&self, table: &str) -> PgConnection {
         let At::Postgres { superuser, .. } = &self.at else { panic!("PostgreSQL only") };
         let mut connection = PgConnection::connect(superuser).await.expect("connects");
-        connection.execute("begin; lock table contact in share mode").await.expect("locks");
+        let lock = format!("begin; lock table {table} in share mode");
+        connection.execute(AssertSqlSafe(lock)).await.expect("locks");
         connection
     }
 
-    /// How many connections wait to write contacts (PostgreSQL only).
-    pub async fn waits_for_contacts(&self) -> i64 {
+    /// How many connections wait for a lock (PostgreSQL only).
+    pub async fn waiting(&self) -> i64 {
         let At::Postgres { superuser, .. } = &self.at else { return 0 };
-        let sql = "select count(*) from pg_locks where relation = 'contact'::regclass and not granted";
+        let sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
         let mut connection = PgConnection::connect(superuser).await.expect("connects");
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
 
-    /// How many offers are kept.
-    pub async fn ended_offers(&self) -> i64 {
-        let sql = "select count(*) from offer";
+    /// How many rows a table has.
+    pub async fn count(&self, table: &str) -> i64 {
+        let sql = AssertSqlSafe(format!("select count(*) from {table}"));
         match &self.at {
             At::Sqlite { folder } => {
                 let file = format!("sqlite://{}", folder.path().join("store.db").display());
@@ -101,6 +103,31 @@ impl Place {
             At::Postgres { superuser, .. } => {
                 let mut connection = PgConnection::connect(superuser).await.expect("connects");
                 sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
+            }
+        }
+    }
+
+    /// Whether a text is anywhere: in a row of any table, on SQLite in any byte of its files.
+    pub async fn has_anywhere(&self, text: &str) -> bool {
+        match &self.at {
+            At::Sqlite { folder } => {
+                let files = ["store.db", "store.db-wal"].map(|name| std::fs::read(folder.path().join(name)).unwrap_or_default());
+                files.iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+            }
+            At::Postgres { superuser, .. } => {
+                let mut connection = PgConnection::connect(superuser).await.expect("connects");
+                let tables: Vec<String> = sqlx::query_scalar("select tablename::text from pg_tables where schemaname = 'public'")
+                    .fetch_all(&mut connection)
+                    .await
+                    .expect("lists");
+                assert!(tables.len() > 20, "{tables:?}");
+                for table in tables {
+                    let sql = format!("select exists (select 1 from {table} t where t::text like '%{text}%')");
+                    if sqlx::query_scalar(AssertSqlSafe(sql)).fetch_one(&mut connection).await.expect("looks") {
+                        return true;
+                    }
+                }
+                false
             }
         }
     }
