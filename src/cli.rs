@@ -36,8 +36,8 @@ Examples:
   sportello operator add anna --name 'Anna Rossi' --administration comune --skill tributi=5
 
 Settings come from the compiled-in defaults (sportello settings --default shows them with their
-meaning), the file of --config, the environment (SPORTELLO__SECTION__KEY) and --set, the later
-the stronger. Exit codes: 0 done, 1 it did not work, 64 arguments, settings or plan are wrong.";
+meaning), the file of --config, the environment (SPORTELLO__SECTION__KEY), --set and --data, the
+later the stronger. Exit codes: 0 done, 1 it did not work, 64 arguments, settings or plan are wrong.";
 
 /// One counter for every channel: routes citizens' contacts to the operators of a public administration.
 #[derive(Debug, Clone, Parser)]
@@ -106,16 +106,12 @@ pub struct ServeArgs {
     /// What this process does: all, or some of router,desk,email,sms,webchat,api (same as --set roles=…)
     #[arg(long, value_name = "ROLES")]
     pub roles: Option<String>,
-    /// Where the data is (same as --set data.folder=…)
-    #[arg(long, value_name = "FOLDER")]
-    pub data: Option<String>,
 }
 
 impl ServeArgs {
     /// Its flags as `--set` would say them.
     pub fn overrides(&self) -> Vec<(String, String)> {
-        let flags = [("roles", &self.roles), ("data.folder", &self.data)];
-        flags.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))).collect()
+        self.roles.iter().map(|roles| ("roles".to_owned(), roles.clone())).collect()
     }
 }
 

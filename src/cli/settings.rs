@@ -1,4 +1,4 @@
-//! `--config`, `--set`, and `sportello settings`.
+//! `--config`, `--set`, `--data`, and `sportello settings`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +14,9 @@ pub struct SettingsArgs {
     /// One setting, such as --set desk.listen=127.0.0.1:9000; may be repeated, and wins over everything else
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
+    /// Where the data is (same as --set data.folder=…)
+    #[arg(long, global = true, value_name = "FOLDER")]
+    pub data: Option<String>,
 }
 
 /// `settings`.
@@ -40,7 +43,8 @@ impl SettingsArgs {
 
     /// What is read.
     pub fn sources(&self, flags: Vec<(String, String)>) -> Sources {
-        let overrides = self.set.iter().cloned().chain(flags).collect();
+        let data = self.data.clone().map(|folder| ("data.folder".to_owned(), folder));
+        let overrides = self.set.iter().cloned().chain(data).chain(flags).collect();
         Sources::from_environment(self.config.clone(), overrides)
     }
 

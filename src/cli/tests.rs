@@ -78,6 +78,8 @@ fn flags_are_settings() {
     };
     let loaded = settings.load(serve.overrides()).expect("in order");
     assert_eq!((loaded.data.folder.to_str(), loaded.desk.listen.port()), (Some("/tmp/x"), 0));
+    let listing = parsed("sportello operator list --data /tmp/x").expect("every command finds the data of `serve --data`");
+    assert_eq!(listing.settings.load(Vec::new()).expect("in order").data.folder.to_str(), Some("/tmp/x"));
 }
 
 #[test]
@@ -137,7 +139,7 @@ fn check_says_where() {
         b"[pool.main]\n[administration.comune]\nname = \"C\"\npool = \"mian\"\n[administration.comune.office.urp]\nname = \"U\"\n",
     )
     .expect("written");
-    let args = settings::SettingsArgs { config: Some(settings.path().into()), set: Vec::new() };
+    let args = settings::SettingsArgs { config: Some(settings.path().into()), set: Vec::new(), data: None };
     let found = check::problems(&args, &check::CheckArgs { plan: Some(plan.path().into()) });
     let (settings_name, plan_name) = (settings.path().display(), plan.path().display());
     assert_eq!(
@@ -147,7 +149,7 @@ fn check_says_where() {
             format!("{plan_name}, line 4, column 8: administration.comune.pool: there is no pool called `mian`: did you mean `main`?"),
         ]
     );
-    let good = settings::SettingsArgs { config: None, set: Vec::new() };
+    let good = settings::SettingsArgs { config: None, set: Vec::new(), data: None };
     assert_eq!(check::problems(&good, &check::CheckArgs::default()), Vec::<String>::new());
 }
 
@@ -159,7 +161,7 @@ fn accounts_of_the_settings_are_the_plans() {
     let others = "[sms.account.urp-mail]\nprovider = \"log\"\n[webchat.accounts.banco]\n[webchat.accounts.urp-chat]\ntopics = [\"tari\", \"luna\"]\n";
     write!(settings, "{}{others}", mailboxes.concat()).expect("written");
     plan.write_all(plan::EXAMPLE_PLAN.as_bytes()).expect("written");
-    let args = settings::SettingsArgs { config: Some(settings.path().into()), set: Vec::new() };
+    let args = settings::SettingsArgs { config: Some(settings.path().into()), set: Vec::new(), data: None };
     let found = check::problems(&args, &check::CheckArgs { plan: Some(plan.path().into()) });
     let name = settings.path().display();
     let expected = [
