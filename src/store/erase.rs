@@ -22,7 +22,7 @@ const CONTACTS: &str = "select c.id, c.state, coalesce(c.abandoned_at > k.us - $
      from contact c cross join clock k where c.administration = $1 and c.conversation = $2 order by c.id";
 /// Pool and number of the input that brought a message: one numbering for inputs and events, so it is the last before the event.
 const MESSAGES: &str = "select m.id, m.delivery, m.channel, m.sender, m.html, m.attachments, m.raw, m.pool, \
-     (select max(i.seq) from input i where i.pool = m.pool and i.seq <= m.place and m.direction = 'inbound') \
+     (select i.seq from input i where i.pool = m.pool and i.seq <= m.place and m.direction = 'inbound' order by i.seq desc limit 1) \
      from message m where m.administration = $1 and m.conversation = $2 order by m.id";
 
 /// The input's row stays and keeps its key; who wrote is gone from it. `$1`: `[[pool, number], …]`.
@@ -37,7 +37,7 @@ const ATTEMPTS: &str = "delete from attempt where administration = $1 \
 const DELETE_MESSAGES: &str = "delete from message where administration = $1 and conversation = $2";
 const NOTES: &str = "delete from note where administration = $1 and conversation = $2 returning id";
 const MARKS: &str = "delete from read_mark where administration = $1 and conversation = $2";
-const CHATS: &str = "delete from chat where administration = $1 and id in (select value ->> 0 from json_each($2))";
+const CHAT: &str = "delete from chat where administration = $1 and id = $2";
 /// Of a citizen who has other conversations the addresses of those stay. `$4`: the addresses of this one.
 const ADDRESSES_OF: &str = "delete from citizen_address where administration = $1 and citizen = $2 and not exists \
      (select 1 from contact c where c.administration = $1 and c.citizen = $2 and c.conversation <> $3 \
@@ -151,7 +151,9 @@ impl Here<'_> {
         let sources = self.session.run(BLANK_INPUTS, vec![inputs]).await?;
         let sources = sources.iter().map(|row| row.text(0)).collect::<Result<Vec<_>, _>>()?;
         self.session.run(BURY, vec![self.administration.into(), list(sources)]).await?;
-        self.session.run(CHATS, vec![self.administration.into(), list(found.chats)]).await?;
+        for chat in found.chats {
+            self.session.run(CHAT, arguments![self.administration, chat]).await?;
+        }
         self.run(ATTEMPTS, vec![]).await?;
         self.run(DELETE_MESSAGES, vec![]).await?;
         let notes = self.run(NOTES, vec![]).await?;

@@ -13,13 +13,13 @@ use super::value::{Row, arguments};
 use super::{SqlStore, erase, trim};
 
 /// In the order of their ids, which needs no index of its own: it is not asked for often. Erased is what holds nothing any more.
-const ENDED: &str = "select v.id, \
-     (select count(*) from contact c where c.administration = v.administration and c.conversation = v.id \
+const ENDED: &str = "select v.id, v.opened_at < $2 \
+     and (select count(*) from contact c where c.administration = v.administration and c.conversation = v.id \
       and (c.finished_at is null or c.finished_at >= $2)) = 0 \
      and (v.subject is not null or v.citizen is not null \
       or (select min(m.at) from message m where m.administration = v.administration and m.conversation = v.id) is not null \
       or (select min(n.at) from note n where n.administration = v.administration and n.conversation = v.id) is not null) \
-     from conversation v where v.administration = $1 and v.id > $3 and v.opened_at < $2 order by v.id limit $4";
+     from conversation v where v.administration = $1 and v.id > $3 order by v.id limit $4";
 
 /// Nothing comes in before there is a plan.
 const BEGAN: &str = "select min(stored_at) from plan";
