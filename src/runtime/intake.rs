@@ -33,6 +33,8 @@ const REFERENCES_MAX: usize = 20;
 const CONVERSATION_GOES_ON: Duration = Duration::from_secs(24 * 3600);
 /// The longest text kept in a row, in bytes; the whole is in the raw message.
 const TEXT_MAX: usize = 1024 * 1024;
+/// Where the rest of a text should stand and could not be read.
+const CUT_MARK: &str = "\n[…]";
 
 /// One broker message made ready for the driver.
 #[derive(Debug)]
@@ -210,10 +212,14 @@ impl Intake {
             return Item::Duplicate;
         }
         panic_if_marked("panic_in_taking", message);
-        if let Some(blob) = &message.text_blob
-            && let Ok(bytes) = self.blobs.get(&query.administration, blob).await
-        {
-            message.text = cut(&String::from_utf8_lossy(&bytes), TEXT_MAX).replace('\0', "\u{fffd}");
+        if let Some(blob) = &message.text_blob {
+            match self.blobs.get(&query.administration, blob).await {
+                Ok(bytes) => message.text = cut(&String::from_utf8_lossy(&bytes), TEXT_MAX).replace('\0', "\u{fffd}"),
+                Err(error) => {
+                    tracing::warn!(account = %message.account, %error, "the whole of a long text cannot be read: its beginning is shown");
+                    message.text.push_str(CUT_MARK);
+                }
+            }
         }
         let address = self.address_of(plan, message, query, &row, envelope.time);
         let citizen = row.citizen.or(address.as_ref().map(|address| address.citizen));
@@ -442,52 +448,77 @@ pub fn cut(text: &str, bytes_max: usize) -> &str {
 mod tests {
     use super::*;
     use crate::model::channel::Channel;
+    use crate::model::conversation::BlobRef;
     use crate::model::delivery::AttemptResult;
+    use crate::model::id::AccountId;
     use crate::port::clock;
     use crate::port::testing::{FakeBlobs, FakeStore, contact, plan, pool};
+
+    fn intake(store: &Arc<FakeStore>, blobs: FakeBlobs) -> Intake {
+        let store = Arc::clone(store) as Arc<dyn Store>;
+        Intake { pool: pool(), prefix: "it.example".into(), ids: IdMaker::new([1; 32]), store, blobs: Arc::new(blobs) }
+    }
+
+    /// An event at the plan's first account, as the broker delivers it.
+    fn incoming(number: u128, event: InboundEvent) -> Incoming {
+        let plan = plan();
+        let (account, known) = plan.accounts.iter().next().expect("an account");
+        let event = wire::inbound_event("it.example", InputId(number), account, clock::now(), None, event);
+        Incoming {
+            tag: 1,
+            routing_key: format!("{}.{}.{}", pool(), known.administration, known.channel),
+            id: None,
+            body: wire::encode_inbound(&event).expect("small").into(),
+            traceparent: None,
+            reply_to: None,
+            redelivered: true,
+            death: None,
+        }
+    }
+
+    fn message() -> InboundMessage {
+        serde_json::from_value(serde_json::json!({"account": "centralino", "provider_id": "1", "received_at": Timestamp(0)}))
+            .expect("a message")
+    }
+
+    fn prepared(item: &Item) -> &Prepared {
+        match item {
+            Item::Input(prepared) => prepared,
+            other => panic!("an input, not {other:?}"),
+        }
+    }
 
     /// A predecessor may have committed what the broker delivers again: it is known by its own id, not by this leader's memory.
     #[tokio::test]
     async fn a_report_that_was_committed_before_is_a_duplicate() {
         let store = Arc::new(FakeStore::default());
-        let ids = IdMaker::new([1; 32]);
-        let intake = Intake {
-            pool: pool(),
-            prefix: "it.example".into(),
-            ids: ids.clone(),
-            store: Arc::clone(&store) as Arc<dyn Store>,
-            blobs: Arc::new(FakeBlobs::default()),
+        let intake = intake(&store, FakeBlobs::default());
+        let report = |number: u128| {
+            let result = AttemptResult::Sent { provider_id: None };
+            incoming(number, InboundEvent::Delivery(DeliveryReport { message: MessageId(number), attempt: 1, result }))
         };
-        let plan = plan();
-        let (account, known) = plan.accounts.iter().next().expect("an account");
-        let incoming = |number: u128| {
-            let report = DeliveryReport { message: MessageId(number), attempt: 1, result: AttemptResult::Sent { provider_id: None } };
-            let data = InboundEvent::Delivery(report);
-            let event = wire::inbound_event("it.example", InputId(number), account, clock::now(), None, data);
-            Incoming {
-                tag: 1,
-                routing_key: format!("{}.{}.{}", pool(), known.administration, known.channel),
-                id: None,
-                body: wire::encode_inbound(&event).expect("small").into(),
-                traceparent: None,
-                reply_to: None,
-                redelivered: true,
-                death: None,
-            }
-        };
-        let batch = [incoming(1), incoming(2)];
-        let items = intake.prepare(&plan, &batch).await.expect("looked up");
-        let sources: Vec<String> = items
-            .iter()
-            .map(|item| match item {
-                Item::Input(prepared) => prepared.source.clone(),
-                other => panic!("an input, not {other:?}"),
-            })
-            .collect();
+        let batch = [report(1), report(2)];
+        let items = intake.prepare(&plan(), &batch).await.expect("looked up");
+        let sources: Vec<String> = items.iter().map(|item| prepared(item).source.clone()).collect();
         assert_ne!(sources[0], sources[1]);
         store.rows().sources.insert(sources[1].clone());
-        let items = intake.prepare(&plan, &batch).await.expect("looked up");
+        let items = intake.prepare(&plan(), &batch).await.expect("looked up");
         assert!(matches!(&items[..], [Item::Input(_), Item::Duplicate]), "{items:?}");
+    }
+
+    #[tokio::test]
+    async fn a_long_text_is_whole_or_says_that_it_is_not() {
+        let administration = contact(1, "comune", "urp", ContactState::Queued).administration;
+        let blobs = FakeBlobs::default();
+        let whole = blobs.put(&administration, "Buongiorno, e il resto".into()).await.expect("kept");
+        let lost = BlobRef { key: "comune/2026-01/lost".into(), ..whole.clone() };
+        let intake = intake(&Arc::new(FakeStore::default()), blobs);
+        for (blob, expected) in [(None, "Buongiorno"), (Some(whole), "Buongiorno, e il resto"), (Some(lost), "Buongiorno\n[…]")] {
+            let message = InboundMessage { text: "Buongiorno".into(), text_blob: blob, ..message() };
+            let items = intake.prepare(&plan(), &[incoming(1, InboundEvent::Message(Box::new(message)))]).await.expect("looked up");
+            let text = prepared(&items[0]).message.as_ref().map(|message| message.message.text.as_str());
+            assert_eq!(text, Some(expected));
+        }
     }
 
     #[test]
@@ -500,10 +531,7 @@ mod tests {
             (true, Spid, Spid, None),
         ] {
             let row = FactRow { shared, citizen_level: stored, ..FactRow::default() };
-            let mut message: InboundMessage =
-                serde_json::from_value(serde_json::json!({"account": "centralino", "provider_id": "1", "received_at": Timestamp(0)}))
-                    .expect("a message");
-            message.identity = said;
+            let message = InboundMessage { identity: said, ..message() };
             assert_eq!(citizen_level(&row, &message), expected, "{shared} {stored:?} {said:?}");
         }
     }
@@ -524,9 +552,7 @@ mod tests {
             (Channel::email(), "centralino", closed, at, false),
         ] {
             let newest = contact(1, "comune", "urp", state);
-            let mut message: InboundMessage =
-                serde_json::from_value(serde_json::json!({"account": account, "provider_id": "1", "received_at": at})).expect("a message");
-            message.received_at = received_at;
+            let message = InboundMessage { account: AccountId::new(account).expect("a name"), received_at, ..message() };
             let query = FactQuery {
                 input: InputId(1),
                 administration: newest.administration.clone(),
