@@ -88,7 +88,7 @@ pub fn memory_mb(process: u32, line: &str) -> f64 {
     value.unwrap_or_default() / 1024.0
 }
 
-/// Processor, cores, memory and kernel, in one line.
+/// Processor, cores, memory, kernel and from how much on it writes back, in one line: the tail of the latency hangs on that.
 pub fn describe() -> String {
     let first = |file: &str, key: &str| {
         let text = std::fs::read_to_string(file).unwrap_or_default();
@@ -100,5 +100,7 @@ pub fn describe() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let memory = first("/proc/meminfo", "MemTotal");
-    format!("{cores} cores ({}), {memory}, Linux {}", first("/proc/cpuinfo", "model name"), kernel.trim())
+    let dirty = std::fs::read_to_string("/proc/sys/vm/dirty_background_bytes").unwrap_or_default();
+    let processor = first("/proc/cpuinfo", "model name");
+    format!("{cores} cores ({processor}), {memory}, Linux {}, vm.dirty_background_bytes {}", kernel.trim(), dirty.trim())
 }

@@ -107,7 +107,11 @@ impl Courier {
         if let Some(keyword) = keyword(&received.text) {
             return self.obey(account, administration, &received, keyword, at).await;
         }
-        let (attachments, missing) = self.files(account, administration, &received.media, shutdown).await?;
+        let (attachments, missing) = match self.is_taken_in(account, administration, &received).await? {
+            // a webhook that comes again: the router knows its message, and its files are there
+            true => (Vec::new(), 0),
+            false => self.files(account, administration, &received.media, shutdown).await?,
+        };
         if shutdown.is_cancelled() {
             return Err("the process ends".into());
         }
@@ -120,6 +124,16 @@ impl Courier {
             Err(PublishError::Invalid(reason)) => self.hold(account.as_str(), content, reason).await,
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// Whether a message with files is in the database already.
+    async fn is_taken_in(&self, account: &AccountId, administration: &AdministrationId, received: &Received) -> Result<bool, String> {
+        if received.media.is_empty() {
+            return Ok(false);
+        }
+        let input = self.deps.ids.input(account, received.id.as_bytes());
+        let status = self.deps.store.input_status(std::slice::from_ref(administration), input).await;
+        status.map(|status| status.is_some()).map_err(|error| error.to_string())
     }
 
     /// What is published of an entry that is a text and no more; none: it is of another kind.

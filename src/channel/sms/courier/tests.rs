@@ -13,6 +13,7 @@ use crate::channel::sms::spool::{self, Depth};
 use crate::model::id::{IdMaker, QueueId};
 use crate::plan::Account;
 use crate::port::broker::{Broker, ConsumeError, Consumer, Publisher, Source};
+use crate::port::store::InputStatus;
 use crate::port::testing::{self, FakeBlobs, FakeStore};
 
 /// Remembers the batches of a publisher, and the files of each message; takes none with a text of more than 100 bytes in it, and none for an account that is full.
@@ -162,6 +163,16 @@ async fn each_file_is_fetched_once_and_a_busy_cloud_is_asked_again() {
     assert_eq!(paths, ["/small", "/endless", "/gone", "/busy-once", "/round"]);
     let asked = |path: &str| cloud.paths().iter().filter(|known| *known == path).count();
     assert_eq!(["/small", "/endless", "/gone", "/busy-once"].map(asked), [1, 1, 1, 2]);
+}
+
+#[tokio::test]
+async fn files_of_a_message_that_is_taken_in_are_not_fetched_again() {
+    let (broker, store, cloud) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), Cloud::start().await);
+    let courier = fetching(&broker, &store, &cloud);
+    let input = courier.deps.ids.input(&AccountId::new("urp-sms").expect("a name"), b"MM1");
+    store.rows().inputs.insert(input, InputStatus { at: Timestamp(0), outcome: "applied".into(), contact: None });
+    courier.again(&with_files("Ecco", &[cloud.at("127.0.0.1", "/small")])).await.expect("handed on");
+    assert_eq!((broker.taken(), cloud.paths().len()), (vec![vec!["Ecco".to_owned()]], 0));
 }
 
 /// What was there before the time was over stays; what comes behind the slow one is not waited for.
