@@ -255,8 +255,10 @@ async fn settle(it: &mut Installation, room: &Room, closed: u64) -> anyhow::Resu
     while room.tally.closed.load(Ordering::Relaxed) < closed || it.relay_lag().await? > 0 {
         if Instant::now() > deadline {
             let (done, lag) = (room.tally.closed.load(Ordering::Relaxed), it.relay_lag().await?);
+            // whether the others stand before the commit or behind it
+            let counts = it.database.counts().await?;
             bail!(
-                "{done} of {closed} contacts are closed, {lag} events are not published; first refusal: {:?}",
+                "{done} of {closed} contacts are closed, {lag} events are not published; first refusal: {:?}; {counts:?}",
                 room.tally.first_refusal()
             );
         }
