@@ -145,6 +145,8 @@ fn banner(daemon: &Daemon, data: &std::path::Path) -> String {
     if let Some(samples) = &daemon.samples {
         lines.push("\nSample accounts (shown once; sign in at the console):".into());
         lines.extend(samples.accounts.iter().map(|account| format!("  {:<8} {:<22} {}", account.login, account.password, account.what)));
+    } else if addresses.desk.is_some() {
+        lines.push("\nWho may sign in: sportello operator list. A new password: sportello operator password LOGIN".into());
     }
     if let Some(smtp) = addresses.smtp {
         lines.push("\nTry a citizen's mail:".into());
