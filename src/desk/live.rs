@@ -1,5 +1,6 @@
 //! The console's WebSocket: events out, commands in, pings that say whether somebody is still there.
 
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,6 +14,7 @@ use futures_util::stream::{FuturesUnordered, SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use super::command::{Asked, Done, Wish, perform};
 use super::counters::Counters;
@@ -162,9 +164,18 @@ enum End {
 impl Console {
     /// Serves the console to its end; returns the close code, none if it was lost.
     async fn run(mut self, stream: SplitStream<WebSocket>, place: Place) -> Option<u16> {
-        let end = match self.greet(place).await {
-            Ok(()) => self.talk(stream).await,
-            Err(end) => end,
+        let (asked, orders) = mpsc::channel(COMMANDS_MAX);
+        let (answers, done) = mpsc::channel(COMMANDS_MAX);
+        let commands = work(Arc::clone(&self.desk), Arc::clone(&self.connection), orders, answers);
+        let conversing = async {
+            match self.greet(place).await {
+                Ok(()) => self.talk(stream, asked, done).await,
+                Err(end) => end,
+            }
+        };
+        let end = tokio::select! {
+            end = conversing => end,
+            never = commands => match never {},
         };
         match end {
             End::Close(code) => {
@@ -188,26 +199,28 @@ impl Console {
         self.write().await
     }
 
-    async fn talk(&mut self, mut stream: SplitStream<WebSocket>) -> End {
+    async fn talk(&mut self, mut stream: SplitStream<WebSocket>, asked: mpsc::Sender<Asked>, mut done: mpsc::Receiver<Utf8Bytes>) -> End {
         let ping_every = self.desk.options.ping_every;
         let mut ping = tokio::time::interval_at((Instant::now() + ping_every).into(), ping_every);
         let mut recheck = tokio::time::interval(self.desk.options.session_recheck);
         recheck.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut commands = FuturesUnordered::new();
-        let (mut unanswered, mut bad_frames) = (0_u32, 0_u32);
+        let (mut under_way, mut unanswered, mut bad_frames) = (0_usize, 0_u32, 0_u32);
         let mut known = Instant::now();
         loop {
             if let Some(code) = self.connection.closing() {
                 return End::Close(code);
             }
             let step = tokio::select! {
-                frame = stream.next(), if commands.len() < COMMANDS_MAX => match frame {
+                frame = stream.next(), if under_way < COMMANDS_MAX => match frame {
                     None | Some(Err(_) | Ok(Message::Close(_))) => return End::Gone,
                     Some(Ok(Message::Text(text))) => {
                         unanswered = 0;
                         match read_frame(&text) {
                             _ if self.beside(&text).await => {}
-                            Ok(asked) => commands.push(answer(Arc::clone(&self.desk), self.connection.caller(), asked)),
+                            Ok(command) => {
+                                under_way += 1;
+                                asked.try_send(command).expect("there is room for as many as may be under way");
+                            }
                             Err(reply) => {
                                 bad_frames += 1;
                                 Counters::count(&self.desk.counters.frames_rejected);
@@ -232,7 +245,8 @@ impl Console {
                         Err(end) => Err(end),
                     }
                 }
-                Some(reply) = commands.next() => {
+                Some(reply) = done.recv() => {
+                    under_way -= 1;
                     self.waiting.push(reply);
                     self.write().await
                 }
@@ -389,6 +403,24 @@ enum ReplyBody<'a> {
 
 fn reply_frame(id: Option<CommandId>, reply: &ReplyBody<'_>) -> Utf8Bytes {
     serde_json::to_string(&ReplyFrame { kind: "reply", id, reply }).expect("plain types serialise").into()
+}
+
+/// Performs what a console asks, in its order, beside the conversation with it: a command that waits for the store, or holds one of
+/// its connections, goes on while the console is written to or its session is looked at.
+async fn work(
+    desk: Shared,
+    connection: Arc<Connection>,
+    mut orders: mpsc::Receiver<Asked>,
+    answers: mpsc::Sender<Utf8Bytes>,
+) -> Infallible {
+    let mut commands = FuturesUnordered::new();
+    loop {
+        tokio::select! {
+            Some(asked) = orders.recv() => commands.push(answer(Arc::clone(&desk), connection.caller(), asked)),
+            Some(reply) = commands.next() => answers.try_send(reply).expect("there is room for as many as may be under way"),
+            else => std::future::pending().await,
+        }
+    }
 }
 
 async fn answer(desk: Shared, caller: Arc<Caller>, asked: Asked) -> Utf8Bytes {

@@ -2,13 +2,13 @@
 //! rows that go with it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::model::channel::{Channel, IdentityLevel, Language};
 use crate::model::command::{CommandBody, Reply};
@@ -199,6 +199,23 @@ pub struct Rows {
 pub struct FakeStore {
     pub rows: Mutex<Rows>,
     pub away: AtomicBool,
+    /// A store with one connection, which questions for a session wait for. Whoever reads a contact has it until told to go on.
+    pub narrow: OnceLock<Narrow>,
+}
+
+/// See [`FakeStore::narrow`].
+pub struct Narrow {
+    connection: Semaphore,
+    /// Who reads a contact goes on when there is a permit.
+    pub go_on: Semaphore,
+    /// Questions for a session that wait for the connection.
+    pub waiting: AtomicUsize,
+}
+
+impl Default for Narrow {
+    fn default() -> Self {
+        Self { connection: Semaphore::new(1), go_on: Semaphore::new(0), waiting: AtomicUsize::new(0) }
+    }
 }
 
 impl FakeStore {
@@ -254,6 +271,10 @@ impl Store for FakeStore {
         Ok(false)
     }
     async fn contact(&self, administrations: &[AdministrationId], id: ContactId) -> Result<Option<ContactSummary>, StoreError> {
+        if let Some(narrow) = self.narrow.get() {
+            let _connection = narrow.connection.acquire().await.expect("open");
+            let _read = narrow.go_on.acquire().await.expect("open");
+        }
         let rows = self.up()?;
         Ok(rows.contacts.get(&id).filter(|contact| administrations.contains(&contact.administration)).map(summary))
     }
@@ -357,9 +378,24 @@ impl Store for FakeStore {
         Ok(())
     }
     async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError> {
+        if let Some(narrow) = self.narrow.get() {
+            narrow.waiting.fetch_add(1, Ordering::Relaxed);
+            let _connection = narrow.connection.acquire().await.expect("open");
+            narrow.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
         let rows = self.up()?;
         let session = rows.sessions.get(hash).filter(|session| session.expires_at > now).cloned();
         Ok(session.and_then(|session| rows.logins.get(&session.operator).cloned().map(|login| (session, login))))
+    }
+    async fn sessions(&self, hashes: &[String], now: Timestamp) -> Result<Vec<(Session, Login)>, StoreError> {
+        if self.narrow.get().is_some() {
+            return Err(StoreError::Unavailable("each for itself".into()));
+        }
+        let mut found = Vec::new();
+        for hash in hashes {
+            found.extend(self.session(hash, now).await?);
+        }
+        Ok(found)
     }
     async fn end_session(&self, hash: &str) -> Result<(), StoreError> {
         self.up()?.sessions.remove(hash);

@@ -33,6 +33,8 @@ const REFERENCES_MAX: usize = 20;
 const CONVERSATION_GOES_ON: Duration = Duration::from_secs(24 * 3600);
 /// The longest text kept in a row, in bytes; the whole is in the raw message.
 const TEXT_MAX: usize = 1024 * 1024;
+/// How long the database may take over the facts of a batch: all that comes after waits for it.
+const FACTS_WITHIN: Duration = Duration::from_secs(10);
 /// Where the rest of a text should stand and could not be read.
 const CUT_MARK: &str = "\n[…]";
 
@@ -97,10 +99,10 @@ impl Intake {
         let mut drafts: Vec<Draft> =
             batch.iter().map(|incoming| read(incoming).unwrap_or_else(|_| Draft::Unreadable("reading it panicked".into()))).collect();
         let queries: Vec<FactQuery> = drafts.iter().filter_map(Draft::query).cloned().collect();
-        let mut rows = if queries.is_empty() { Vec::new() } else { self.store.facts(&self.pool, &queries).await? }.into_iter();
+        let mut rows = if queries.is_empty() { Vec::new() } else { soon(self.store.facts(&self.pool, &queries)).await? }.into_iter();
         let reports: Vec<String> = drafts.iter().filter_map(Draft::report).map(|envelope| self.report_source(envelope)).collect();
         let mut known_reports =
-            if reports.is_empty() { Vec::new() } else { self.store.known_sources(&self.pool, &reports).await? }.into_iter();
+            if reports.is_empty() { Vec::new() } else { soon(self.store.known_sources(&self.pool, &reports)).await? }.into_iter();
         let mut items = Vec::with_capacity(drafts.len());
         for (draft, incoming) in drafts.iter_mut().zip(batch) {
             let row = draft.query().map(|_| rows.next().expect("the store answers every query")).unwrap_or_default();
@@ -389,6 +391,12 @@ impl Draft {
 /// For the fault runs.
 fn panic_if_marked(name: &str, message: &InboundMessage) {
     assert!(!fault::is_marked(name, message.subject.as_deref().unwrap_or_default()), "asked for by the fault run");
+}
+
+/// What is asked of the database, within the time that a batch has.
+async fn soon<T>(asked: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    let late = |_| Err(StoreError::Unavailable(format!("no answer within {} s", FACTS_WITHIN.as_secs())));
+    tokio::time::timeout(FACTS_WITHIN, asked).await.unwrap_or_else(late)
 }
 
 /// The trace of an event: of its body, else of the message's header, if that is one.

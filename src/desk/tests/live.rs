@@ -365,6 +365,22 @@ async fn commands_by_the_socket() {
     assert_eq!(desk.router.bodies()[before..].iter().filter(|body| matches!(body, CommandBody::Accept { .. })).count(), 0);
 }
 
+/// A command that holds the store's last connection must go on while its console asks whether the session stands: otherwise each waits
+/// for the other.
+#[tokio::test]
+async fn a_command_goes_on_while_its_session_is_looked_at() {
+    let desk = TestDesk::new().await;
+    let address = serve(&desk).await;
+    let (mut anna, _) = open(address, &desk.cookie(1), None).await;
+    let narrow = desk.store.narrow.get_or_init(Default::default);
+    anna.send(Message::text(r#"{"id":"cm_000000000000000000000000000000aa","do":"pull","contact":"ct_0000000000000000000000000000000a"}"#))
+        .await
+        .unwrap();
+    until("the console asks for its session", || narrow.waiting.load(std::sync::atomic::Ordering::Relaxed) > 0).await;
+    narrow.go_on.add_permits(1);
+    assert_eq!(next(&mut anna).await["reply"], serde_json::json!({"outcome": "applied", "seq": 9}));
+}
+
 #[tokio::test]
 async fn frames_that_are_too_large_end_the_socket() {
     let desk = TestDesk::new().await;
