@@ -22,6 +22,7 @@ use crate::model::time::Timestamp;
 use crate::plan::{Account, Administration, Office, Plan, Policy, Queue};
 use crate::port::aside::{Aside, Asides};
 use crate::port::blobs::{BlobError, Blobs};
+use crate::port::broker::{Broker, ConsumeError, Consumer, Outgoing, PublishError, Publisher, Source};
 use crate::port::chat::{ChatChange, ChatSession, Chats};
 use crate::port::commands::{CommandEnvelope, CommandError, Commands};
 use crate::port::retry::{Retried, Retries};
@@ -699,5 +700,78 @@ impl Asides for FakeAsides {
     }
     fn listen(&self) -> broadcast::Receiver<Arc<Aside>> {
         self.0.subscribe()
+    }
+}
+
+/// A broker that keeps what is published, batch by batch, and takes no batch with a message that it refuses. Nobody consumes.
+pub struct FakeBroker {
+    pub batches: Mutex<Vec<Vec<Outgoing>>>,
+    pub refuses: Mutex<fn(&Outgoing) -> Option<PublishError>>,
+}
+
+impl FakeBroker {
+    /// What was published since somebody asked last.
+    pub fn taken(&self) -> Vec<Vec<Outgoing>> {
+        std::mem::take(&mut *self.batches.lock().unwrap())
+    }
+}
+
+impl Default for FakeBroker {
+    fn default() -> Self {
+        Self { batches: Mutex::default(), refuses: Mutex::new(|_| None) }
+    }
+}
+
+#[async_trait]
+impl Publisher for FakeBroker {
+    async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
+        let refuses = *self.refuses.lock().unwrap();
+        if let Some(error) = batch.iter().find_map(refuses) {
+            return Err(error);
+        }
+        self.batches.lock().unwrap().push(batch);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Broker for FakeBroker {
+    async fn declare(&self, _: &[PoolId], _: &[AccountId]) -> Result<(), PublishError> {
+        Ok(())
+    }
+    async fn publisher(&self) -> Result<Arc<dyn Publisher>, PublishError> {
+        Err(PublishError::Unavailable("given already".into()))
+    }
+    async fn consumer(&self, _: Source, _: u16) -> Result<Box<dyn Consumer>, ConsumeError> {
+        Err(ConsumeError::Lost)
+    }
+    fn is_up(&self) -> bool {
+        true
+    }
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+}
+
+/// Leases that everybody holds who asks; nobody leads.
+#[derive(Default)]
+pub struct FakeLeases;
+
+#[async_trait]
+impl Leases for FakeLeases {
+    async fn lead(&self, _: &PoolId, _: &str, _: Duration) -> Result<Option<Leadership>, StoreError> {
+        Ok(None)
+    }
+    async fn renew(&self, _: &Leadership, _: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+    async fn resign(&self, _: &Leadership) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn hold(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+    async fn let_go(&self, _: &str, _: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 }

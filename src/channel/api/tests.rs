@@ -1,10 +1,8 @@
 //! The channel API on fakes: tokens, acceptance, idempotence, status, requests of every shape.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use axum::body::Body;
 use axum::http::{Request, header};
 use tokio::sync::watch;
@@ -13,29 +11,13 @@ use tower::ServiceExt;
 use super::{ChannelApiDeps, ChannelApiOptions, openapi_document, router};
 use crate::model::id::{AccountId, IdMaker};
 use crate::model::inbound::{CloudEvent, InboundMessage, InboundSignal, Signal};
-use crate::port::broker::{Destination, Outgoing, PublishError, Publisher};
+use crate::port::broker::{Destination, PublishError};
 use crate::port::store::InputStatus;
-
-#[derive(Default)]
-struct Broker {
-    got: Mutex<Vec<Outgoing>>,
-    away: AtomicBool,
-}
-
-#[async_trait]
-impl Publisher for Broker {
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
-        if self.away.load(Ordering::Relaxed) {
-            return Err(PublishError::Unavailable("away".into()));
-        }
-        self.got.lock().unwrap().extend(batch);
-        Ok(())
-    }
-}
+use crate::port::testing::FakeBroker;
 
 struct Bench {
     app: axum::Router,
-    broker: Arc<Broker>,
+    broker: Arc<FakeBroker>,
     fixture: fixture::Fixture,
     _plan: watch::Sender<Arc<crate::plan::Plan>>,
 }
@@ -47,7 +29,7 @@ impl Bench {
 
     fn with(options: ChannelApiOptions) -> Self {
         let fixture = fixture::Fixture::new();
-        let broker = Arc::new(Broker::default());
+        let broker = Arc::new(FakeBroker::default());
         let (plan, receiver) = watch::channel(Arc::new(fixture.plan()));
         let deps = ChannelApiDeps {
             store: fixture.store(),
@@ -71,7 +53,7 @@ impl Bench {
     }
 
     fn published<T: serde::de::DeserializeOwned>(&self) -> Vec<CloudEvent<T>> {
-        self.broker.got.lock().unwrap().iter().filter_map(|message| serde_json::from_slice(&message.body).ok()).collect()
+        self.broker.batches.lock().unwrap().iter().flatten().filter_map(|message| serde_json::from_slice(&message.body).ok()).collect()
     }
 }
 
@@ -88,11 +70,11 @@ async fn a_contact_is_accepted_once_confirmed() {
     assert_eq!(again, body, "the same input for the same external_id");
     let events = bench.published::<InboundMessage>();
     assert!(events[0].traceparent.is_some(), "a trace begins here");
-    assert_eq!(bench.broker.got.lock().unwrap()[0].traceparent, events[0].traceparent, "and the header has the same");
+    assert_eq!(bench.broker.batches.lock().unwrap()[0][0].traceparent, events[0].traceparent, "and the header has the same");
     assert_eq!(events[0].kind, "it.example.sportello.inbound.message.v1");
     assert_eq!((events[0].source.as_str(), events[0].id.as_str()), ("/account/centralino", body["input"].as_str().unwrap()));
     assert_eq!((events[0].data.provider_id.as_str(), events[0].data.text.as_str()), ("call-1", "TARI"));
-    let sent = bench.broker.got.lock().unwrap();
+    let sent = bench.broker.taken().concat();
     assert!(matches!(&sent[0].destination, Destination::Inbound { administration, channel, .. }
         if administration.as_str() == "comune" && channel.as_str() == "phone"));
 }
@@ -101,7 +83,7 @@ async fn a_contact_is_accepted_once_confirmed() {
 async fn not_accepted_when_the_broker_is_away() {
     let bench = Bench::new();
     let token = bench.fixture.token("centralino");
-    bench.broker.away.store(true, Ordering::Relaxed);
+    *bench.broker.refuses.lock().unwrap() = |_| Some(PublishError::Unavailable("away".into()));
     let (status, headers, body) = bench.call("POST", "/contacts", &token, OPEN).await;
     assert_eq!((status, &body["code"]), (503, &"broker_unavailable".into()));
     assert!(headers.contains_key("retry-after"));
@@ -160,7 +142,7 @@ async fn tokens_of_the_desk_or_of_nobody_open_nothing() {
         assert_eq!(headers["www-authenticate"], "Bearer");
         assert_eq!((headers["cache-control"].as_str(), headers["x-content-type-options"].as_str()), ("no-store", "nosniff"));
     }
-    assert!(bench.broker.got.lock().unwrap().is_empty());
+    assert!(bench.broker.taken().is_empty());
 }
 
 #[tokio::test]

@@ -1,8 +1,5 @@
 //! What the courier makes of entries: texts together and in their order, everything else alone; names and references.
 
-use std::sync::Mutex;
-
-use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -12,69 +9,34 @@ use crate::channel::sms::parts::Parts;
 use crate::channel::sms::spool::{self, Depth};
 use crate::model::id::{IdMaker, QueueId};
 use crate::plan::Account;
-use crate::port::broker::{Broker, ConsumeError, Consumer, Publisher, Source};
+use crate::port::broker::{Broker, Publisher};
 use crate::port::store::InputStatus;
-use crate::port::testing::{self, FakeBlobs, FakeStore};
+use crate::port::testing::{self, FakeBlobs, FakeBroker, FakeStore};
 
-/// Remembers the batches of a publisher, and the files of each message; takes none with a text of more than 100 bytes in it, and none for an account that is full.
-#[derive(Default)]
-struct FakeBroker {
-    batches: Mutex<Vec<Vec<String>>>,
-    files: Mutex<Vec<serde_json::Value>>,
-    full: Mutex<Option<&'static str>>,
+/// What a message says under a name.
+fn data(message: &Outgoing, name: &str) -> serde_json::Value {
+    serde_json::from_slice::<serde_json::Value>(&message.body).expect("JSON")["data"][name].take()
 }
 
-impl FakeBroker {
-    /// The batches since it was asked last.
-    fn taken(&self) -> Vec<Vec<String>> {
-        std::mem::take(&mut *self.batches.lock().expect("nobody panicked"))
-    }
+/// The texts of the batches since somebody asked last.
+fn published(broker: &FakeBroker) -> Vec<Vec<String>> {
+    let text = |message: &Outgoing| data(message, "text").as_str().expect("a text").to_owned();
+    broker.taken().iter().map(|batch| batch.iter().map(text).collect()).collect()
 }
 
-#[async_trait]
-impl Publisher for FakeBroker {
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
-        let said = |message: &Outgoing, what: &str| {
-            let event: serde_json::Value = serde_json::from_slice(&message.body).expect("JSON");
-            event["data"][what].as_str().expect("a text").to_owned()
-        };
-        let texts: Vec<String> = batch.iter().map(|message| said(message, "text")).collect();
-        if texts.iter().any(|text| text.len() > 100) {
-            return Err(PublishError::Invalid("too long".to_owned()));
-        }
-        let full = *self.full.lock().expect("nobody panicked");
-        if batch.iter().any(|message| Some(said(message, "account").as_str()) == full) {
-            return Err(PublishError::Unavailable("full".to_owned()));
-        }
-        let files =
-            |message: &Outgoing| serde_json::from_slice::<serde_json::Value>(&message.body).expect("JSON")["data"]["attachments"].take();
-        self.files.lock().expect("nobody panicked").extend(batch.iter().map(files));
-        self.batches.lock().expect("nobody panicked").push(texts);
-        Ok(())
-    }
+/// A text of more than 100 bytes is too long.
+fn too_long(message: &Outgoing) -> Option<PublishError> {
+    let is_long = data(message, "text").as_str().is_some_and(|text| text.len() > 100);
+    is_long.then(|| PublishError::Invalid("too long".to_owned()))
 }
 
-#[async_trait]
-impl Broker for FakeBroker {
-    async fn declare(&self, _: &[crate::model::id::PoolId], _: &[AccountId]) -> Result<(), PublishError> {
-        Ok(())
-    }
+/// An account that is full.
+fn full(message: &Outgoing) -> Option<PublishError> {
+    (data(message, "account") == "altro-sms").then(|| PublishError::Unavailable("full".to_owned()))
+}
 
-    async fn publisher(&self) -> Result<Arc<dyn Publisher>, PublishError> {
-        Err(PublishError::Unavailable("given already".to_owned()))
-    }
-
-    async fn consumer(&self, _: Source, _: u16) -> Result<Box<dyn Consumer>, ConsumeError> {
-        Err(ConsumeError::Lost)
-    }
-
-    fn is_up(&self) -> bool {
-        true
-    }
-
-    fn kind(&self) -> &'static str {
-        "fake"
-    }
+fn refusing(refuses: fn(&Outgoing) -> Option<PublishError>) -> Arc<FakeBroker> {
+    Arc::new(FakeBroker { refuses: refuses.into(), ..FakeBroker::default() })
 }
 
 fn courier(broker: &Arc<FakeBroker>, store: &Arc<FakeStore>) -> Courier {
@@ -127,7 +89,7 @@ fn with_files(text: &str, urls: &[String]) -> Bytes {
 
 /// The names of the last message's files.
 fn names(broker: &FakeBroker) -> Vec<String> {
-    let files = broker.files.lock().expect("nobody panicked").pop().expect("a message");
+    let files = data(broker.batches.lock().expect("nobody panicked").concat().last().expect("a message"), "attachments");
     files.as_array().into_iter().flatten().map(|file| file["name"].as_str().expect("a name").to_owned()).collect()
 }
 
@@ -145,7 +107,7 @@ async fn what_could_not_be_fetched_stands_in_the_text() {
         // nobody outside is meant by that address
         let urls = ["1.jpg", "2.jpg"].map(|name| format!("http://127.0.0.1/{name}"));
         courier(&broker, &store).again(&with_files(text, &urls)).await.expect("handed on");
-        assert_eq!(broker.taken(), [[expected]]);
+        assert_eq!(published(&broker), [[expected]]);
     }
 }
 
@@ -155,8 +117,8 @@ async fn each_file_is_fetched_once_and_a_busy_cloud_is_asked_again() {
     let urls = ["/small", "/endless", "/gone", "/busy-once", "/round"].map(|path| cloud.at("127.0.0.1", path));
     let courier = fetching(&broker, &store, &cloud);
     courier.again(&with_files("Ecco", &urls)).await.expect("handed on");
-    assert_eq!(broker.taken(), [["Ecco\n[… 3 file …]"]]);
     assert_eq!(names(&broker), ["mms-1.png", "mms-4.png"]);
+    assert_eq!(published(&broker), [["Ecco\n[… 3 file …]"]]);
     let mut paths = cloud.paths();
     assert!(cloud.asked().iter().all(|(_, authorization)| authorization.as_deref() == Some(media::tests::SIGNED_IN)));
     paths.dedup();
@@ -172,7 +134,7 @@ async fn files_of_a_message_that_is_taken_in_are_not_fetched_again() {
     let input = courier.deps.ids.input(&AccountId::new("urp-sms").expect("a name"), b"MM1");
     store.rows().inputs.insert(input, InputStatus { at: Timestamp(0), outcome: "applied".into(), contact: None });
     courier.again(&with_files("Ecco", &[cloud.at("127.0.0.1", "/small")])).await.expect("handed on");
-    assert_eq!((broker.taken(), cloud.paths().len()), (vec![vec!["Ecco".to_owned()]], 0));
+    assert_eq!((published(&broker), cloud.paths().len()), (vec![vec!["Ecco".to_owned()]], 0));
 }
 
 /// What was there before the time was over stays; what comes behind the slow one is not waited for.
@@ -182,8 +144,8 @@ async fn all_files_of_a_message_have_one_time_together() {
     let urls = ["/small", "/never", "/never-either"].map(|path| cloud.at("127.0.0.1", path));
     let courier = Courier { files_within: Duration::from_secs(2), ..fetching(&broker, &store, &cloud) };
     courier.again(&with_files("Ecco", &urls)).await.expect("handed on");
-    assert_eq!(broker.taken(), [["Ecco\n[… 2 file …]"]]);
     assert_eq!(names(&broker), ["mms-1.png"]);
+    assert_eq!(published(&broker), [["Ecco\n[… 2 file …]"]]);
     assert_eq!(cloud.paths().iter().filter(|path| *path == "/never").count(), 1, "its time is over");
 }
 
@@ -218,7 +180,7 @@ async fn hand_on(courier: Courier, contents: &[Bytes]) -> Depth {
 
 #[tokio::test]
 async fn texts_are_published_together_and_in_their_order() {
-    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+    let (broker, store) = (refusing(too_long), Arc::new(FakeStore::default()));
     let long = "a".repeat(101);
     for (texts, expected) in [
         (vec!["uno"], vec![vec!["uno"]]),
@@ -229,7 +191,7 @@ async fn texts_are_published_together_and_in_their_order() {
     ] {
         let contents: Vec<Bytes> = texts.iter().map(|text| taken(text)).collect();
         assert_eq!(hand_on(courier(&broker, &store), &contents).await.entries, 0, "{texts:?}");
-        assert_eq!(broker.taken(), expected, "{texts:?}");
+        assert_eq!(published(&broker), expected, "{texts:?}");
     }
     let rows = store.rows();
     assert_eq!((rows.quarantine.len(), rows.opt_outs.len()), (1, 1), "one too long, one who wants no more");
@@ -243,7 +205,7 @@ async fn what_comes_for_an_account_that_is_gone_is_held() {
         let status = Status { id: "SM1".to_owned(), reference, progress: Progress::Delivered };
         let left = hand_on(courier(&broker, &store), &[entry("vecchio-sms", Said::Status(status), 1), taken("uno")]).await;
         assert_eq!(left.entries, 0);
-        assert_eq!(broker.taken(), [["uno"]], "what stands behind it goes");
+        assert_eq!(published(&broker), [["uno"]], "what stands behind it goes");
         let held: Vec<String> = store.rows().quarantine.drain(..).map(|item| item.key).collect();
         assert_eq!(held, ["vecchio-sms"]);
     }
@@ -264,17 +226,17 @@ async fn an_account_that_is_full_holds_up_no_other() {
     let (broker, store, folder) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), tempfile::tempdir().expect("a folder"));
     let (spool, entries) = spool::open(folder.path(), 1 << 20).expect("opens");
     let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
-    *broker.full.lock().expect("nobody panicked") = Some("altro-sms");
+    *broker.refuses.lock().expect("nobody panicked") = full;
     for (account, text) in [("altro-sms", "a"), ("urp-sms", "uno"), ("altro-sms", "b"), ("urp-sms", "due"), ("altro-sms", "c")] {
         spool.put(said(account, text, text, 1)).await.expect("kept");
     }
     let shutdown = CancellationToken::new();
     let run = tokio::spawn(courier(&broker, &store).run(Vec::new(), entries, parts, shutdown.clone()));
     wait_for("the others go", || spool.depth().entries == 3).await;
-    assert_eq!(broker.taken().concat(), ["uno", "due"]);
-    *broker.full.lock().expect("nobody panicked") = None;
+    assert_eq!(published(&broker).concat(), ["uno", "due"]);
+    *broker.refuses.lock().expect("nobody panicked") = |_| None;
     wait_for("it goes when there is room", || spool.depth().entries == 0).await;
-    assert_eq!(broker.taken().concat(), ["a", "b", "c"], "in their order");
+    assert_eq!(published(&broker).concat(), ["a", "b", "c"], "in their order");
     shutdown.cancel();
     run.await.expect("no panic");
 }
@@ -288,7 +250,7 @@ async fn what_an_earlier_life_waited_for_is_handed_on() {
     let (_open, entries) = mpsc::unbounded_channel();
     let shutdown = CancellationToken::new();
     let run = tokio::spawn(courier(&broker, &store).run(Vec::new(), entries, parts, shutdown.clone()));
-    wait_for("it goes as it is", || broker.batches.lock().expect("nobody panicked").concat() == ["uno[… 2/2 …]"]).await;
+    wait_for("it goes as it is", || published(&broker).concat() == ["uno[… 2/2 …]"]).await;
     shutdown.cancel();
     run.await.expect("no panic");
 }

@@ -1,8 +1,7 @@
 //! Everybody has their turn: those who are not due hide nobody, and what cannot be sent is done with.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -12,61 +11,9 @@ use crate::channel::webchat::{Maxima, WebChatDeps, WebChatOptions, build};
 use crate::model::channel::Channel;
 use crate::model::contact::Direction;
 use crate::model::conversation::Message;
-use crate::model::id::{AccountId, IdMaker, OperatorId, PoolId, QueueId};
+use crate::model::id::{AccountId, IdMaker, OperatorId, QueueId};
 use crate::plan::{Account, Plan};
-use crate::port::broker::{Broker, ConsumeError, Consumer, Outgoing, PublishError, Publisher, Source};
-use crate::port::store::{Leadership, Leases, StoreError};
-use crate::port::testing::{self, FakeAsides, FakeBlobs, FakeChats, FakeRouter, FakeStore};
-
-/// What was published; the leases are everybody's.
-#[derive(Default)]
-struct Published(Mutex<Vec<Outgoing>>);
-
-#[async_trait]
-impl Publisher for Published {
-    async fn publish(&self, batch: Vec<Outgoing>) -> Result<(), PublishError> {
-        self.0.lock().unwrap().extend(batch);
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Broker for Published {
-    async fn declare(&self, _: &[PoolId], _: &[AccountId]) -> Result<(), PublishError> {
-        Ok(())
-    }
-    async fn publisher(&self) -> Result<Arc<dyn Publisher>, PublishError> {
-        Err(PublishError::Unavailable("given already".to_owned()))
-    }
-    async fn consumer(&self, _: Source, _: u16) -> Result<Box<dyn Consumer>, ConsumeError> {
-        Err(ConsumeError::Lost)
-    }
-    fn is_up(&self) -> bool {
-        true
-    }
-    fn kind(&self) -> &'static str {
-        "fake"
-    }
-}
-
-#[async_trait]
-impl Leases for Published {
-    async fn lead(&self, _: &PoolId, _: &str, _: Duration) -> Result<Option<Leadership>, StoreError> {
-        Ok(None)
-    }
-    async fn renew(&self, _: &Leadership, _: Duration) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-    async fn resign(&self, _: &Leadership) -> Result<(), StoreError> {
-        Ok(())
-    }
-    async fn hold(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-    async fn let_go(&self, _: &str, _: &str) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
+use crate::port::testing::{self, FakeAsides, FakeBlobs, FakeBroker, FakeChats, FakeLeases, FakeRouter, FakeStore};
 
 /// The channel on fakes. `comune` has a chat account only, `asl` an email account too.
 struct Setting {
@@ -74,7 +21,7 @@ struct Setting {
     store: Arc<FakeStore>,
     chats: Arc<FakeChats>,
     router: Arc<FakeRouter>,
-    published: Arc<Published>,
+    broker: Arc<FakeBroker>,
 }
 
 fn plan() -> Plan {
@@ -94,8 +41,8 @@ fn plan() -> Plan {
 
 impl Setting {
     fn new() -> Self {
-        let (store, chats, router, published) =
-            (Arc::<FakeStore>::default(), Arc::<FakeChats>::default(), Arc::<FakeRouter>::default(), Arc::<Published>::default());
+        let (store, chats, router, broker) =
+            (Arc::<FakeStore>::default(), Arc::<FakeChats>::default(), Arc::<FakeRouter>::default(), Arc::<FakeBroker>::default());
         let options = WebChatOptions {
             accounts: BTreeMap::new(),
             public_origin: "https://chat.example".to_owned(),
@@ -113,10 +60,10 @@ impl Setting {
         let deps = WebChatDeps {
             store: Arc::<FakeStore>::clone(&store),
             chats: Arc::<FakeChats>::clone(&chats),
-            leases: Arc::<Published>::clone(&published),
+            leases: Arc::new(FakeLeases),
             blobs: Arc::new(FakeBlobs::default()),
-            broker: Arc::<Published>::clone(&published),
-            publisher: Arc::<Published>::clone(&published),
+            broker: Arc::<FakeBroker>::clone(&broker),
+            publisher: Arc::<FakeBroker>::clone(&broker),
             commands: Arc::<FakeRouter>::clone(&router),
             asides: Arc::new(FakeAsides::default()),
             feed: broadcast::channel(1).1,
@@ -124,7 +71,7 @@ impl Setting {
             ids: IdMaker::new([1; 32]),
         };
         let (chat, _feed) = build(options, deps, CancellationToken::new(), TaskTracker::new());
-        Self { chat, store, chats, router, published }
+        Self { chat, store, chats, router, broker }
     }
 
     /// A chat with its contact, in which an operator has written.
@@ -240,7 +187,7 @@ async fn who_has_more_time_hides_nobody_whose_time_is_over() {
     let mut round = Round::default();
     for expected in [0, 1, 1, 1] {
         setting.look("comune", &mut round).await;
-        assert_eq!(setting.published.0.lock().unwrap().len(), expected);
+        assert_eq!(setting.broker.batches.lock().unwrap().concat().len(), expected);
     }
     let gone: Vec<u128> = setting.chats.0.lock().unwrap().iter().filter(|chat| chat.gone).map(|chat| chat.id.0).collect();
     assert_eq!(gone, [251]);
