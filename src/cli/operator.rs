@@ -6,6 +6,7 @@ use std::str::FromStr;
 use anyhow::{Context, ensure};
 use clap::{Subcommand, ValueEnum};
 
+use crate::desk::accounts::{PASSWORD_BYTES_MAX, check_password, new_login};
 use crate::model::channel::{Channel, Language};
 use crate::model::id::{AdministrationId, OfficeId, PoolId, QueueId, SkillId};
 use crate::model::operator::{Capacity, Grant, OperatorProfile, Role, Scope};
@@ -309,26 +310,17 @@ pub fn unknown_names(plan: &Plan, pool: &PoolId, profile: &OperatorProfile) -> V
     unknown
 }
 
-/// The longest password, in bytes.
-const PASSWORD_BYTES_MAX: u64 = 1_024;
-
-/// A password from standard input: its first line, 10 characters at least.
+/// A password from standard input: its first line.
 pub fn read_password(input: impl Read) -> anyhow::Result<Secret> {
     let mut text = String::new();
-    input.take(PASSWORD_BYTES_MAX + 1).read_to_string(&mut text).context("the password cannot be read from standard input")?;
-    ensure!(text.len() as u64 <= PASSWORD_BYTES_MAX, "the password is longer than {PASSWORD_BYTES_MAX} bytes");
+    input.take(PASSWORD_BYTES_MAX as u64 + 2).read_to_string(&mut text).context("the password cannot be read from standard input")?;
     let password = text.lines().next().unwrap_or_default();
-    ensure!(password.chars().count() >= 10, "the password is shorter than 10 characters: use a longer one");
+    check_password(password)?;
     Ok(Secret::from(password.to_owned()))
 }
 
 fn login(text: &str) -> Result<String, String> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
-    if (1..=64).contains(&text.len()) && text.chars().all(allowed) {
-        Ok(text.to_lowercase())
-    } else {
-        Err("use 1 to 64 letters, digits and . _ @ -".to_owned())
-    }
+    new_login(text).map_err(|error| error.to_string())
 }
 
 fn skill(text: &str) -> Result<(SkillId, u8), String> {

@@ -20,8 +20,10 @@ use crate::port::store::{ApiToken, Login, Store, StoreError};
 pub const PASSWORD_CHARACTERS_MIN: usize = 12;
 /// The longest password, in bytes: more is a way to keep the hasher busy.
 pub const PASSWORD_BYTES_MAX: usize = 1024;
-/// The longest login, name of a person or of a token, in characters.
+/// The longest name of a person or of a token, in characters.
 pub const NAME_CHARACTERS_MAX: usize = 128;
+/// The longest login, in characters.
+const LOGIN_CHARACTERS_MAX: usize = 64;
 /// Hashes computed at once: each takes 19 MiB and one core.
 const HASHES_AT_ONCE: usize = 2;
 
@@ -31,6 +33,9 @@ pub enum AccountError {
     /// Too short or too long.
     #[error("a password has at least {PASSWORD_CHARACTERS_MIN} characters and at most {PASSWORD_BYTES_MAX} bytes")]
     Password,
+    /// Empty, too long, or with other characters.
+    #[error("a login is 1 to {LOGIN_CHARACTERS_MAX} letters, digits and . _ @ -")]
+    Login,
     /// Empty, too long, or with control characters.
     #[error("`{0}` must be 1 to {NAME_CHARACTERS_MAX} printable characters")]
     Name(&'static str),
@@ -115,6 +120,18 @@ pub fn check_password(password: &str) -> Result<(), AccountError> {
     if long_enough && password.len() <= PASSWORD_BYTES_MAX { Ok(()) } else { Err(AccountError::Password) }
 }
 
+/// A login as it is kept and compared: in small letters, without the spaces around it.
+pub fn login_of(typed: &str) -> String {
+    typed.trim().to_lowercase()
+}
+
+/// A new login as it is kept; refuses one that is empty, too long, or has other characters than letters, digits and `. _ @ -`.
+pub fn new_login(typed: &str) -> Result<String, AccountError> {
+    let login = login_of(typed);
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-');
+    if (1..=LOGIN_CHARACTERS_MAX).contains(&login.len()) && login.chars().all(allowed) { Ok(login) } else { Err(AccountError::Login) }
+}
+
 /// Refuses a name that is empty, too long, or has control characters.
 pub fn check_name(field: &'static str, name: &str) -> Result<(), AccountError> {
     let length = name.chars().count();
@@ -159,32 +176,39 @@ pub struct NewOperator {
 }
 
 /// Makes a person who can sign in, and tells the router of the operator. If the router is away the account is there and the
-/// error says so: [`announce_operator`] does the rest later.
+/// error says so: the same again, with whatever password, brings it to its end.
 pub async fn create_operator(
     store: &dyn Store,
     commands: &dyn Commands,
     passwords: &Passwords,
     new: NewOperator,
 ) -> Result<OperatorId, AccountError> {
-    check_name("login", &new.login)?;
+    let name = new_login(&new.login)?;
     check_name("name", &new.name)?;
     let password_hash = passwords.hash(&new.password).await?;
-    if store.login(&new.login).await?.is_some() {
-        return Err(AccountError::Taken("login"));
-    }
-    let login = Login {
-        operator: OperatorId(random_id()),
-        pool: new.pool,
-        login: new.login,
-        name: new.name,
-        password_hash,
-        grants: new.grants,
-        enabled: true,
-        language: new.language,
+    let login = match store.login(&name).await? {
+        None => Login {
+            operator: OperatorId(random_id()),
+            pool: new.pool,
+            login: name,
+            name: new.name,
+            password_hash,
+            grants: new.grants,
+            enabled: true,
+            language: new.language,
+        },
+        Some(begun) if is_begun(store, &begun, &new).await? => Login { password_hash, ..begun },
+        Some(_) => return Err(AccountError::Taken("login")),
     };
     store.put_login(&login).await?;
     announce_operator(commands, &login, new.profile, None).await?;
     Ok(login.operator)
+}
+
+/// Whether this account is the one that is to be made, and the router has not heard of it yet.
+async fn is_begun(store: &dyn Store, login: &Login, new: &NewOperator) -> Result<bool, StoreError> {
+    let is_the_same = (&login.pool, &login.name, &login.grants) == (&new.pool, &new.name, &new.grants);
+    Ok(is_the_same && !store.operators(&login.pool).await?.iter().any(|known| known.id == login.operator))
 }
 
 /// Tells the router what an operator can do and whether they may work.
@@ -268,6 +292,20 @@ mod tests {
         assert_eq!(a.len(), 68);
         assert_ne!(a, b);
         assert_eq!(token_hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+
+    #[test]
+    fn logins() {
+        for (typed, kept) in [
+            ("anna", Some("anna")),
+            (" Anna.Rossi@comune.it ", Some("anna.rossi@comune.it")),
+            ("Anna Rossi", None),
+            ("", None),
+            ("è", None),
+            (&"x".repeat(65), None),
+        ] {
+            assert_eq!(new_login(typed).ok().as_deref(), kept, "{typed:?}");
+        }
     }
 
     #[test]

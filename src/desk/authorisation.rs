@@ -33,17 +33,7 @@ impl Rights {
     /// The rights of a caller: their grants, and their profile among the pool's people.
     pub fn new(caller: &Arc<Caller>, people: &People, plan: Arc<Plan>) -> Self {
         let profile = people.operators.get(&caller.operator()).map(|operator| operator.profile.clone()).unwrap_or_default();
-        let mut administrations = BTreeSet::new();
-        for grant in &caller.login.grants {
-            match (&grant.role, &grant.scope) {
-                (Role::Operator, _) => administrations.extend(profile.administrations.iter().cloned()),
-                (_, Scope::Pool(pool)) => administrations.extend(plan.administrations_of(pool).cloned()),
-                (_, Scope::Administration(id) | Scope::Office(id, _)) => {
-                    administrations.insert(id.clone());
-                }
-            }
-        }
-        let administrations = administrations.into_iter().collect();
+        let administrations = known_administrations(&plan, &caller.login.grants, Some(&profile)).into_iter().collect();
         Self { caller: Arc::clone(caller), profile, plan, administrations }
     }
 
@@ -189,6 +179,21 @@ impl Rights {
     fn reach(&self, role: Role) -> impl Iterator<Item = &Grant> {
         self.caller.login.grants.iter().filter(move |grant| grant.role >= role)
     }
+}
+
+/// Administrations of which somebody with these grants and this profile may see anything.
+pub fn known_administrations(plan: &Plan, grants: &[Grant], profile: Option<&OperatorProfile>) -> BTreeSet<AdministrationId> {
+    let mut known = BTreeSet::new();
+    for grant in grants {
+        match (&grant.role, &grant.scope) {
+            (Role::Operator, _) => known.extend(profile.iter().flat_map(|profile| profile.administrations.iter().cloned())),
+            (_, Scope::Pool(pool)) => known.extend(plan.administrations_of(pool).cloned()),
+            (_, Scope::Administration(id) | Scope::Office(id, _)) => {
+                known.insert(id.clone());
+            }
+        }
+    }
+    known
 }
 
 /// Whether a scope reaches an office. A restricted one is reached by its own scope only; what the plan does not know is

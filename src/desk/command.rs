@@ -94,7 +94,15 @@ pub async fn perform(desk: &Shared, caller: &Arc<Caller>, asked: Asked) -> Resul
     let trace = TraceParent::start();
     tracing::debug!(operator = %caller.operator(), command = %command.id, trace_id = trace.trace_id(), "a console asks");
     let envelope = CommandEnvelope { command, text: order.text, traceparent: Some(trace.to_string()) };
-    let reply = desk.commands.send(&order.pool, envelope).await.inspect_err(|_| Counters::count(&desk.counters.commands_unanswered))?;
+    let answered = desk.commands.send(&order.pool, envelope).await.inspect_err(|_| Counters::count(&desk.counters.commands_unanswered));
+    if asked.wish == Wish::Offline {
+        match answered {
+            Ok(_) => desk.presence.has_left(caller.operator()),
+            // the console may close on this answer: the desk goes on telling
+            Err(_) => desk.presence.sign_out(desk, caller.operator(), &order.pool),
+        }
+    }
+    let reply = answered?;
     match reply {
         Reply::Applied { seq } => Ok(Done { outcome: "applied", seq: Some(seq), message: order.message, note: order.note }),
         Reply::Duplicate => Ok(Done { outcome: "duplicate", seq: None, message: order.message, note: order.note }),
@@ -231,7 +239,7 @@ async fn presence(desk: &Shared, caller: &Arc<Caller>, wish: &Wish) -> Result<Or
             CommandBody::Away { operator, reason: reason.clone() }
         }
         _ => {
-            desk.presence.signed_out(operator);
+            desk.presence.leaves(operator);
             CommandBody::Disconnect { operator, node: desk.options.node.clone(), signed_out: true }
         }
     };
@@ -243,6 +251,10 @@ async fn reply(desk: &Shared, caller: &Arc<Caller>, id: CommandId, contact: Cont
     let rights = desk.rights(caller).await?;
     let ContactSummary { contact: row, subject, .. } =
         desk.store.contact(rights.administrations(), contact).await?.ok_or_else(Problem::not_found)?;
+    // an answer goes to the citizen's address, with the subject, and to whom it is copied
+    if !rights.sight(&row).is_some_and(|sight| sight.content) {
+        return Err(Problem::no_right_to_content());
+    }
     let attachments: Result<Vec<_>, _> =
         answer.attachments.iter().map(|given| handle::verify(&desk.ids, given, contact, &row.administration, now())).collect();
     let attachments = attachments.map_err(|error| Problem::conflict("bad_attachment", error.to_string()))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::extract::ws::Utf8Bytes;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, watch};
 
 use self::connection::Connection;
 use self::pool::{PoolFeed, Resumed};
@@ -257,21 +257,29 @@ impl Hub {
         }
     }
 
-    /// Catches up with the journal if the feed lost its last batch and fell silent.
-    async fn compare(&self, seen: &mut HashMap<PoolId, i64>) -> Result<Vec<Noted>, StoreError> {
-        let mut noted = Vec::new();
+    /// The pools whose feed lost its last batch and fell silent: behind the journal now, and where they were the last time.
+    async fn silent(&self, seen: &mut HashMap<PoolId, i64>) -> Result<Vec<Arc<PoolFeed>>, StoreError> {
+        let mut silent = Vec::new();
         for feed in self.feeds().into_iter().filter(|feed| feed.is_seeded()) {
             let before = feed.last_seq();
             let end = self.store.last_seq(&feed.pool).await?;
-            // Behind now and where it was two seconds ago: nothing is on its way.
-            if end > before && seen.insert(feed.pool.clone(), before) == Some(before) {
-                self.recover(&feed, None, &mut noted).await?;
-            }
             if let Ok(people) = self.store.operators(&feed.pool).await.map(pool::people_of) {
                 feed.know(people);
             }
+            if end > before && seen.insert(feed.pool.clone(), before) == Some(before) {
+                silent.push(feed);
+            }
         }
-        Ok(noted)
+        Ok(silent)
+    }
+
+    /// Catches up with the journal's end.
+    async fn catch_up(&self, feed: &Arc<PoolFeed>) -> Vec<Noted> {
+        let mut noted = Vec::new();
+        if let Err(error) = self.recover(feed, None, &mut noted).await {
+            tracing::warn!(pool = %feed.pool, %error, "the journal could not be read");
+        }
+        noted
     }
 }
 
@@ -287,10 +295,34 @@ fn read_record(record: EventRecord) -> Option<FeedEvent> {
 }
 
 /// Feeds the consoles until the desk stops.
-pub async fn run(desk: Shared, mut feed: broadcast::Receiver<Arc<FeedBatch>>) {
-    let mut compare = tokio::time::interval(COMPARE_EVERY);
-    compare.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+pub async fn run(desk: Shared, feed: broadcast::Receiver<Arc<FeedBatch>>) {
+    let (behind, catching_up) = mpsc::channel(1);
+    tokio::select! {
+        () = pass_on(&desk, feed, catching_up) => {}
+        () = compare(&desk, behind) => {}
+    }
+    desk.hub.stop();
+}
+
+/// Compares each feed with its journal now and then. Beside the feed: a database that is slow to answer holds up no offer.
+async fn compare(desk: &Shared, behind: mpsc::Sender<Arc<PoolFeed>>) {
+    let mut look = tokio::time::interval(COMPARE_EVERY);
+    look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut seen = HashMap::new();
+    loop {
+        look.tick().await;
+        match desk.hub.silent(&mut seen).await {
+            Ok(silent) => {
+                for feed in silent {
+                    let _stopping = behind.send(feed).await;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the journal's end could not be read"),
+        }
+    }
+}
+
+async fn pass_on(desk: &Shared, mut feed: broadcast::Receiver<Arc<FeedBatch>>, mut behind: mpsc::Receiver<Arc<PoolFeed>>) {
     let mut open = true;
     let mut asides = desk.asides.listen();
     let mut told = true;
@@ -299,7 +331,7 @@ pub async fn run(desk: Shared, mut feed: broadcast::Receiver<Arc<FeedBatch>>) {
             biased;
             () = desk.shutdown.cancelled() => break,
             batch = feed.recv(), if open => match batch {
-                Ok(batch) => take_at_last(&desk, &batch).await,
+                Ok(batch) => take_at_last(desk, &batch).await,
                 // What was lost shows as a gap before the next batch.
                 Err(RecvError::Lagged(lost)) => {
                     tracing::warn!(lost, "the desk did not keep up with the live feed");
@@ -318,23 +350,19 @@ pub async fn run(desk: Shared, mut feed: broadcast::Receiver<Arc<FeedBatch>>) {
                 }
                 Vec::new()
             }
-            _ = compare.tick() => desk.hub.compare(&mut seen).await.unwrap_or_else(|error| {
-                tracing::warn!(%error, "the journal's end could not be read");
-                Vec::new()
-            }),
+            Some(feed) = behind.recv() => desk.hub.catch_up(&feed).await,
         };
         for note in noted {
             match note {
-                Noted::PresenceLost(operator) => desk.presence.router_lost(&desk, operator),
+                Noted::PresenceLost(operator) => desk.presence.router_lost(desk, operator),
                 Noted::Changed(operator, pool) => {
                     desk.sessions.forget_operator(operator);
-                    desk.directory.forget(&pool).await;
+                    desk.directory.forget(&pool);
                     desk.hub.recheck(operator);
                 }
             }
         }
     }
-    desk.hub.stop();
 }
 
 /// Takes a batch however long the database is away: order matters more than haste, and the feed's buffer is bounded.

@@ -25,7 +25,7 @@ impl SignInLimits {
 
     /// Counts an attempt; false if there were too many. The peer is counted first, so that it cannot fill the table of logins.
     pub fn allow(&self, peer: IpAddr, login: &str) -> bool {
-        self.by_peer.check_key(&peer).is_ok() && self.by_login.check_key(&login.to_lowercase()).is_ok()
+        self.by_peer.check_key(&peer).is_ok() && self.by_login.check_key(&login.to_owned()).is_ok()
     }
 
     /// Drops what is as good as never seen.

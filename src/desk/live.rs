@@ -25,6 +25,7 @@ use super::session::{Caller, SignedIn};
 use super::{Shared, origin};
 use crate::model::id::{CommandId, ContactId, ConversationId, MessageId};
 use crate::port::aside::{Aside, AsideBody};
+use crate::port::clock;
 
 /// The longest frame from a console, in bytes.
 const FRAME_BYTES_MAX: usize = 64 * 1024;
@@ -52,7 +53,7 @@ pub struct After {
     after: Option<i64>,
 }
 
-/// The live feed and the way of commands. Frames: see the document of the API.
+/// The live feed and the way of commands. Frames: see `docs/desk-live.md`.
 #[utoipa::path(get, path = "/live", tag = "live", params(After), responses(
     (status = 101, description = "a WebSocket; JSON text frames both ways"),
     (status = 401, body = super::problem::ProblemDocument), (status = 403, body = super::problem::ProblemDocument),
@@ -255,7 +256,7 @@ impl Console {
                         return End::Lost;
                     }
                     unanswered += 1;
-                    self.send(Message::Ping(Default::default())).await
+                    self.beat().await
                 }
                 _ = recheck.tick() => self.look(&mut known).await,
                 () = self.desk.shutdown.cancelled() => return End::Close(CLOSE_STOPPING),
@@ -341,8 +342,12 @@ impl Console {
         finish(&self.connection, written).await
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), End> {
-        finish(&self.connection, self.sink.send(message)).await
+    /// A ping, which shows us that the console is there, and a frame, which shows the page that we are: scripts see no pings.
+    async fn beat(&mut self) -> Result<(), End> {
+        let frame = serde_json::json!({ "type": "beat", "at": clock::now() }).to_string();
+        self.waiting.push(frame.into());
+        self.write().await?;
+        finish(&self.connection, self.sink.send(Message::Ping(Default::default()))).await
     }
 }
 

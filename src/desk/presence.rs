@@ -97,10 +97,19 @@ impl Presence {
         self.settle(desk, operator);
     }
 
-    /// The person says by command that they go: the command itself tells the router.
-    pub fn signed_out(&self, operator: OperatorId) {
+    /// The person says by command that they go. Until that command is answered whoever closes their console says it too.
+    pub fn leaves(&self, operator: OperatorId) {
         if let Some(entry) = self.lock().get_mut(&operator) {
-            (entry.signed_out, entry.told) = (true, Word::SignedOut);
+            entry.signed_out = true;
+        }
+    }
+
+    /// The router has answered that command.
+    pub fn has_left(&self, operator: OperatorId) {
+        if let Some(entry) = self.lock().get_mut(&operator)
+            && entry.signed_out
+        {
+            entry.told = Word::SignedOut;
         }
     }
 

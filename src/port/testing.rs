@@ -200,7 +200,8 @@ pub struct Rows {
 pub struct FakeStore {
     pub rows: Mutex<Rows>,
     pub away: AtomicBool,
-    /// A store with one connection, which questions for a session wait for. Whoever reads a contact has it until told to go on.
+    /// A store with one connection, which questions for a session and for the journal's end wait for. Whoever reads a contact has it
+    /// until told to go on.
     pub narrow: OnceLock<Narrow>,
 }
 
@@ -210,12 +211,23 @@ pub struct Narrow {
     /// Who reads a contact goes on when there is a permit.
     pub go_on: Semaphore,
     /// Questions for a session that wait for the connection.
-    pub waiting: AtomicUsize,
+    pub sessions: AtomicUsize,
+    /// Questions for the journal's end that wait for it.
+    pub ends: AtomicUsize,
+}
+
+impl Narrow {
+    /// Has the connection for a moment.
+    async fn use_once(&self, waiting: &AtomicUsize) {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        let _connection = self.connection.acquire().await.expect("open");
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Default for Narrow {
     fn default() -> Self {
-        Self { connection: Semaphore::new(1), go_on: Semaphore::new(0), waiting: AtomicUsize::new(0) }
+        Self { connection: Semaphore::new(1), go_on: Semaphore::new(0), sessions: AtomicUsize::new(0), ends: AtomicUsize::new(0) }
     }
 }
 
@@ -260,6 +272,9 @@ impl Store for FakeStore {
         Ok(wanted.take(limit as usize).cloned().collect())
     }
     async fn last_seq(&self, _: &PoolId) -> Result<i64, StoreError> {
+        if let Some(narrow) = self.narrow.get() {
+            narrow.use_once(&narrow.ends).await;
+        }
         Ok(self.up()?.last_seq)
     }
     async fn inputs_after(&self, _: &PoolId, _: i64, _: u32) -> Result<Vec<InputRecord>, StoreError> {
@@ -380,9 +395,7 @@ impl Store for FakeStore {
     }
     async fn session(&self, hash: &str, now: Timestamp) -> Result<Option<(Session, Login)>, StoreError> {
         if let Some(narrow) = self.narrow.get() {
-            narrow.waiting.fetch_add(1, Ordering::Relaxed);
-            let _connection = narrow.connection.acquire().await.expect("open");
-            narrow.waiting.fetch_sub(1, Ordering::Relaxed);
+            narrow.use_once(&narrow.sessions).await;
         }
         let rows = self.up()?;
         let session = rows.sessions.get(hash).filter(|session| session.expires_at > now).cloned();

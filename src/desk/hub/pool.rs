@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::ws::Utf8Bytes;
 
 use super::connection::Connection;
-use crate::desk::authorisation::watches;
+use crate::desk::authorisation::{known_administrations, watches};
 use crate::desk::directory::People;
 use crate::model::event::{Event, EventBody};
 use crate::model::id::{ContactId, OperatorId, PoolId};
@@ -188,8 +188,9 @@ impl State {
             let frame = frame.get_or_insert_with(|| frame_of(item));
             queued += u64::from(console.push(event.seq, frame));
         };
-        if is_for_everybody(&event.body) {
-            self.consoles.values().flatten().for_each(|console| push(console));
+        if is_for_many(&event.body) {
+            let concerned = self.consoles.values().flatten().filter(|console| is_known_to(&event.body, console, plan, &self.people));
+            concerned.for_each(|console| push(console));
         } else {
             for operator in audience.each() {
                 self.consoles.get(&operator).into_iter().flatten().for_each(|console| push(console));
@@ -231,7 +232,7 @@ impl State {
         let concerns = |kept: &&Kept| {
             let event = &*kept.item.event;
             kept.audience.has(operator)
-                || is_for_everybody(&event.body)
+                || (is_for_many(&event.body) && is_known_to(&event.body, console, plan, &self.people))
                 || (caller.has_role(Role::Supervisor) && watches(plan, &caller.login.grants, pool, &self.people, event))
         };
         let frames: Vec<Utf8Bytes> =
@@ -240,9 +241,16 @@ impl State {
     }
 }
 
-/// Queues and plan: everybody's console shows them, and they name nobody.
-fn is_for_everybody(body: &EventBody) -> bool {
+/// Queues and plan: they name nobody, and concern whoever may know of them.
+fn is_for_many(body: &EventBody) -> bool {
     matches!(body, EventBody::QueueClosed { .. } | EventBody::QueueOpened { .. } | EventBody::PlanApplied { .. })
+}
+
+/// A queue is known to those who may see anything of its administration, a plan to everybody.
+fn is_known_to(body: &EventBody, console: &Connection, plan: &Plan, people: &People) -> bool {
+    let (EventBody::QueueClosed { administration, .. } | EventBody::QueueOpened { administration, .. }) = body else { return true };
+    let profile = people.operators.get(&console.operator()).map(|operator| &operator.profile);
+    known_administrations(plan, &console.caller().login.grants, profile).contains(administration)
 }
 
 fn frame_of(item: &FeedEvent) -> Utf8Bytes {

@@ -50,7 +50,7 @@ pub struct OperatorList {
 /// A new account.
 #[derive(Deserialize, JsonSchema)]
 pub struct NewAccount {
-    /// What they type to sign in.
+    /// What they type to sign in: 1 to 64 letters, digits and `. _ @ -`; kept in small letters.
     login: String,
     /// Their name.
     name: String,
@@ -173,7 +173,7 @@ pub async fn create(
     let profile = operator.profile.clone();
     let created = create_operator(&*desk.store, &*desk.commands, &desk.passwords, operator).await;
     let operator = created.map_err(|error| account_problem(&error))?;
-    desk.directory.forget(&caller.login.pool).await;
+    desk.directory.forget(&caller.login.pool);
     tracing::info!(%operator, by = %caller.operator(), "account {operator} was made by {}", caller.operator());
     let login = desk.store.login_of(operator).await?.ok_or_else(Problem::internal)?;
     Ok((StatusCode::CREATED, Json(OperatorAccount { profile, ..view(login, &People::default()) })))
@@ -208,7 +208,7 @@ pub async fn change(
     desk.store.put_login(&login).await?;
     after_change(&desk, &login).await;
     announce_operator(&*desk.commands, &login, profile.clone(), Some(caller.operator())).await.map_err(|error| account_problem(&error))?;
-    desk.directory.forget(pool).await;
+    desk.directory.forget(pool);
     tracing::info!(%operator, by = %caller.operator(), "account {operator} was changed by {}", caller.operator());
     Ok(Json(OperatorAccount { profile, ..view(login, &People::default()) }))
 }

@@ -33,7 +33,7 @@ pub struct Upload {
     size: u64,
 }
 
-/// Uploads one file (the multipart field `file`) for a reply in a contact that one has or supervises.
+/// Uploads one file (the multipart field `file`) for a reply in a contact that one may answer.
 #[utoipa::path(post, path = "/contacts/{id}/attachments", tag = "commands", params(("id" = String, Path)), responses(
     (status = 201, body = Upload), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument),
     (status = 404, body = ProblemDocument), (status = 413, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
@@ -45,7 +45,7 @@ pub async fn upload(
 ) -> Result<(StatusCode, Json<Upload>), Problem> {
     let rights = desk.rights(&caller).await?;
     let (summary, sight) = seen_contact(&desk, &rights, contact).await?;
-    if !sight.content && !sight.supervises {
+    if !sight.content {
         return Err(Problem::no_right_to_content());
     }
     let mut form = form.map_err(|_| Problem::invalid("send one file as `multipart/form-data`, in the field `file`"))?;

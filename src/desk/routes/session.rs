@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::desk::Shared;
-use crate::desk::accounts::AccountError;
+use crate::desk::accounts::{AccountError, login_of};
 use crate::desk::counters::Counters;
 use crate::desk::extract::Body;
 use crate::desk::limits::Peer;
@@ -17,6 +17,9 @@ use crate::desk::session::{Credential, SignedIn, new_session, set_cookie};
 use crate::desk::view::Me;
 use crate::port::clock::now;
 use crate::port::store::Login;
+
+/// The longest login that is looked at, in bytes: nobody has a longer one.
+const LOGIN_BYTES_MAX: usize = 512;
 
 /// Who signs in.
 #[derive(Deserialize, JsonSchema)]
@@ -40,13 +43,13 @@ pub struct ChangePassword {
 #[utoipa::path(post, path = "/session", tag = "session", request_body = SignIn, responses(
     (status = 200, body = Me), (status = 401, body = ProblemDocument), (status = 429, body = ProblemDocument)))]
 pub async fn sign_in(State(desk): State<Shared>, peer: Peer, Body(body): Body<SignIn>) -> Result<Response, Problem> {
-    if !desk.limits.allow(peer.0, body.login.get(..128).unwrap_or(&body.login)) {
+    let typed = if body.login.len() <= LOGIN_BYTES_MAX { login_of(&body.login) } else { String::new() };
+    if !desk.limits.allow(peer.0, &typed) {
         Counters::count(&desk.counters.logins_limited);
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "too many attempts; wait a minute");
         return Err(Problem { retry_after: Some(60), ..problem });
     }
-    let login = if body.login.len() <= 512 { desk.store.login(&body.login).await? } else { None };
-    let login = login.filter(|login| login.enabled);
+    let login = desk.store.login(&typed).await?.filter(|login| login.enabled);
     let stored = login.as_ref().map(|login| login.password_hash.as_str());
     let matches = desk.passwords.verify(&body.password, stored).await.map_err(|error| account_problem(&error))?;
     let Some(login) = login.filter(|_| matches) else {
@@ -120,7 +123,7 @@ pub async fn change_password(
 pub fn account_problem(error: &AccountError) -> Problem {
     match error {
         AccountError::Password => Problem::new(StatusCode::BAD_REQUEST, "bad_password", error.to_string()),
-        AccountError::Name(_) => Problem::invalid(error.to_string()),
+        AccountError::Login | AccountError::Name(_) => Problem::invalid(error.to_string()),
         AccountError::Taken("login") => Problem::conflict("login_taken", error.to_string()),
         AccountError::Taken(_) => Problem::conflict("name_taken", error.to_string()),
         AccountError::NotFound => Problem::not_found(),

@@ -100,7 +100,7 @@ pub async fn state(State(desk): State<Shared>, SignedIn(caller): SignedIn) -> Re
     let (me, pool) = (caller.operator(), &caller.login.pool);
     // The number first: whatever is read after it is at least that new.
     let seq = desk.store.last_seq(pool).await?;
-    desk.directory.forget(pool).await;
+    desk.directory.forget(pool);
     let people = desk.directory.people(pool).await?;
     let rights = Rights::new(&caller, &people, desk.current_plan());
     let filter = ContactFilter {

@@ -114,9 +114,17 @@ async fn events_go_to_whom_they_concern() {
     let queue = EventBody::QueueClosed { queue: QueueId::new("urp").unwrap(), administration: administration("comune") };
     let last = desk.happen(vec![(0, queue)], false);
     assert_eq!(seqs(&mut anna, last).await, [102, 107, last], "what she holds, until it is put off; and the queue");
-    assert_eq!(seqs(&mut bruno, last).await, [103, 110, last]);
-    assert_eq!(seqs(&mut carla, last).await, [102, 103, 105, 107, 108, 110, 111, last], "the pool, but not the restricted office");
-    assert_eq!(seqs(&mut fabio, last).await, [103, 110, 111, last], "one administration");
+    let others = EventBody::QueueOpened { queue: QueueId::new("cup").unwrap(), administration: administration("asl") };
+    let opened = desk.happen(vec![(0, others)], false);
+    assert_eq!(seqs(&mut bruno, opened).await, [103, 110, opened], "no queue of another administration");
+    assert_eq!(
+        seqs(&mut carla, opened).await,
+        [102, 103, 105, 107, 108, 110, 111, last, opened],
+        "the pool, but not the restricted office"
+    );
+    assert_eq!(seqs(&mut fabio, opened).await, [103, 110, 111, opened], "one administration");
+    let (mut again, _) = open(address, &desk.cookie(2), Some(last - 1)).await;
+    assert_eq!(seqs(&mut again, opened).await, [opened], "nor when he comes back");
 }
 
 #[tokio::test]
@@ -376,9 +384,26 @@ async fn a_command_goes_on_while_its_session_is_looked_at() {
     anna.send(Message::text(r#"{"id":"cm_000000000000000000000000000000aa","do":"pull","contact":"ct_0000000000000000000000000000000a"}"#))
         .await
         .unwrap();
-    until("the console asks for its session", || narrow.waiting.load(std::sync::atomic::Ordering::Relaxed) > 0).await;
+    until("the console asks for its session", || narrow.sessions.load(std::sync::atomic::Ordering::Relaxed) > 0).await;
     narrow.go_on.add_permits(1);
     assert_eq!(next(&mut anna).await["reply"], serde_json::json!({"outcome": "applied", "seq": 9}));
+}
+
+/// A question to the store that takes its time holds up nothing that has come for the consoles.
+#[tokio::test]
+async fn offers_come_while_the_journals_end_is_looked_at() {
+    let desk = TestDesk::with(|options| options.session_recheck = Duration::from_secs(60)).await;
+    let address = serve(&desk).await;
+    let (mut anna, _) = open(address, &desk.cookie(1), Some(100)).await;
+    let narrow = desk.store.narrow.get_or_init(Default::default);
+    anna.send(Message::text(r#"{"id":"cm_000000000000000000000000000000aa","do":"pull","contact":"ct_0000000000000000000000000000000a"}"#))
+        .await
+        .unwrap();
+    until("the journal's end is asked for", || narrow.ends.load(std::sync::atomic::Ordering::Relaxed) > 0).await;
+    let last = desk.happen(vec![(11, EventBody::ContactCase)], false);
+    assert_eq!(seqs(&mut anna, last).await, [last]);
+    narrow.go_on.add_permits(1);
+    assert_eq!(next(&mut anna).await["reply"]["outcome"], "applied");
 }
 
 #[tokio::test]
@@ -403,6 +428,37 @@ async fn a_console_that_answers_no_ping_is_lost() {
     until("one is lost", || desk.counters.sockets_lost.load(std::sync::atomic::Ordering::Relaxed) == 1).await;
     assert_eq!(desk.counters.sockets.load(std::sync::atomic::Ordering::Relaxed), 1);
     alive.abort();
+}
+
+/// A page sees no pings: it is told with each that the line is alive, and what time it is here.
+#[tokio::test]
+async fn a_console_is_told_that_the_line_is_alive() {
+    let desk = TestDesk::with(|options| options.ping_every = Duration::from_millis(50)).await;
+    let address = serve(&desk).await;
+    let (mut anna, _) = open(address, &desk.cookie(1), None).await;
+    for _ in 0..2 {
+        let beat = next(&mut anna).await;
+        let at: Timestamp = serde_json::from_value(beat["at"].clone()).expect("a time");
+        assert_eq!(beat["type"], "beat");
+        assert!(crate::port::clock::now().since(at) < WITHIN);
+    }
+}
+
+/// Who goes offline while the router is away, and closes the console on that answer, has gone all the same.
+#[tokio::test]
+async fn who_could_not_go_offline_goes_when_the_router_is_back() {
+    let desk = TestDesk::new().await;
+    let address = serve(&desk).await;
+    let (anna, _) = open(address, &desk.cookie(1), None).await;
+    let connected = |body: &CommandBody| matches!(body, CommandBody::Connect { .. });
+    until("the router knows of her", || desk.router.bodies().iter().any(connected)).await;
+    desk.router.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(desk.json("PUT", "/presence", Some(&desk.cookie(1)), Some(r#"{"state":"offline"}"#)).await.0, 503);
+    drop(anna);
+    until("her console is gone", || desk.counters.sockets.load(std::sync::atomic::Ordering::Relaxed) == 0).await;
+    desk.router.away.store(false, std::sync::atomic::Ordering::Relaxed);
+    let left = |body: &CommandBody| matches!(body, CommandBody::Disconnect { signed_out: true, .. });
+    until("the router knows that she left", || desk.router.bodies().iter().any(left)).await;
 }
 
 #[tokio::test]

@@ -63,8 +63,8 @@ fn rows() -> Vec<Row> {
             restricted: Some([403, 403, 403, 404, 404, 404]),
             ..row("post", "/contacts/{id}/assign", "/contacts/{C}/assign", Some(r#"{"operator":"op_00000000000000000000000000000005"}"#), [403, 403, 403, 200, 404, 200])
         },
-        about("post", "/contacts/{id}/attachments", "/contacts/{C}/attachments", None, [400, 404, 403, 400, 404, 400], 400),
-        command("/contacts/{id}/reply", "/contacts/{C}/reply", Some(r#"{"text":"Buongiorno"}"#)),
+        about("post", "/contacts/{id}/attachments", "/contacts/{C}/attachments", None, [400, 404, 403, 403, 404, 400], 400),
+        about("post", "/contacts/{id}/reply", "/contacts/{C}/reply", Some(r#"{"text":"Buongiorno"}"#), [200, 404, 403, 403, 404, 200], 200),
         command("/contacts/{id}/notes", "/contacts/{C}/notes", Some(r#"{"text":"nota"}"#)),
         command("/contacts/{id}/messages/{message}/retry", "/contacts/{C}/messages/{M}/retry", None),
         command("/contacts/{id}/messages/{message}/settle", "/contacts/{C}/messages/{M}/settle", Some(r#"{"arrived":true}"#)),

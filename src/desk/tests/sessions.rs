@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::{Request, header};
 
-use crate::desk::testing::{PASSWORD, TestDesk};
+use crate::desk::testing::{PASSWORD, TestDesk, operator};
 use crate::model::command::CommandBody;
 use crate::model::id::OperatorId;
 use crate::port::clock::now;
@@ -135,10 +135,19 @@ async fn an_admin_makes_changes_and_disables_people() {
     let admin = desk.cookie(4);
     let new = r#"{"login":"gina","name":"Gina","password":"lunga abbastanza","profile":{"administrations":["comune"],"skills":{"tributi":4}},
                   "grants":[{"role":"operator","scope":{"pool":"valle"},"content":true}]}"#;
+    desk.router.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(desk.json("POST", "/operators", Some(&admin), Some(&new.replace("lunga", "altra"))).await.0, 503, "half made");
+    desk.router.away.store(false, std::sync::atomic::Ordering::Relaxed);
+    let other = new.replace("\"Gina\"", "\"Un'altra\"").replace("gina", "GINA");
+    assert_eq!(desk.json("POST", "/operators", Some(&admin), Some(&other)).await.1["code"], "login_taken");
     let (status, account) = desk.json("POST", "/operators", Some(&admin), Some(new)).await;
-    assert_eq!(status, 201, "{account}");
+    assert_eq!(status, 201, "the same again ends it: {account}");
     assert!(matches!(desk.router.bodies().last(), Some(CommandBody::PutOperator { enabled: true, .. })));
+    let gina: OperatorId = serde_json::from_value(account["operator"].clone()).unwrap();
+    desk.store.rows().operators.insert(gina, operator(gina.0, &["comune"], &[]));
     assert_eq!(desk.json("POST", "/operators", Some(&admin), Some(new)).await.1["code"], "login_taken");
+    assert_eq!(sign_in(&desk, "gina", "altra abbastanza").await.0, 401);
+    assert_eq!(sign_in(&desk, " Gina", "lunga abbastanza").await.0, 200);
     let (status, _, _) = sign_in(&desk, "gina", "lunga abbastanza").await;
     assert_eq!(status, 200);
     let session = desk.cookie(1);
