@@ -187,20 +187,18 @@ pub async fn create_operator(
     check_name("name", &new.name)?;
     let password_hash = passwords.hash(&new.password).await?;
     let login = match store.login(&name).await? {
-        None => Login {
-            operator: OperatorId(random_id()),
-            pool: new.pool,
-            login: name,
-            name: new.name,
-            password_hash,
-            grants: new.grants,
-            enabled: true,
-            language: new.language,
-        },
-        Some(begun) if is_begun(store, &begun, &new).await? => Login { password_hash, ..begun },
+        None => {
+            let (operator, NewOperator { pool, name: person, language, grants, .. }) = (OperatorId(random_id()), new.clone());
+            let login = Login { operator, pool, login: name, name: person, password_hash, grants, enabled: true, language };
+            store.put_login(&login).await?;
+            login
+        }
+        Some(begun) if is_begun(store, &begun, &new).await? => {
+            store.set_password(begun.operator, &password_hash).await?;
+            begun
+        }
         Some(_) => return Err(AccountError::Taken("login")),
     };
-    store.put_login(&login).await?;
     announce_operator(commands, &login, new.profile, None).await?;
     Ok(login.operator)
 }
@@ -233,9 +231,7 @@ pub async fn announce_operator(
 /// Sets a person's password. Their sessions end.
 pub async fn set_password(store: &dyn Store, passwords: &Passwords, operator: OperatorId, password: &str) -> Result<(), AccountError> {
     let password_hash = passwords.hash(password).await?;
-    let login = store.login_of(operator).await?.ok_or(AccountError::NotFound)?;
-    store.put_login(&Login { password_hash, ..login }).await?;
-    Ok(())
+    if store.set_password(operator, &password_hash).await? { Ok(()) } else { Err(AccountError::NotFound) }
 }
 
 /// A token for a program: for an account of the channel API, or in the name of an operator.

@@ -597,9 +597,12 @@ pub trait Store: Send + Sync {
     /// Everybody in a pool who can sign in.
     async fn logins(&self, pool: &PoolId) -> Result<Vec<Login>, StoreError>;
 
-    /// Keeps a person, new or changed. Refused if another has the same login. Disabling, and a changed password, end their
-    /// sessions.
+    /// Keeps a person, new or changed; the password of one who is known stays. Refused if another has the same login. Disabling ends
+    /// their sessions.
     async fn put_login(&self, login: &Login) -> Result<(), StoreError>;
+
+    /// Changes a person's password and nothing else, whatever else is changed at the same moment. Ends their sessions. False: nobody.
+    async fn set_password(&self, operator: OperatorId, hash: &str) -> Result<bool, StoreError>;
 
     /// Keeps a session.
     async fn put_session(&self, session: &Session) -> Result<(), StoreError>;

@@ -382,12 +382,18 @@ impl Store for FakeStore {
     }
     async fn put_login(&self, login: &Login) -> Result<(), StoreError> {
         let mut rows = self.up()?;
-        let before = rows.logins.insert(login.operator, login.clone());
-        let ends = !login.enabled || before.is_some_and(|before| before.password_hash != login.password_hash);
-        if ends {
+        let password_hash = rows.logins.get(&login.operator).unwrap_or(login).password_hash.clone();
+        rows.logins.insert(login.operator, Login { password_hash, ..login.clone() });
+        if !login.enabled {
             rows.sessions.retain(|_, session| session.operator != login.operator);
         }
         Ok(())
+    }
+    async fn set_password(&self, operator: OperatorId, hash: &str) -> Result<bool, StoreError> {
+        let mut rows = self.up()?;
+        rows.sessions.retain(|_, session| session.operator != operator);
+        let known = rows.logins.get_mut(&operator);
+        Ok(known.map(|login| login.password_hash = hash.to_owned()).is_some())
     }
     async fn put_session(&self, session: &Session) -> Result<(), StoreError> {
         self.up()?.sessions.insert(session.token_hash.clone(), session.clone());

@@ -17,12 +17,12 @@ const LOGIN: &str = concat!("select ", login_columns!(), " from login l where l.
 const LOGIN_OF: &str = concat!("select ", login_columns!(), " from login l where l.operator = $1");
 const LOGINS: &str = concat!("select ", login_columns!(), " from login l where l.pool = $1 order by l.login");
 /// Ends the sessions of who is disabled or has another password now.
-const END_SESSIONS: &str = "delete from session where operator = $1 and (not $2 or exists \
-     (select 1 from login l where l.operator = $1 and l.password_hash <> $3))";
+const END_SESSIONS: &str = "delete from session where operator = $1";
+const END_IF_DISABLED: &str = "delete from session where operator = $1 and not $2";
 const PUT_LOGIN: &str = "insert into login (operator, pool, login, name, password_hash, grants, enabled, language) \
      values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (operator) do update set pool = excluded.pool, login = excluded.login, \
-     name = excluded.name, password_hash = excluded.password_hash, grants = excluded.grants, enabled = excluded.enabled, \
-     language = excluded.language";
+     name = excluded.name, grants = excluded.grants, enabled = excluded.enabled, language = excluded.language";
+const SET_PASSWORD: &str = "update login set password_hash = $2 where operator = $1 returning operator";
 const PUT_SESSION: &str = "insert into session (token_hash, operator, created_at, seen_at, expires_at) values ($1, $2, $3, $4, $5) \
      on conflict (token_hash) do update set seen_at = excluded.seen_at, expires_at = excluded.expires_at \
      where session.operator = excluded.operator";
@@ -113,8 +113,13 @@ pub async fn put_login<E: Engine>(engine: &E, login: &Login) -> Result<(), Store
         login.enabled,
         login.language.as_str(),
     ];
-    let steps = vec![(END_SESSIONS, arguments![&login.operator, login.enabled, hash]), (PUT_LOGIN, put)];
+    let steps = vec![(END_IF_DISABLED, arguments![&login.operator, login.enabled]), (PUT_LOGIN, put)];
     engine.write(Scope::Installation, steps).await.map(drop)
+}
+
+pub async fn set_password<E: Engine>(engine: &E, operator: OperatorId, hash: &str) -> Result<bool, StoreError> {
+    let steps = vec![(END_SESSIONS, arguments![&operator]), (SET_PASSWORD, arguments![&operator, hash])];
+    Ok(engine.write(Scope::Installation, steps).await?.pop().is_some_and(|changed| !changed.is_empty()))
 }
 
 /// Also clears the person's sessions that have ended by themselves, so that the table stays small.

@@ -151,6 +151,10 @@ impl<E: Engine> Store for SqlStore<E> {
         account::put_login(&*self.engine, login).await
     }
 
+    async fn set_password(&self, operator: OperatorId, hash: &str) -> Result<bool, StoreError> {
+        account::set_password(&*self.engine, operator, hash).await
+    }
+
     async fn put_session(&self, session: &Session) -> Result<(), StoreError> {
         account::put_session(&*self.engine, session).await
     }

@@ -411,6 +411,9 @@ impl Store for World {
     async fn put_login(&self, _login: &Login) -> Result<(), StoreError> {
         absent()
     }
+    async fn set_password(&self, _operator: OperatorId, _hash: &str) -> Result<bool, StoreError> {
+        absent()
+    }
     async fn put_session(&self, _session: &Session) -> Result<(), StoreError> {
         absent()
     }

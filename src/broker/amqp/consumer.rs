@@ -23,9 +23,6 @@ use crate::broker::amqp::link::{Incarnation, Link};
 use crate::broker::topology::{ASIDE, durable_queue, feed_exchange};
 use crate::port::broker::{ConsumeError, Consumer, Incoming, Source};
 
-/// How often a stream that says nothing is looked at again. Once, in some hundred minutes at 1,000 contacts a second, the last few were
-/// not taken for a minute, without an error anywhere, and the cause was not found. If a wake-up went amiss, this ends the wait.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How long closing a channel may take before it is just dropped.
 const CLOSE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -92,15 +89,12 @@ impl AmqpConsumer {
             return Err(ConsumeError::Unavailable("the consumer is closed".into()));
         };
         let _waiting = self.pulse.wait();
-        loop {
-            tokio::select! {
-                biased;
-                delivery = stream.next() => return ended(delivery),
-                () = self.silent.cancelled() => {
-                    self.link.doubt(self.incarnation);
-                    return Err(ConsumeError::Unavailable(format!("`{}` holds messages and delivers none", self.queue)));
-                }
-                () = tokio::time::sleep(LOOK_AGAIN) => {}
+        tokio::select! {
+            biased;
+            delivery = stream.next() => ended(delivery),
+            () = self.silent.cancelled() => {
+                self.link.doubt(self.incarnation);
+                Err(ConsumeError::Unavailable(format!("`{}` holds messages and delivers none", self.queue)))
             }
         }
     }

@@ -16,7 +16,6 @@ use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::session::{Credential, SignedIn, new_session, set_cookie};
 use crate::desk::view::Me;
 use crate::port::clock::now;
-use crate::port::store::Login;
 
 /// The longest login that is looked at, in bytes: nobody has a longer one.
 const LOGIN_BYTES_MAX: usize = 512;
@@ -111,7 +110,7 @@ pub async fn change_password(
     }
     let password_hash = desk.passwords.hash(&body.new).await.map_err(|error| account_problem(&error))?;
     let (session, login) = desk.store.session(hash, now()).await?.ok_or_else(Problem::unauthenticated)?;
-    desk.store.put_login(&Login { password_hash, ..login }).await?;
+    desk.store.set_password(login.operator, &password_hash).await?;
     // The change ended every session; this one goes on.
     desk.store.put_session(&session).await?;
     desk.sessions.forget_operator(caller.operator());

@@ -78,7 +78,7 @@ async fn sessions_end_with_the_password(place: Place) {
     store.put_session(&session(2, 2)).await.expect("keeps");
     let changes = [
         ("renamed", true, Login { name: "Anna Verdi".into(), ..login(1, "anna") }),
-        ("another password", false, Login { password_hash: "$argon2id$other".into(), ..login(1, "anna") }),
+        ("what was read before another password was set", true, Login { password_hash: "$argon2id$other".into(), ..login(1, "anna") }),
         ("disabled", false, Login { enabled: false, ..login(1, "anna") }),
     ];
     for (what, stays, change) in changes {
@@ -87,7 +87,16 @@ async fn sessions_end_with_the_password(place: Place) {
         store.put_login(&change).await.expect("changes");
         assert_eq!(store.session(&hash(1), NOON).await.expect("reads").is_some(), stays, "{what}");
         assert!(store.session(&hash(2), NOON).await.expect("reads").is_some(), "{what}: a colleague's stays");
+        assert_eq!(store.login("anna").await.expect("reads").expect("is there").password_hash, login(1, "anna").password_hash, "{what}");
     }
+    store.put_login(&login(1, "anna")).await.expect("as before");
+    store.put_session(&session(1, 1)).await.expect("signs in");
+    assert!(store.set_password(OperatorId(1), "$argon2id$other").await.expect("changes"));
+    assert_eq!(store.session(&hash(1), NOON).await.expect("reads"), None, "another password");
+    assert_eq!(store.login("anna").await.expect("reads"), Some(Login { password_hash: "$argon2id$other".into(), ..login(1, "anna") }));
+    assert!(store.session(&hash(2), NOON).await.expect("reads").is_some(), "a colleague's stays");
+    assert!(!store.set_password(OperatorId(9), "$argon2id$other").await.expect("asks"), "nobody");
+    store.put_login(&Login { enabled: false, ..login(1, "anna") }).await.expect("disables");
     // Nor does one that was made while the account was being disabled.
     store.put_session(&session(3, 1)).await.expect("keeps");
     assert_eq!(store.session(&hash(3), NOON).await.expect("reads"), None);
