@@ -442,7 +442,8 @@ async fn quarantine_command(store: Arc<dyn Store>, command: &quarantine::Quarant
     match command {
         quarantine::QuarantineCommand::List(args) => {
             for item in store.quarantined(None, Page { limit: args.limit, offset: args.offset }).await? {
-                say(&format!("{}\t{}\t{}\t{}\t{}", item.id, item.at, item.source, item.key, item.reason));
+                let retried = if item.state == "retried" { "\tretried" } else { "" };
+                say(&format!("{}\t{}\t{}\t{}\t{}{retried}", item.id, item.at, item.source, item.key, item.reason));
             }
         }
         quarantine::QuarantineCommand::Show(args) => {
@@ -456,7 +457,7 @@ async fn quarantine_command(store: Arc<dyn Store>, command: &quarantine::Quarant
         }
         quarantine::QuarantineCommand::Discard(args) => {
             for item in &args.items {
-                ensure!(store.settle_quarantined(*item, "discarded").await?, "item {item} is not held");
+                ensure!(store.settle_quarantined(*item, "discarded").await?, "there is no item {item}, or it is discarded already");
             }
         }
     }

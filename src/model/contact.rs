@@ -180,6 +180,14 @@ impl ContactState {
         }
     }
 
+    /// When it was over, if it is.
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Closed { at } | Self::Abandoned { at } => Some(*at),
+            _ => None,
+        }
+    }
+
     /// Whether nothing more happens to it.
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Closed { .. } | Self::Abandoned { .. })

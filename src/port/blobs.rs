@@ -43,6 +43,12 @@ pub trait Blobs: Send + Sync {
 
     /// Removes it; removing what is not there is no error.
     async fn delete(&self, administration: &AdministrationId, key: &str) -> Result<(), BlobError>;
+
+    /// Removes what is left of blobs of the administration whose writing was cut off before `before`; how many that were.
+    async fn delete_unfinished(&self, administration: &AdministrationId, before: Timestamp) -> Result<u64, BlobError> {
+        let _nothing = (administration, before);
+        Ok(0)
+    }
 }
 
 /// Digits of the name at the end of a key: what is random of it, so it stands for the whole.

@@ -37,6 +37,8 @@ const BLOBS: usize = 250_000;
 /// How long something may be on its way and come again: by then a mail is given up, a broker's message is taken in or in quarantine, a
 /// handle of an uploaded file is void. What is younger may be named by what nobody has read yet.
 pub const ON_ITS_WAY: Duration = Duration::from_secs(35 * 24 * 60 * 60);
+/// No blob takes so long to be written.
+const BEING_WRITTEN: Duration = Duration::from_secs(60 * 60);
 
 /// Does it.
 pub struct Housekeeping {
@@ -177,6 +179,8 @@ impl Housekeeping {
         let Some(began) = self.keeper.keeping.began_at().await? else { return Ok(()) };
         let plan = Arc::clone(&self.plans.borrow());
         for administration in plan.administrations.keys() {
+            let unfinished = self.keeper.blobs.delete_unfinished(administration, now.minus(BEING_WRITTEN)).await?;
+            self.metrics.removed("blobs", unfinished);
             let mut after = Some(String::new());
             while let Some(from) = after {
                 let keys = self.keeper.blobs.kept_between(administration, began, now.minus(ON_ITS_WAY), &from, BLOBS).await?;

@@ -79,6 +79,7 @@ pub struct LeaderDeps {
 
 /// Leads a pool whenever it may, until `shutdown`.
 pub async fn run(deps: LeaderDeps, pool: PoolId, shutdown: CancellationToken) {
+    deps.metrics.leads(&pool, false);
     while !shutdown.is_cancelled() {
         match deps.leases.lead(&pool, &deps.holder, deps.lease_ttl).await {
             Ok(Some(leadership)) => {

@@ -1,7 +1,7 @@
 //! The blob folder: one file per blob, `<administration>/<yyyy-mm>/<random>`, on disk before its key is given out.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,8 +19,15 @@ use crate::port::blobs::{BlobError, Blobs};
 /// Blobs in a folder.
 #[derive(Debug)]
 pub struct FolderBlobs {
+    root: PathBuf,
     folder: LocalFileSystem,
 }
+
+/// What `object_store` puts between a key and a number for a file that is not whole yet, or is about to be unlinked. It lists none of
+/// them.
+const UNFINISHED: char = '#';
+/// Their numbers that are tried at a delete.
+const UNFINISHED_MAX: u32 = 4;
 
 impl FolderBlobs {
     /// Opens the folder, made if it is not there. File and folder are synced to disk with each blob, which `object_store`
@@ -30,8 +37,8 @@ impl FolderBlobs {
     /// `Unavailable` if the folder cannot be made.
     pub fn open(folder: &Path) -> Result<Self, BlobError> {
         std::fs::create_dir_all(folder).map_err(|error| BlobError::Unavailable(format!("{}: {error}", folder.display())))?;
-        let folder = LocalFileSystem::new_with_prefix(folder).map_err(|error| BlobError::Unavailable(error.to_string()))?;
-        Ok(Self { folder: folder.with_fsync(true) })
+        let opened = LocalFileSystem::new_with_prefix(folder).map_err(|error| BlobError::Unavailable(error.to_string()))?;
+        Ok(Self { root: folder.to_owned(), folder: opened.with_fsync(true) })
     }
 }
 
@@ -51,6 +58,29 @@ fn failed(error: object_store::Error) -> BlobError {
     match error {
         object_store::Error::NotFound { .. } => BlobError::NotFound,
         error => BlobError::Unavailable(error.to_string()),
+    }
+}
+
+/// What is in a folder; nothing, if there is none.
+async fn entries(folder: &Path) -> Result<Vec<PathBuf>, BlobError> {
+    let unavailable = |error: std::io::Error| BlobError::Unavailable(format!("{}: {error}", folder.display()));
+    let mut listed = match tokio::fs::read_dir(folder).await {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(unavailable(error)),
+    };
+    let mut found = Vec::new();
+    while let Some(entry) = listed.next_entry().await.map_err(unavailable)? {
+        found.push(entry.path());
+    }
+    Ok(found)
+}
+
+async fn remove(file: &Path) -> Result<(), BlobError> {
+    match tokio::fs::remove_file(file).await {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(BlobError::Unavailable(format!("{}: {error}", file.display()))),
     }
 }
 
@@ -105,10 +135,37 @@ impl Blobs for FolderBlobs {
 
     async fn delete(&self, administration: &AdministrationId, key: &str) -> Result<(), BlobError> {
         let Ok(place) = checked(administration, key) else { return Ok(()) };
+        // a crash in the midst of writing leaves a second name of the same bytes
+        for number in 1..=UNFINISHED_MAX {
+            remove(&self.root.join(format!("{key}{UNFINISHED}{number}"))).await?;
+        }
         match self.folder.delete(&place).await.map_err(failed) {
             Ok(()) | Err(BlobError::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    async fn delete_unfinished(&self, administration: &AdministrationId, before: Timestamp) -> Result<u64, BlobError> {
+        let unavailable = |error: std::io::Error| BlobError::Unavailable(error.to_string());
+        let mut deleted = 0;
+        for month in entries(&self.root.join(administration.as_str())).await?.into_iter().filter(|entry| entry.is_dir()) {
+            for file in entries(&month).await? {
+                if !file.file_name().is_some_and(|name| name.to_string_lossy().contains(UNFINISHED)) {
+                    continue;
+                }
+                let changed = match tokio::fs::metadata(&file).await {
+                    Ok(known) => {
+                        jiff::Timestamp::try_from(known.modified().map_err(unavailable)?).map_or(i64::MAX, |at| at.as_microsecond())
+                    }
+                    Err(_) => continue,
+                };
+                if changed < before.0 {
+                    remove(&file).await?;
+                    deleted += 1;
+                }
+            }
+        }
+        Ok(deleted)
     }
 }
 
@@ -141,6 +198,27 @@ mod tests {
             blobs.delete(&comune, &blob.key).await.expect("deletes, twice too");
         }
         assert!(matches!(blobs.get(&comune, &blob).await, Err(BlobError::NotFound)));
+    }
+
+    /// `object_store` writes beside a key, links, and unlinks: a crash in between leaves what no list shows.
+    #[tokio::test]
+    async fn what_a_crash_left_of_a_blob_goes_too() {
+        let folder = tempfile::tempdir().expect("folder");
+        let blobs = FolderBlobs::open(folder.path()).expect("opens");
+        let comune = administration("comune");
+        let put = async || blobs.put(&comune, Bytes::from_static(b"testo")).await.expect("puts").key;
+        let beside = |key: &str| folder.path().join(format!("{key}#1"));
+        let (erased, half) = (put().await, put().await);
+        for key in [&erased, &half] {
+            std::fs::hard_link(folder.path().join(key), beside(key)).expect("links");
+        }
+        blobs.delete(&comune, &erased).await.expect("deletes");
+        assert!(!beside(&erased).exists(), "no second name of what was erased");
+        let delete = async |before| blobs.delete_unfinished(&comune, before).await.expect("deletes");
+        assert_eq!(delete(Timestamp::from_secs(1)).await, 0, "it may be being written");
+        assert_eq!(delete(Timestamp::MAX).await, 1);
+        assert!(!beside(&half).exists() && folder.path().join(&half).exists());
+        assert_eq!(blobs.delete_unfinished(&administration("asl"), Timestamp::MAX).await.expect("deletes"), 0, "no folder");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use crate::model::contact::StateName;
 use crate::model::conversation::Message;
-use crate::model::id::{AdministrationId, ContactId, ConversationId, InputId, MessageId, PoolId};
+use crate::model::id::{AdministrationId, ContactId, ConversationId, InputId, MessageId, OfficeId, PoolId};
 use crate::model::operator::Operator;
 use crate::port::store::{
     ContactCount, ContactFilter, ContactSummary, Conversation, ConversationView, InputStatus, OperatorLoad, Page, QueueState, StoreError,
@@ -80,7 +80,15 @@ macro_rules! contact_page {
 const CONTACT: Texts = texts!(summary, "and c.id = $2");
 /// Repeats what the partial index of open contacts covers.
 const OPEN_CONTACTS: Texts = texts!(contact_page, "and c.finished_at is null");
-const ALL_CONTACTS: Texts = texts!(contact_page, "");
+/// What is over, the newest first, of one administration: `$1`. An operator's are those they had last. Repeats what the partial index
+/// covers, in its order.
+const FINISHED_CONTACTS: &str = summary!(
+    "= $1",
+    "and c.finished_at is not null and c.state in (select value ->> 0 from json_each($2)) and ($3 is null or c.queue = $3) \
+     and ($4 is null or c.helper = $4) \
+     and ($5 is null or c.administration || '/' || c.office in (select value ->> 0 from json_each($5)) or c.helper = $6) \
+     order by c.finished_at desc, c.id desc limit $7"
+);
 /// Says it without a null case, so that a prepared plan uses the index of conversations.
 const CONTACTS_OF_CONVERSATION: Texts = texts!(contact_page, "and c.conversation = $5");
 
@@ -147,11 +155,28 @@ pub async fn contacts<E: Engine>(
     let is_open = |state: &StateName| !matches!(state, StateName::Closed | StateName::Abandoned);
     let states: Vec<StateName> =
         if filter.states.is_empty() { StateName::ALL.into_iter().filter(is_open).collect() } else { filter.states.clone() };
-    let texts = match filter.conversation {
-        Some(_) => CONTACTS_OF_CONVERSATION,
-        None if states.iter().all(is_open) => OPEN_CONTACTS,
-        None => ALL_CONTACTS,
-    };
+    if filter.conversation.is_some() {
+        return page_of(engine, administrations, filter, CONTACTS_OF_CONVERSATION, states, page).await;
+    }
+    let (open, over): (Vec<_>, Vec<_>) = states.into_iter().partition(is_open);
+    if over.is_empty() {
+        return page_of(engine, administrations, filter, OPEN_CONTACTS, open, page).await;
+    }
+    let first = Page { limit: page.offset + page.limit, offset: 0 };
+    let mut found = if open.is_empty() { Vec::new() } else { page_of(engine, administrations, filter, OPEN_CONTACTS, open, first).await? };
+    found.extend(finished(engine, administrations, filter, over, first.limit).await?);
+    Ok(found.into_iter().skip(page.offset as usize).take(page.limit as usize).collect())
+}
+
+async fn page_of<E: Engine>(
+    engine: &E,
+    administrations: &[AdministrationId],
+    filter: &ContactFilter,
+    texts: Texts,
+    states: Vec<StateName>,
+    page: Page,
+) -> Result<Vec<ContactSummary>, StoreError> {
+    let (offices, holder) = reach_of(filter);
     let arguments = vec![
         list(administrations),
         list(states),
@@ -160,10 +185,36 @@ pub async fn contacts<E: Engine>(
         filter.conversation.as_ref().into(),
         page.limit.into(),
         page.offset.into(),
-        filter.reach.as_ref().map_or(Value::Text(None), |reach| list(reach.offices.iter().map(|(id, office)| format!("{id}/{office}")))),
-        filter.reach.as_ref().and_then(|reach| reach.holder.as_ref()).into(),
+        offices,
+        holder,
     ];
     read(engine, Scope::of(administrations), texts.of(E::DIALECT), arguments).await?.iter().map(read_summary).collect()
+}
+
+/// The newest of what is over: of each administration as many as are wanted, for the index knows their order only there.
+async fn finished<E: Engine>(
+    engine: &E,
+    administrations: &[AdministrationId],
+    filter: &ContactFilter,
+    states: Vec<StateName>,
+    limit: u32,
+) -> Result<Vec<ContactSummary>, StoreError> {
+    let states = list(states);
+    let step = |administration| {
+        let (offices, holder) = reach_of(filter);
+        let (queue, operator) = (filter.queue.as_ref().into(), filter.operator.as_ref().into());
+        (FINISHED_CONTACTS, vec![Value::from(administration), states.clone(), queue, operator, offices, holder, limit.into()])
+    };
+    let answers = engine.read(Scope::of(administrations), administrations.iter().map(step).collect()).await?;
+    let mut found = answers.iter().flatten().map(read_summary).collect::<Result<Vec<_>, _>>()?;
+    found.sort_by_key(|summary| std::cmp::Reverse((summary.contact.state.ended_at(), summary.contact.id)));
+    Ok(found)
+}
+
+fn reach_of(filter: &ContactFilter) -> (Value, Value) {
+    let office = |(id, office): &(AdministrationId, OfficeId)| format!("{id}/{office}");
+    let reach = filter.reach.as_ref();
+    (reach.map_or(Value::Text(None), |reach| list(reach.offices.iter().map(office))), reach.and_then(|reach| reach.holder.as_ref()).into())
 }
 
 pub async fn conversation<E: Engine>(

@@ -12,14 +12,14 @@ const PUT: &str = "insert into quarantine (pool, administration, source, key, me
      values ($1, $2, $3, $4, $5, $6, $7, $8, 'held') on conflict (source, message_id) do update set state = 'held', \
      reason = excluded.reason, body = excluded.body, at = excluded.at where quarantine.state <> 'held'";
 const ITEM: &str = "select id, pool, administration, source, key, message_id, reason, body, at, state from quarantine where id = $1";
-/// `$1`: administrations, none: everything; `$2`: the pool whose strays are shown too, `$3`: the administrations they are not of.
+/// `$1`: administrations, none: everything, what was retried too as long as its bytes are there; `$2`: the pool whose strays are shown too, `$3`: the administrations they are not of.
 const PAGE: &str = "select id, pool, administration, source, key, message_id, reason, substr(body, 1, 0), at, state from quarantine \
-     where state = 'held' and ($1 is null or administration in (select value ->> 0 from json_each($1)) \
+     where (state = 'held' or ($1 is null and state = 'retried')) and ($1 is null or administration in (select value ->> 0 from json_each($1)) \
      or ((pool is null or pool = $2) and $2 is not null \
          and (administration is null or administration not in (select value ->> 0 from json_each($3))))) \
      order by at desc, id desc limit $4 offset $5";
 const SETTLE: &str = "update quarantine set state = $2, body = case when $2 = 'discarded' then substr(body, 1, 0) else body end \
-     where id = $1 and state = 'held' returning id";
+     where id = $1 and (state = 'held' or (state = 'retried' and $2 = 'discarded')) returning id";
 const COUNTS: &str = "select source, count(*) from quarantine where state = 'held' group by source order by source";
 
 /// The statement that keeps an item.

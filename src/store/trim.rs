@@ -11,8 +11,10 @@ use super::value::arguments;
 const CURSORS: &str = "select name, seq from relay_cursor where pool = $1";
 const OLDEST: &str = "select seq, input_seq, at from event where pool = $1 order by seq limit $2";
 const EVENTS: &str = "delete from event where pool = $1 and seq >= $2 and seq < $3 returning seq";
-/// A citizen's input stays for as long as there is a provider that may send it again: for ever. A command's id is good for seconds.
-const INPUTS: &str = "delete from input where pool = $1 and seq >= $2 and seq < $3 and (source is null or kind = 'command') returning seq";
+/// A citizen's input stays for as long as there is a provider that may send it again: for ever. A command's id is good for seconds,
+/// and a report on a message that ended long ago says nothing when it comes again.
+const INPUTS: &str =
+    "delete from input where pool = $1 and seq >= $2 and seq < $3 and (source is null or kind in ('command', 'delivery')) returning seq";
 
 /// Whoever asks for it again has a discarded item before them.
 const QUARANTINED: &str = "update quarantine set state = 'discarded', body = substr(body, 1, 0) where id in \

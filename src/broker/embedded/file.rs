@@ -76,8 +76,9 @@ pub(super) struct File {
 type Row = (i64, String, Option<i64>, i64, Option<String>, String, Vec<u8>);
 
 impl File {
-    /// Opens or creates it and reads it whole. What was handed out when its process ended counts as failed once more.
-    pub(super) async fn open(path: &Path) -> Result<(Self, Contents), EmbeddedError> {
+    /// Opens or creates it and reads it whole. What was handed out when its process ended counts as failed once more, unless it is the
+    /// same process that opens it `again`: then the fault is the disk's.
+    pub(super) async fn open(path: &Path, again: bool) -> Result<(Self, Contents), EmbeddedError> {
         let failed = |reason: String| EmbeddedError::File { path: path.to_owned(), reason };
         create_private(path).map_err(|error| failed(error.to_string()))?;
         let options = SqliteConnectOptions::new()
@@ -86,16 +87,16 @@ impl File {
             .locking_mode(SqliteLockingMode::Exclusive)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(std::time::Duration::from_secs(2))
-            .pragma("secure_delete", "FAST")
+            .pragma("secure_delete", "ON")
             .pragma("journal_size_limit", "67108864");
         let connection = SqliteConnection::connect_with(&options).await.map_err(|error| failed(error.to_string()))?;
         let mut file = Self { connection, synced: true };
-        file.prepare(path).await?;
+        file.prepare(path, again).await?;
         let contents = file.read().await.map_err(|error| failed(error.to_string()))?;
         Ok((file, contents))
     }
 
-    async fn prepare(&mut self, path: &Path) -> Result<(), EmbeddedError> {
+    async fn prepare(&mut self, path: &Path, again: bool) -> Result<(), EmbeddedError> {
         let failed = |error: sqlx::Error| EmbeddedError::File { path: path.to_owned(), reason: error.to_string() };
         let found: i64 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut self.connection).await.map_err(failed)?;
         if found != 0 && found != LAYOUT {
@@ -106,7 +107,9 @@ impl File {
         sqlx::raw_sql("PRAGMA user_version = 1").execute(&mut *transaction).await.map_err(failed)?;
         let crashed = "UPDATE message SET deliveries = deliveries + 1
              WHERE EXISTS (SELECT 1 FROM queue WHERE queue.name = message.queue AND message.seq <= queue.marked)";
-        sqlx::query(crashed).execute(&mut *transaction).await.map_err(failed)?;
+        if !again {
+            sqlx::query(crashed).execute(&mut *transaction).await.map_err(failed)?;
+        }
         sqlx::query("UPDATE queue SET marked = 0 WHERE marked <> 0").execute(&mut *transaction).await.map_err(failed)?;
         transaction.commit().await.map_err(failed)
     }

@@ -76,7 +76,7 @@ impl Writer {
             last_seq: 0,
             last_reader: 0,
         };
-        writer.reload().await?;
+        writer.reload(false).await?;
         Ok(writer)
     }
 
@@ -111,7 +111,7 @@ impl Writer {
 
     /// One transaction. Returns who asked to close, if anybody did.
     async fn transact(&mut self, requests: Vec<Request>) -> Option<Answer<()>> {
-        let reopened = if self.file.is_none() { self.reload().await.map_err(|error| error.to_string()) } else { Ok(()) };
+        let reopened = if self.file.is_none() { self.reload(true).await.map_err(|error| error.to_string()) } else { Ok(()) };
         let (mut changes, mut sayings, mut close) = (Changes::default(), Vec::new(), None);
         let mut touched = BTreeSet::new();
         for request in requests {
@@ -323,8 +323,8 @@ impl Writer {
         }
     }
 
-    async fn reload(&mut self) -> Result<(), EmbeddedError> {
-        let (file, Contents { queues, messages }) = File::open(&self.path).await?;
+    async fn reload(&mut self, again: bool) -> Result<(), EmbeddedError> {
+        let (file, Contents { queues, messages }) = File::open(&self.path, again).await?;
         self.queues = queues.into_iter().map(|name| (name.clone(), Queue::new(&name))).collect();
         self.bytes = 0;
         let count = messages.len();

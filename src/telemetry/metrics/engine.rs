@@ -123,6 +123,10 @@ impl Metrics {
         for name in PRESENCES {
             self.engine.operators.with_label_values(&[pool.as_str(), name]).set(0);
         }
+        // from 0 on, so that the first of them is an increase
+        for reason in ["fenced", "refused", "panic"] {
+            self.engine.rebuilds.with_label_values(&[pool.as_str(), reason]).inc_by(0);
+        }
         for operator in operators {
             let connected = operator.presence.node.is_some() && operator.presence.lost_at.is_none();
             self.engine.set_presence(pool, operator.id, &operator.presence.state, connected);

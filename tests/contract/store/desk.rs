@@ -13,6 +13,7 @@ use super::place::Place;
 
 on_both!(
     lists_are_in_order,
+    what_is_over_comes_newest_first,
     filters_narrow,
     a_list_is_narrowed_before_it_is_cut,
     a_conversation_is_whole,
@@ -56,6 +57,39 @@ async fn lists_are_in_order(place: Place) {
     assert_eq!(listed(&place, ContactFilter::default(), Page { limit: 2, offset: 1 }).await, [3, 2]);
     let states = StateName::ALL.to_vec();
     assert_eq!(listed(&place, ContactFilter { states, ..ContactFilter::default() }, ALL).await, [4, 3, 2, 1, 6, 9, 8, 5, 7]);
+}
+
+async fn what_is_over_comes_newest_first(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let over = |n: u128, administration: AdministrationId, at: i64, operator: u128| Contact {
+        administration,
+        last_owner: Some(OperatorId(operator)),
+        ..in_state(n, ContactState::Closed { at: seconds(at) })
+    };
+    let mut gone = in_state(4, ContactState::Abandoned { at: seconds(30) });
+    gone.queue = queue("tributi");
+    leader
+        .commit(|writes| {
+            writes.contacts = vec![
+                over(1, comune(), 10, 7),
+                over(2, asl(), 20, 8),
+                over(3, comune(), 40, 7),
+                gone,
+                over(5, asl(), 10, 7),
+                in_state(6, active(7)),
+            ];
+        })
+        .await;
+    let states = vec![StateName::Closed, StateName::Abandoned];
+    let over = ContactFilter { states, ..ContactFilter::default() };
+    assert_eq!(listed(&place, over.clone(), ALL).await, [3, 4, 2, 5, 1]);
+    assert_eq!(listed(&place, over.clone(), Page { limit: 2, offset: 1 }).await, [4, 2]);
+    assert_eq!(listed(&place, ContactFilter { operator: Some(OperatorId(7)), ..over.clone() }, ALL).await, [3, 5, 1], "whose it was last");
+    assert_eq!(listed(&place, ContactFilter { queue: Some(queue("tributi")), ..over.clone() }, ALL).await, [4]);
+    let reach = Some(Reach { offices: vec![], holder: Some(OperatorId(8)) });
+    assert_eq!(listed(&place, ContactFilter { reach, ..over.clone() }, ALL).await, [2]);
+    let states = StateName::ALL.to_vec();
+    assert_eq!(listed(&place, ContactFilter { states, ..over }, Page { limit: 3, offset: 0 }).await, [6, 3, 4]);
 }
 
 async fn filters_narrow(place: Place) {

@@ -223,6 +223,11 @@ async fn quarantine_holds(place: Place) {
     assert!(store.settle_quarantined(b, "retried").await.expect("settles"));
     assert!(matches!(store.settle_quarantined(b, "forgotten").await, Err(StoreError::Refused(_))));
     assert_eq!(store.quarantine_counts().await.expect("counts"), []);
+    let left = store.quarantined(None, page).await.expect("lists");
+    assert_eq!(left.iter().map(|item| (item.id, item.state.as_str())).collect::<Vec<_>>(), [(b, "retried")], "its bytes are there");
+    assert!(store.settle_quarantined(b, "discarded").await.expect("settles"), "and can go before their time");
+    assert_eq!(store.quarantined_item(b).await.expect("reads").map(|item| item.body), Some(Vec::new()));
+    assert!(!store.settle_quarantined(b, "retried").await.expect("asks"));
 
     // What was retried and failed again is held again; what was discarded and comes anew is held anew, with its bytes.
     for message in ["a", "b"] {
