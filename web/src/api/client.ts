@@ -132,6 +132,8 @@ export class DeskClient {
     const init: RequestInit = {
       method,
       credentials: 'same-origin',
+      // Chromium lets a request wait for an earlier one of the same address as long as their answer could be stored.
+      cache: 'no-store',
       headers: { Accept: 'application/json', ...headers },
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     };

@@ -199,7 +199,7 @@ class Console {
       }
     }
     this.set(model);
-    for (const id of wanted) void this.refresh(id);
+    for (const id of wanted) this.refresh(id);
   }
 
   /** The link has a gap: everything on the screen may be old. */
@@ -224,7 +224,7 @@ class Console {
 
   private carryOut(effect: Effect): void {
     switch (effect.do) {
-      case 'load_contact': void this.refresh(effect.contact); break;
+      case 'load_contact': this.refresh(effect.contact); break;
       case 'drop_contact': this.reads.forget(effect.contact); break;
       case 'reload_conversation': for (const listener of this.conversationListeners) listener(effect.conversation); break;
       case 'reload_state': void this.renew(); break;
@@ -233,8 +233,8 @@ class Console {
   }
 
   /** Reads a contact until it is there; one that is not for us any more leaves the list with the next snapshot. */
-  refresh(id: string): Promise<void> {
-    return this.reads.read(id);
+  refresh(id: string): void {
+    void this.reads.read(id);
   }
 
   /** I have this contact on the screen, with its conversation as it was at that time: kept by the desk, for all my consoles. */
@@ -244,12 +244,12 @@ class Console {
     // What came meanwhile is not read.
     if (done && this.model.unread[id] === before) this.set(asRead(this.model, id));
     // And what is on its way may be from before.
-    if (this.reads.ids.includes(id)) void this.refresh(id);
+    if (this.reads.ids.includes(id)) this.refresh(id);
   }
 
   /** Another console of mine has read a contact: what is left of it, the desk knows. */
   private seenElsewhere(id: string): void {
-    if (this.model.unread[id]) void this.refresh(id);
+    if (this.model.unread[id]) this.refresh(id);
   }
 
   /** Every event, for views with more to show than the model: the room. */
@@ -315,7 +315,7 @@ class Console {
 
   async accept(id: string, ordinal: number, command: CommandId): Promise<boolean> {
     const done = await this.answer(id, ordinal, () => this.client.accept(id, ordinal, { id: command }));
-    if (done) await this.refresh(id);
+    if (done) this.refresh(id);
     return done;
   }
 
