@@ -306,11 +306,12 @@ class Console {
   }
 
   async setPresence(change: PresenceChange): Promise<void> {
+    const { me } = this;
     const before = this.model.presence;
     const reason = 'reason' in change ? { reason: change.reason } : {};
     this.set({ ...this.model, presence: { state: change.state, ...reason, connected: before.connected, since: new Date(clock.now).toISOString() } });
     const done = await this.run(() => this.client.presence(change));
-    if (!done) this.set({ ...this.model, presence: before });
+    if (!done && me === this.me) this.set({ ...this.model, presence: before });
   }
 
   async accept(id: string, ordinal: number, command: CommandId): Promise<boolean> {
