@@ -7,19 +7,11 @@ import { parseAddresses } from '../src/lib/addresses';
 import { actionOf } from '../src/lib/keys';
 import { pieces } from '../src/lib/linkify';
 import { splitQuote } from '../src/lib/quote';
-import { Drafts, DRAFT_AGE_MAX_MS, type DraftStorage } from '../src/state/drafts';
+import { Drafts, DRAFT_AGE_MAX_MS } from '../src/state/drafts';
 import { deferred, figures, held, mine, NO_FILTER, waitingByQueue } from '../src/state/groups';
 import { hashOf, parseRoute, type Route } from '../src/state/route';
 import { formOf, grantOf, profileOf, scopeKey } from '../src/views/admin/profile';
-
-class Memory implements DraftStorage {
-  private readonly map = new Map<string, string>();
-  get length() { return this.map.size; }
-  key(index: number) { return [...this.map.keys()][index] ?? null; }
-  getItem(key: string) { return this.map.get(key) ?? null; }
-  setItem(key: string, value: string) { this.map.set(key, value); }
-  removeItem(key: string) { this.map.delete(key); }
-}
+import { Memory } from './memory';
 
 describe('drafts', () => {
   const setup = () => {

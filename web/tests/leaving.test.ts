@@ -2,19 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import { DeskClient } from '../src/api/client';
 import { ApiError } from '../src/api/errors';
-import { Drafts, type DraftStorage } from '../src/state/drafts';
+import { Drafts } from '../src/state/drafts';
 import { Farewell } from '../src/state/farewell';
 import { Renewal } from '../src/state/renewal';
 import type { DeskEvent } from '../src/api/types';
+import { Memory } from './memory';
 
-class Memory implements DraftStorage {
-  private readonly map = new Map<string, string>();
-  get length() { return this.map.size; }
-  key(index: number) { return [...this.map.keys()][index] ?? null; }
-  getItem(key: string) { return this.map.get(key) ?? null; }
-  setItem(key: string, value: string) { this.map.set(key, value); }
-  removeItem(key: string) { this.map.delete(key); }
-}
 const pause = () => Promise.resolve();
 
 describe('a sign-out', () => {

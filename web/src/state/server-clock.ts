@@ -22,7 +22,7 @@ export class ServerClock {
     const at = this.steady();
     const base = Date.parse(time) - at;
     if (!Number.isFinite(base)) return;
-    while (this.said.length > 0 && (this.said.at(-1)!.base <= base)) this.said.pop();
+    while (this.said.length > 0 && this.said.at(-1)!.base <= base) this.said.pop();
     this.said.push({ base, at });
     while (this.said.length > 1 && this.said[0]!.at < at - KEPT_MS) this.said.shift();
     this.base = this.said[0]!.base;
