@@ -44,6 +44,11 @@ describe('commands', () => {
     expect(await failure(client.touch('ct_1'))).toMatchObject({ code: 'not_owner', status: 409 });
     expect(sent).toHaveLength(1);
   });
+  it('whose answer is cut off, or is lost behind a proxy, have an end that nobody knows', async () => {
+    const { client, sent } = clientFor(new Response('{"outcome":"appl', { status: 200 }), new Response('<html>', { status: 504 }), applied());
+    await expect(client.reply('ct_1', { text: 'x' })).resolves.toMatchObject({ outcome: 'applied' });
+    expect(new Set(sent.map((each) => each.headers['Idempotency-Key'])).size).toBe(1);
+  });
   it('use the caller\'s id and version', async () => {
     const { client, sent } = clientFor(applied());
     await client.note('ct_1', 'x', { id: 'cm_given', version: 4 });

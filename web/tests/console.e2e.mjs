@@ -2,6 +2,7 @@
 // holds for any data is checked): SPORTELLO_LOGIN and SPORTELLO_PASSWORD are the credentials.
 import assert from 'node:assert/strict';
 import { openBrowser } from './browser.mjs';
+import { faults } from './console-faults.mjs';
 import { startMock } from './mock-server.mjs';
 import { finish, look, PATIENCE_MS, test, until, watch } from './story.mjs';
 
@@ -436,7 +437,8 @@ for (const flow of flows) {
   await flow(page);
   await close();
 }
-if (real) {
+if (!real) await faults();
+else {
   const { context, close } = await openBrowser();
   context.setDefaultTimeout(PATIENCE_MS);
   const page = context.pages()[0] ?? (await context.newPage());

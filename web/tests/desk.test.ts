@@ -1,24 +1,17 @@
 // Drafts, groups, routes, and the small rules of writing.
 import { describe, expect, it } from 'vitest';
 import type { ContactView, Room } from '../src/api/types';
+import { isAgain, withoutSent } from '../src/composer/sent';
 import { replySubject, withSignature } from '../src/composer/reply-text';
 import { parseAddresses } from '../src/lib/addresses';
 import { actionOf } from '../src/lib/keys';
 import { pieces } from '../src/lib/linkify';
 import { splitQuote } from '../src/lib/quote';
-import { Drafts, DRAFT_AGE_MAX_MS, type DraftStorage } from '../src/state/drafts';
+import { Drafts, DRAFT_AGE_MAX_MS } from '../src/state/drafts';
 import { deferred, figures, held, mine, NO_FILTER, waitingByQueue } from '../src/state/groups';
 import { hashOf, parseRoute, type Route } from '../src/state/route';
 import { formOf, grantOf, profileOf, scopeKey } from '../src/views/admin/profile';
-
-class Memory implements DraftStorage {
-  private readonly map = new Map<string, string>();
-  get length() { return this.map.size; }
-  key(index: number) { return [...this.map.keys()][index] ?? null; }
-  getItem(key: string) { return this.map.get(key) ?? null; }
-  setItem(key: string, value: string) { this.map.set(key, value); }
-  removeItem(key: string) { this.map.delete(key); }
-}
+import { Memory } from './memory';
 
 describe('drafts', () => {
   const setup = () => {
@@ -112,6 +105,18 @@ describe('writing', () => {
     expect(withSignature('ciao\n', 'Anna')).toBe('ciao\n\nAnna');
     expect(withSignature('ciao\n\nAnna', 'Anna')).toBe('ciao\n\nAnna');
     expect(withSignature('ciao', ' ')).toBe('ciao');
+  });
+  it.each([
+    ['Ciao', 'Ciao', ''], ['Ciao e altro', 'Ciao', 'e altro'], ['Ciao\n\ne altro', 'Ciao', 'e altro'], ['Buongiorno. Ciao', 'Ciao', 'Buongiorno.'],
+    ['Ciaone, bello', 'Ciao!', 'Ciaone, bello'], ['', 'Ciao', ''], ['foto', '', 'foto'],
+  ])('of %o, sent as %o, leaves %o', (text, sent, rest) => expect(withoutSent(text, sent)).toBe(rest));
+  it('is the same letter again as long as nothing is changed but words after it', () => {
+    const letter = { text: 'Ciao', subject: 'Re: IMU', cc: '', handles: ['h1'] };
+    const sent = { command: 'cm_1', ...letter } as const;
+    expect(isAgain(undefined, letter)).toBe(false);
+    expect(isAgain(sent, letter)).toBe(true);
+    expect(isAgain(sent, { ...letter, text: 'Ciao e altro', handles: ['h1', 'h2'] })).toBe(true);
+    for (const change of [{ text: 'Cia' }, { subject: 'Re: TARI' }, { cc: 'a@b.it' }, { handles: [] }]) expect(isAgain(sent, { ...letter, ...change })).toBe(false);
   });
   it('reads addresses', () => expect(parseAddresses('a@b.it; <c@d.it>, storto')).toEqual({ addresses: [{ address: 'a@b.it' }, { address: 'c@d.it' }], wrong: ['storto'] }));
   it('links only web addresses, without the full stop', () => {

@@ -13,6 +13,9 @@ export const POLICY =
 const HTML_POLICY = "sandbox; default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline'; frame-ancestors 'self'";
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2' };
 
+/** So often it tells each console that it is there; a real desk does so every five seconds. */
+const BEAT_MS = 1_000;
+
 /** Starts the mock on a free port; `push` sends an event to every console. */
 export async function startMock() {
   const world = script();
@@ -21,18 +24,24 @@ export async function startMock() {
   const seen = new Map();
   const log = [];
   const signs = [];
-  const control = { failNext: 0, failState: 0, gap: false, refuse: new Map() };
+  const control = { failNext: 0, failState: 0, gap: false, refuse: new Map(), refuseLines: false };
+  /** What fails, and what is done at once and answered later: the end of a path with its method. */
+  const failing = new Set();
+  const holding = new Set();
+  const isFor = (request, path) => (each) => each.method === request.method && path.endsWith(each.end);
 
   const push = (body, contact) => {
     world.seq += 1;
     const event = { seq: world.seq, at: new Date().toISOString(), ...(contact ? { about: aboutOf(contact) } : {}), ...body };
     world.journal.push(event);
     if (body.event === 'message.received') world.unread.set(contact.id, { count: (world.unread.get(contact.id)?.count ?? 0) + 1, at: event.at });
-    for (const socket of sockets) socket.send(JSON.stringify({ type: 'event', event }));
+    tell({ type: 'event', event });
     return event;
   };
   const shown = (contact, me) => (contact.owner === me.me.operator && world.unread.has(contact.id) ? { ...contact, unread: world.unread.get(contact.id).count } : contact);
-  const tell = (frame) => { for (const socket of sockets) socket.send(JSON.stringify(frame)); };
+  const tell = (frame) => { for (const socket of sockets) if (!socket.mute) socket.send(JSON.stringify(frame)); };
+  const beat = () => tell({ type: 'beat', at: now() });
+  const beating = setInterval(beat, BEAT_MS);
   const touch = (contact, change) => Object.assign(contact, change, { version: contact.version + 1 });
   const find = (id) => world.contacts.find((contact) => contact.id === id);
 
@@ -63,11 +72,19 @@ export async function startMock() {
     const login = sessions.get(cookieOf(request));
     const me = world.people.find((person) => person.login === login);
     log.push({ method: request.method, path, body, key: request.headers['idempotency-key'] });
+    const held = [...holding].find(isFor(request, path));
+    if (held) answerLater(response, held);
     if (request.method === 'POST' && path === '/session') return signIn(response, body);
     if (!me) return problem(response, 401, 'session_ended');
     if (control.failState > 0 && path.endsWith('/state')) {
       control.failState -= 1;
       return problem(response, 503, 'store_unavailable');
+    }
+    const failed = [...failing].find(isFor(request, path));
+    if (failed) {
+      failed.times -= 1;
+      if (failed.times === 0) failing.delete(failed);
+      return problem(response, 503, failed.code);
     }
     if (control.failNext > 0 && request.method !== 'GET') {
       control.failNext -= 1;
@@ -86,6 +103,13 @@ export async function startMock() {
       return undefined;
     }
     return problem(response, 404, 'not_found');
+  }
+
+  /** One answer is held back until the test lets it go. */
+  function answerLater(response, held) {
+    holding.delete(held);
+    const end = response.end.bind(response);
+    response.end = (...all) => { held.answered = true; held.gate.then(() => end(...all)); return response; };
   }
 
   function signIn(response, body) {
@@ -222,7 +246,7 @@ export async function startMock() {
 
   const upgrade = new WebSocketServer({ noServer: true });
   server.on('upgrade', (request, socket, head) => {
-    if (!sessions.has(cookieOf(request))) return socket.destroy();
+    if (control.refuseLines || !sessions.has(cookieOf(request))) return socket.destroy();
     return upgrade.handleUpgrade(request, socket, head, (client) => {
       sockets.add(client);
       client.on('message', (data) => signs.push(JSON.parse(data.toString())));
@@ -237,10 +261,17 @@ export async function startMock() {
   await new Promise((ready) => server.listen(0, '127.0.0.1', ready));
   return {
     url: `http://127.0.0.1:${server.address().port}`, world, push, log, signs, control, find,
-    sign: tell,
+    sign: tell, beat,
+    /** Fails so many times; the returned function ends it. */
+    fail: (method, end, times = Infinity, code = 'router_unavailable') => { const one = { method, end, times, code }; failing.add(one); return () => failing.delete(one); },
+    /** Does the next such request at once and answers it when `release` is called. */
+    hold: (method, end) => { const one = { method, end, answered: false }; one.gate = new Promise((resolve) => { one.release = resolve; }); holding.add(one); return one; },
+    /** The lines that stand now are dead, and nobody is told. */
+    mute: () => { for (const socket of sockets) socket.mute = true; },
+    lines: () => sockets.size,
     dropSockets: () => { for (const socket of sockets) socket.terminate(); },
     endSessions: () => { sessions.clear(); for (const socket of sockets) socket.close(4001); },
-    stop: () => new Promise((stopped) => { for (const socket of sockets) socket.terminate(); server.closeAllConnections(); server.close(stopped); }),
+    stop: () => new Promise((stopped) => { clearInterval(beating); for (const socket of sockets) socket.terminate(); server.closeAllConnections(); server.close(stopped); }),
   };
 }
 

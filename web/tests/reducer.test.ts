@@ -1,7 +1,7 @@
 // Events in, model and effects out.
 import { describe, expect, it } from 'vitest';
 import type { About, ContactView, DeskEvent, EventBody } from '../src/api/types';
-import { answering, emptyModel, fromSnapshot, withContact, type DeskModel } from '../src/state/model';
+import { answering, emptyModel, fromSnapshot, isOlder, withContact, type DeskModel } from '../src/state/model';
 import { reduce, type Effect } from '../src/state/reducer';
 
 const ME = 'op_me';
@@ -100,6 +100,17 @@ describe('contacts', () => {
   it('one read that is no longer mine is dropped', () => {
     expect(withContact(holding(contact('a')), contact('a', { version: 9, owner: 'op_other' })).contacts).toEqual({});
   });
+  it('one read before it became mine is not dropped, and an offer keeps its newer words', () => {
+    const model = holding(contact('a', { version: 7 }));
+    expect(withContact(model, contact('a', { version: 6, owner: 'op_other' }))).toEqual(model);
+    const offer = { id: 'b', ordinal: 1, deadline: AT, queue: 'tributi', channel: 'email', contact: contact('b', { version: 5, state: 'offered', subject: 'new' }) };
+    expect(withContact({ ...model, offers: [offer] }, contact('b', { version: 4, state: 'offered', subject: 'old' })).offers).toEqual([offer]);
+  });
+  it.each<EventBody>([
+    { event: 'contact.closed', resolution: 'resolved' }, { event: 'contact.released', operator: ME, reason: 'untouched' }, { event: 'contact.assigned', operator: 'op_other', reason: 'supervisor' },
+  ])('that are not mine any more are not read on, known or not: %o', (body) => {
+    for (const model of [holding(contact('a')), holding()]) expect(reduce(model, event(11, body, 'a')).effects).toContainEqual({ do: 'drop_contact', contact: 'a' });
+  });
 });
 
 describe('messages', () => {
@@ -162,6 +173,16 @@ describe('who acts on a message', () => {
     [undefined, 'closed'],
   ])('does so in the contact that one has, else the open one: %#', (given, expected) => {
     expect(answering(given, 'open', ME, 'closed')).toBe(expected);
+  });
+});
+
+describe('a conversation', () => {
+  const conversation = (...contacts: ContactView[]) => ({ id: 'cv', administration: 'comune', contacts, entries: [], as_of: AT });
+  it('is older when one of its contacts is', () => {
+    const shown = conversation(contact('a', { version: 5 }), contact('b', { version: 2 }));
+    expect(isOlder(conversation(contact('a', { version: 4 }), contact('b', { version: 3 })), shown)).toBe(true);
+    expect(isOlder(conversation(contact('a', { version: 5 }), contact('b', { version: 3 }), contact('c')), shown)).toBe(false);
+    expect(isOlder(shown, undefined)).toBe(false);
   });
 });
 

@@ -28,12 +28,19 @@ const segment = encodeURIComponent;
 export class DeskClient {
   /** Called once when an answer says that the session is over. */
   onSessionEnd: () => void = () => {};
+  /** Grows when a person leaves: what was asked in their name is not asked in another's, and its answer reaches nobody. */
+  private session = 0;
   private readonly fetch: Fetch;
   private readonly pause: (ms: number) => Promise<void>;
 
   constructor(options: { fetch?: Fetch; pause?: (ms: number) => Promise<void> } = {}) {
     this.fetch = options.fetch ?? ((input, init) => fetch(input, init));
     this.pause = options.pause ?? wait;
+  }
+
+  /** The person leaves. */
+  leave(): void {
+    this.session += 1;
   }
 
   // Session
@@ -54,7 +61,8 @@ export class DeskClient {
 
   // Commands of an operator
   presence = (change: PresenceChange) => this.command('PUT', '/presence', change);
-  accept = (contact: string, ordinal: number) => this.command('POST', `/offers/${segment(contact)}/${ordinal}/accept`);
+  accept = (contact: string, ordinal: number, options: CommandOptions = {}) =>
+    this.command('POST', `/offers/${segment(contact)}/${ordinal}/accept`, {}, options);
   reject = (contact: string, ordinal: number, reason: string) =>
     this.command('POST', `/offers/${segment(contact)}/${ordinal}/reject`, { reason });
   touch = (id: string) => this.onContact(id, 'touch');
@@ -99,14 +107,15 @@ export class DeskClient {
 
   /** Sends a command; on 503, a timeout or no network again with the same id, a few times. */
   async command(method: string, path: string, body: unknown = {}, options: CommandOptions = {}): Promise<CommandResult> {
+    const { session } = this;
     const headers: Record<string, string> = { 'Idempotency-Key': options.id ?? newCommandId() };
     if (options.version !== undefined) headers['If-Match'] = String(options.version);
     for (let attempt = 0; ; attempt += 1) {
       try {
-        return await this.send<CommandResult>(method, path, body, headers);
+        return await this.send<CommandResult>(method, path, body, headers, session);
       } catch (error) {
         const pause = RETRY_PAUSES_MS[attempt];
-        if (!(error instanceof ApiError) || !error.isRetryable || pause === undefined) throw error;
+        if (!(error instanceof ApiError) || !error.isRetryable || error.code === 'left' || pause === undefined) throw error;
         await this.pause(pause);
       }
     }
@@ -118,10 +127,13 @@ export class DeskClient {
     return Array.isArray(answer) ? answer : answer.items;
   }
 
-  private async send<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<T> {
+  private async send<T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}, session = this.session): Promise<T> {
+    if (session !== this.session) throw new ApiError('left', 0);
     const init: RequestInit = {
       method,
       credentials: 'same-origin',
+      // Chromium lets a request wait for an earlier one of the same address as long as their answer could be stored.
+      cache: 'no-store',
       headers: { Accept: 'application/json', ...headers },
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
     };
@@ -129,16 +141,23 @@ export class DeskClient {
       init.body = JSON.stringify(body);
       init.headers = { ...init.headers, 'Content-Type': 'application/json' };
     }
-    const response = await this.fetch(`${API}${path}`, init).catch((error: unknown) => {
+    const answer = await this.answerOf<T>(path, init);
+    if (session !== this.session) throw new ApiError('left', 0);
+    if (!(answer instanceof ApiError)) return answer;
+    if (answer.endsSession && path !== '/session') this.onSessionEnd();
+    throw answer;
+  }
+
+  /** The answer to a request, or why there is none; one that is cut off is none. */
+  private async answerOf<T>(path: string, init: RequestInit): Promise<T | ApiError> {
+    try {
+      const response = await this.fetch(`${API}${path}`, init);
+      if (!response.ok) return await errorOf(response);
+      return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
+    } catch (error) {
       const timedOut = error instanceof DOMException && error.name === 'TimeoutError';
-      throw new ApiError(timedOut ? 'timeout' : 'offline', 0);
-    });
-    if (!response.ok) {
-      const error = await errorOf(response);
-      if (error.endsSession && path !== '/session') this.onSessionEnd();
-      throw error;
+      return new ApiError(timedOut ? 'timeout' : 'offline', 0);
     }
-    return response.status === 204 ? (undefined as T) : ((await response.json()) as T);
   }
 }
 

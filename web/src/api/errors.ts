@@ -2,7 +2,7 @@
 import type { Problem } from './types';
 
 /** Codes the console itself makes, beside those of the server. */
-export type LocalCode = 'offline' | 'timeout' | 'session_ended' | 'too_large' | 'unexpected';
+export type LocalCode = 'offline' | 'timeout' | 'left' | 'session_ended' | 'too_large' | 'unexpected';
 
 /** A request that did not do what was asked. `code` is stable; `status` is 0 when no answer came. */
 export class ApiError extends Error {
@@ -15,9 +15,14 @@ export class ApiError extends Error {
     this.name = 'ApiError';
   }
 
-  /** Whether sending the same command again, with the same id, is the right thing to do. */
+  /** Whether nobody knows how it ended: sending the same command again, with the same id, is the right thing to do. */
   get isRetryable(): boolean {
-    return this.status === 503 || this.code === 'offline' || this.code === 'timeout';
+    return [502, 503, 504].includes(this.status) || ['offline', 'timeout', 'left'].includes(this.code);
+  }
+
+  /** Whether reading the same again would give the same answer. */
+  get isFinal(): boolean {
+    return this.code === 'left' || (this.status >= 400 && this.status < 500 && this.status !== 408 && this.status !== 429);
   }
 
   /** Whether the session is over and the person has to sign in again. */

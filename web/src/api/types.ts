@@ -343,6 +343,8 @@ export type ServerFrame =
   | { type: 'event'; event: DeskEvent }
   | { type: 'reply'; id?: string; reply: { outcome: string; code?: string; seq?: number } }
   | { type: 'seen'; contact: string }
+  /** The server is there; sent with each of its pings, which a script cannot see. */
+  | { type: 'beat'; at: Instant }
   | Sign;
 /** What passes and is kept by nobody: the citizen types, or has seen our messages up to this one. */
 export type Sign = { type: 'typing'; contact: string } | { type: 'read'; contact: string; message: string };

@@ -1,32 +1,26 @@
-// The reply that is being written: its fields, its files, and its place in the browser's storage.
+// The reply that is being written: beside its text a subject, copies, and files with their uploads.
 import { ApiError } from '../api/errors';
 import { upload, type RunningUpload } from '../api/upload';
-import { desk } from '../state/console.svelte';
-import type { DraftAttachment } from '../state/drafts';
+import type { DraftAttachment, Sent } from '../state/drafts';
+import type { Letter } from './sent';
+import { Writing } from './writing.svelte';
 
 export type FileState = { key: number; name: string; size: number; share: number; error: string; done: DraftAttachment | undefined };
 /** Larger than what any public mailbox takes: refused before the upload begins. Bytes. */
 export const FILE_SIZE_MAX = 25_000_000;
-const SAVE_AFTER_MS = 300;
 
-export class ReplyDraft {
-  text = $state('');
+export class ReplyDraft extends Writing {
   subject = $state('');
   cc = $state('');
   files = $state<FileState[]>([]);
-  /** The id of a send whose end nobody knows: used again, so that the letter goes once. */
-  command: string | undefined;
   private readonly running = new Map<number, RunningUpload>();
   private next = 1;
-  private timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(readonly contact: string, subject: string) {
-    const kept = desk.drafts.load(contact, 'reply');
-    this.text = kept?.text ?? '';
-    this.subject = kept?.subject ?? subject;
-    this.cc = kept?.cc ?? '';
-    this.command = kept?.command;
-    this.files = (kept?.attachments ?? []).map((file) => ({ key: this.next++, name: file.name, size: file.size, share: 1, error: '', done: file }));
+  constructor(contact: string, private readonly firstSubject: string) {
+    super(contact, 'reply');
+    this.subject = this.kept?.subject ?? firstSubject;
+    this.cc = this.kept?.cc ?? '';
+    this.files = (this.kept?.attachments ?? []).map((file) => ({ key: this.next++, name: file.name, size: file.size, share: 1, error: '', done: file }));
   }
 
   get uploading(): boolean {
@@ -35,41 +29,6 @@ export class ReplyDraft {
 
   get handles(): string[] {
     return this.files.flatMap((file) => (file.done ? [file.done.handle] : []));
-  }
-
-  /** Something changed: it is another letter now, and is kept a moment later. */
-  changed(): void {
-    this.command = undefined;
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.keep(), SAVE_AFTER_MS);
-  }
-
-  keep(): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    const attachments = this.files.flatMap((file) => (file.done ? [file.done] : []));
-    desk.drafts.save(this.contact, 'reply', {
-      text: this.text, subject: this.subject, cc: this.cc, attachments, ...(this.command ? { command: this.command } : {}),
-    });
-    desk.draftsVersion += 1;
-  }
-
-  /** Keeps what waits to be kept: the composer goes away. */
-  flush(): void {
-    if (this.timer !== undefined) this.keep();
-  }
-
-  clear(subject: string): void {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    for (const running of this.running.values()) running.cancel();
-    this.text = '';
-    this.cc = '';
-    this.subject = subject;
-    this.files = [];
-    this.command = undefined;
-    desk.drafts.clear(this.contact, 'reply');
-    desk.draftsVersion += 1;
   }
 
   add(files: Iterable<File>): void {
@@ -81,24 +40,50 @@ export class ReplyDraft {
     const tooLarge = file.size > FILE_SIZE_MAX;
     this.files.push({ key, name: file.name, size: file.size, share: 0, error: tooLarge ? 'too_large' : '', done: undefined });
     if (tooLarge) return;
-    const running = upload(this.contact, file, (share) => this.update(key, { share }));
+    const running = upload(this.contact, file, (share) => this.change(key, { share }));
     this.running.set(key, running);
+    this.update();
     running.done
-      .then((done) => this.update(key, { done, share: 1 }))
-      .catch((error: unknown) => this.update(key, { error: error instanceof ApiError ? error.code : 'unexpected' }))
+      .then((done) => this.change(key, { done, share: 1 }))
+      .catch((error: unknown) => this.change(key, { error: error instanceof ApiError ? error.code : 'unexpected' }))
       .finally(() => {
         this.running.delete(key);
-        this.changed();
+        this.update();
       });
   }
 
-  private update(key: number, change: Partial<FileState>): void {
+  private change(key: number, change: Partial<FileState>): void {
     this.files = this.files.map((file) => (file.key === key ? { ...file, ...change } : file));
   }
 
-  remove(key: number): void {
+  discard(key: number): void {
     this.running.get(key)?.cancel();
     this.files = this.files.filter((file) => file.key !== key);
     this.changed();
+  }
+
+  override abandon(): void {
+    for (const running of this.running.values()) running.cancel();
+  }
+
+  protected override get isUnderWay(): boolean {
+    return this.busy || this.running.size > 0;
+  }
+
+  protected override fields() {
+    const attachments = this.files.flatMap((file) => (file.done ? [file.done] : []));
+    return { ...super.fields(), subject: this.subject, cc: this.cc, attachments };
+  }
+
+  protected override letter(): Letter {
+    return { ...super.letter(), subject: this.subject, cc: this.cc, handles: this.handles };
+  }
+
+  protected override remove(sent: Sent): void {
+    super.remove(sent);
+    if (this.cc === sent.cc) this.cc = '';
+    if (this.subject === sent.subject) this.subject = this.firstSubject;
+    // One that could not be uploaded is of no use any more.
+    this.files = this.files.filter((file) => !file.error && !(file.done && sent.handles?.includes(file.done.handle)));
   }
 }

@@ -42,6 +42,9 @@ export const en: Record<Key, string> = {
   'unreachable.title': 'The server does not answer',
   'unreachable.text': 'Nothing is lost. I try again every few seconds; if it lasts, tell whoever runs the service.',
 
+  'leaving.title': 'Signing out…',
+  'leaving.unconfirmed': 'Your sign-out is not confirmed yet: the server does not answer. I keep trying, also after a reload; do not leave the computer to others until the sign-in page appears.',
+
   'account.label': 'My account',
   'account.sign_out': 'Sign out',
   'account.sign_out_anyway': 'Sign out and delete the drafts',
@@ -67,6 +70,7 @@ export const en: Record<Key, string> = {
 
   'link.offline': 'Connection lost.',
   'link.offline_help': 'You can go on writing: drafts stay here. I reconnect by myself.',
+  'link.refused': 'The server answers, but does not accept the connection. You may have too many consoles open: close one. If that does not help, tell whoever runs the service.',
   'link.now': 'Reconnect now',
 
   'notices.region': 'Messages of the console',
@@ -141,6 +145,7 @@ export const en: Record<Key, string> = {
   'contact.wrap_up_left': 'Closes by itself in',
 
   'conversation.back': 'Back to the list',
+  'conversation.stale': 'Something new may be missing: I keep trying.',
   'conversation.no_content': 'Your role does not include reading what citizens write. You can still assign, transfer and give back the contact.',
 
   'facts.label': 'Facts of the contact',
@@ -236,6 +241,7 @@ export const en: Record<Key, string> = {
   'composer.reply_placeholder': 'Write the reply to the citizen…',
   'composer.kept': 'Draft kept',
   'composer.snippets': 'Ready-made texts',
+  'composer.added_stays': 'The text you had sent before has gone; what you added since is still here.',
   'composer.send': 'Send',
   'composer.sending': 'Sending…',
   'composer.send_close': 'Send and close',
@@ -599,6 +605,8 @@ export const en: Record<Key, string> = {
   'error.cannot_retry': 'This cannot be tried again from here. A mail that still lies unread in its mailbox is read again once it is moved to another folder and back; a command is given again by whoever gave it. Then discard this.',
   'error.held_again': 'It was tried, and is held again. Reload the list: the reason is the newest one.',
   'error.refused': 'The database does not take this value. Check the fields.',
+  'error.too_many_consoles': 'Too many consoles are open. Close one and try again.',
+  'error.not_json': 'The request did not arrive in the right form: reload the page. If it happens again, tell an administrator.',
   'error.internal': 'Internal error: it was logged. Try again; if it happens again, tell an administrator.',
   'error.no_right_to_content': 'Your role does not include reading what citizens write.',
   'error.unexpected': 'Something did not work. Try again; if it happens again, tell an administrator',

@@ -41,6 +41,9 @@ export const it = {
   'unreachable.title': 'Il server non risponde',
   'unreachable.text': 'Nulla è andato perso. Riprovo da solo ogni pochi secondi; se dura, avvisa chi gestisce il servizio.',
 
+  'leaving.title': 'Uscita in corso…',
+  'leaving.unconfirmed': 'L\'uscita non è ancora confermata: il server non risponde. Riprovo da solo, anche dopo un ricaricamento; non lasciare il computer ad altri finché non compare la pagina di accesso.',
+
   'account.label': 'Il mio account',
   'account.sign_out': 'Esci',
   'account.sign_out_anyway': 'Esci e cancella le bozze',
@@ -66,6 +69,7 @@ export const it = {
 
   'link.offline': 'Collegamento interrotto.',
   'link.offline_help': 'Puoi continuare a scrivere: le bozze restano qui. Mi ricollego da solo.',
+  'link.refused': 'Il server risponde, ma non accetta il collegamento. Forse hai troppe console aperte con il tuo accesso: chiudine una. Se non basta, avvisa chi gestisce il servizio.',
   'link.now': 'Ricollega ora',
 
   'notices.region': 'Messaggi della console',
@@ -140,6 +144,7 @@ export const it = {
   'contact.wrap_up_left': 'Si chiude da solo tra',
 
   'conversation.back': 'Torna all\'elenco',
+  'conversation.stale': 'Potrebbe mancare qualcosa di nuovo: riprovo da solo.',
   'conversation.no_content': 'Il tuo ruolo non comprende la lettura di ciò che scrivono i cittadini. Puoi comunque assegnare, trasferire e restituire il contatto.',
 
   'facts.label': 'Dati del contatto',
@@ -235,6 +240,7 @@ export const it = {
   'composer.reply_placeholder': 'Scrivi la risposta al cittadino…',
   'composer.kept': 'Bozza conservata',
   'composer.snippets': 'Testi pronti',
+  'composer.added_stays': 'È partito il testo che avevi già inviato; quello che hai aggiunto dopo è ancora qui.',
   'composer.send': 'Invia',
   'composer.sending': 'Invio…',
   'composer.send_close': 'Invia e chiudi',
@@ -598,6 +604,8 @@ export const it = {
   'error.cannot_retry': 'Da qui non si può riprendere. Una lettera ancora non letta nella sua casella viene riletta spostandola in un\'altra cartella e poi indietro; un comando lo ridà chi l\'aveva dato. Poi scarti questa voce.',
   'error.held_again': 'È stato ripreso, ed è di nuovo trattenuto. Aggiorna l\'elenco: il motivo è quello più recente.',
   'error.refused': 'Il database non accetta questo valore. Controlla i campi.',
+  'error.too_many_consoles': 'Ci sono troppe console aperte. Chiudine una e riprova.',
+  'error.not_json': 'La richiesta non è arrivata nella forma giusta: ricarica la pagina. Se si ripete, avvisa un amministratore.',
   'error.internal': 'Errore interno: è stato registrato. Riprova; se si ripete, avvisa un amministratore.',
   'error.no_right_to_content': 'Il tuo ruolo non comprende la lettura di ciò che scrivono i cittadini.',
   'error.unexpected': 'Qualcosa non ha funzionato. Riprova; se si ripete, avvisa un amministratore',

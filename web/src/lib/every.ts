@@ -13,8 +13,9 @@ export class Every {
     return true;
   }
 
-  /** The next one may go at once. */
-  anew(key: string): void {
-    this.last.delete(key);
+  /** The next one may go at once; without a key, that of any. */
+  anew(key?: string): void {
+    if (key === undefined) this.last.clear();
+    else this.last.delete(key);
   }
 }

@@ -17,6 +17,12 @@ class Actions {
     this.asked = undefined;
   }
 
+  /** The person leaves, and what they had open goes with them. */
+  reset(): void {
+    this.asked = undefined;
+    this.help = false;
+  }
+
   focusComposer(kind: 'reply' | 'note'): void {
     this.compose = { kind, count: this.compose.count + 1 };
   }

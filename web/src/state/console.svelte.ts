@@ -1,50 +1,68 @@
 // The console's heart: session, model, live link, and the carrying out of what the reducer asks for.
 import { DeskClient, API, type PresenceChange } from '../api/client';
+import type { CommandId } from '../api/command-id';
 import { ApiError } from '../api/errors';
 import { LiveLink, type LinkState } from '../api/live';
-import type { ContactView, DeskEvent, DeskSnapshot, Me, OwnSign, Sign } from '../api/types';
+import type { DeskEvent, DeskSnapshot, Me, OwnSign, Sign } from '../api/types';
 import { errorText, i18n } from '../i18n/i18n.svelte';
+import { actions } from './actions.svelte';
 import { clock } from './clock.svelte';
+import { ContactReads } from './contact-reads';
 import { Drafts } from './drafts';
+import { Farewell } from './farewell';
 import { asRead, emptyModel, fromSnapshot, Names, withContact, withoutOffer, type DeskModel } from './model';
 import { notices } from './notices.svelte';
+import { untilDone } from './reading';
 import { reduce, type Effect } from './reducer';
 import { Renewal } from './renewal';
 import { isOperator, isSupervisor } from './rights';
+import type { Route } from './route';
 import { router } from './router.svelte';
 import { tellOperator } from './telling';
 
-export type Phase = 'starting' | 'signed_out' | 'ready' | 'unreachable';
+export type Phase = 'starting' | 'signed_out' | 'leaving' | 'ready' | 'unreachable';
 /** Failed connections in a row after which the session itself is checked. */
 const PROBE_AFTER = 1;
+/** Failed connections in a row, with a server that answers otherwise, after which it must be the line that is refused. */
+const REFUSED_AFTER = 3;
 
 class Console {
   phase = $state<Phase>('starting');
   me = $state.raw<Me | undefined>();
   model = $state.raw<DeskModel>(emptyModel(''));
   link = $state<LinkState>('connecting');
+  /** The server answers, but takes no line from us. */
+  refused = $state(false);
   /** Why the sign-in page is shown: the session ended by itself. */
   expired = $state(false);
+  /** Somebody left, and the desk has not answered that it knows. */
+  unconfirmed = $state(false);
   names = $derived(new Names(this.model.plan));
   /** Grows with each saved or cleared draft, so that lists can show the mark. */
   draftsVersion = $state(0);
   drafts = new Drafts(localStorage, '');
 
   readonly client = new DeskClient();
+  private readonly farewell = new Farewell({ storage: localStorage, signOut: () => this.client.signOut() });
   private live: LiveLink | undefined;
   private lostLinks = 0;
   private readonly listeners = new Set<(event: DeskEvent) => void>();
   private readonly signListeners = new Set<(sign: Sign) => void>();
   private readonly gapListeners = new Set<() => void>();
+  private readonly leaveListeners = new Set<() => void>();
   private readonly renewal = new Renewal<DeskSnapshot>({ read: () => this.client.state(), put: (snapshot, meanwhile) => this.put(snapshot, meanwhile) });
+  private readonly reads = new ContactReads({ read: (id) => this.client.contact(id), put: (contact) => this.set(withContact(this.model, contact)) });
   private readonly conversationListeners = new Set<(conversation: string) => void>();
+  /** Where somebody was when their session ended: they come back to it, and nobody else does. */
+  private place: { operator: string; route: Route } | undefined;
 
   constructor() {
     this.client.onSessionEnd = () => this.sessionEnded();
   }
 
-  /** Reads the session; without one, the sign-in page. */
+  /** Reads the session; without one, the sign-in page. A sign-out that was not confirmed comes first. */
   async start(): Promise<void> {
+    if (this.farewell.isOpen) return this.sayFarewell();
     this.phase = 'starting';
     try {
       await this.enter(await this.client.me());
@@ -54,15 +72,27 @@ class Console {
   }
 
   async signIn(login: string, password: string): Promise<void> {
-    await this.enter(await this.client.signIn(login, password));
+    const me = await this.client.signIn(login, password);
+    // Their session takes the place of one whose end was not confirmed, in another tab.
+    this.farewell.confirm();
+    await this.enter(me);
   }
 
   async signOut(): Promise<void> {
-    this.drafts.clearAll();
-    this.live?.stop();
-    await this.client.signOut().catch(() => {});
+    if (!this.me) return;
+    this.farewell.begin(this.me.operator);
+    this.drafts.close();
     this.expired = false;
+    this.place = undefined;
     this.leave();
+    await this.sayFarewell();
+  }
+
+  private async sayFarewell(): Promise<void> {
+    this.phase = 'leaving';
+    await this.farewell.untilConfirmed(() => (this.unconfirmed = true));
+    this.unconfirmed = false;
+    this.phase = 'signed_out';
   }
 
   private async enter(me: Me): Promise<void> {
@@ -73,6 +103,8 @@ class Console {
     i18n.suggest(me.language);
     await this.readState();
     this.expired = false;
+    if (this.place?.operator === me.operator) router.replace(this.place.route);
+    this.place = undefined;
     // Who only watches the room begins there.
     if (!isOperator(me) && this.supervises && /^#?\/?$/.test(location.hash)) router.go({ view: 'room' });
     this.phase = 'ready';
@@ -85,6 +117,7 @@ class Console {
       onEvent: (event) => this.take(event),
       onSeen: (contact) => this.seenElsewhere(contact),
       onSign: (sign) => { for (const listener of this.signListeners) listener(sign); },
+      onBeat: (at) => clock.align(at),
       onLink: (link) => this.linkChanged(link),
       onGap: () => void this.renew(),
       onSessionEnd: () => this.sessionEnded(),
@@ -93,19 +126,31 @@ class Console {
   }
 
   private sessionEnded(): void {
-    if (this.phase !== 'ready') return;
-    this.live?.stop();
+    if (this.phase !== 'ready' || !this.me) return;
+    this.place = { operator: this.me.operator, route: router.route };
     this.expired = true;
     this.leave();
   }
 
+  /** Nothing of the person stays for who comes next: not on the screen, not in the address, not on its way. */
   private leave(): void {
+    this.live?.stop();
+    this.client.leave();
+    this.renewal.forget();
+    this.reads.forget();
     this.me = undefined;
     this.model = emptyModel('');
+    this.link = 'connecting';
+    this.refused = false;
+    this.lostLinks = 0;
+    actions.reset();
+    notices.clear();
+    router.replace({ view: 'workspace' });
+    for (const listener of this.leaveListeners) listener();
     this.phase = 'signed_out';
   }
 
-  /** Connects again now: the network is back. */
+  /** Connects again now, if there is no line or it may be dead: the network is back, or somebody looks. */
   hurry(): void {
     this.live?.hurry();
   }
@@ -114,29 +159,47 @@ class Console {
     // A short blink between two attempts is still "offline" for the person.
     if (link === 'connecting' && this.link === 'offline') return;
     this.link = link;
-    if (link === 'online') this.lostLinks = 0;
+    if (link === 'online') {
+      this.lostLinks = 0;
+      this.refused = false;
+    }
     if (link !== 'offline') return;
     this.lostLinks += 1;
-    if (this.lostLinks > PROBE_AFTER) {
-      // A refused upgrade looks like any lost socket: ask whether the session is still there.
-      this.client.me().catch((error: unknown) => {
-        if (error instanceof ApiError && error.status === 401) this.sessionEnded();
-      });
+    if (this.lostLinks > PROBE_AFTER) void this.probe();
+  }
+
+  /** A refused upgrade looks like any lost socket: asks whether the session is still there, and the server. */
+  private async probe(): Promise<void> {
+    try {
+      await this.client.me();
+      this.refused = this.link === 'offline' && this.lostLinks >= REFUSED_AFTER;
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) this.sessionEnded();
     }
   }
 
   /** Reads the whole state. */
-  readState(): Promise<void> {
-    return this.renewal.once();
+  private async readState(): Promise<void> {
+    await this.renewal.once();
   }
 
   private put(snapshot: DeskSnapshot, meanwhile: DeskEvent[]): void {
     clock.align(snapshot.server_time);
     const me = this.me;
     if (!me) return;
-    // What the events ask for was carried out when they came.
-    const model = meanwhile.reduce((before, event) => reduce(before, event).model, fromSnapshot(me.operator, snapshot));
+    let model = fromSnapshot(me.operator, snapshot);
+    // What was read before is not in the new model: it is read anew. All else that the events ask for was carried out when they came.
+    const wanted = new Set(this.reads.ids);
+    for (const event of meanwhile) {
+      const step = reduce(model, event);
+      model = step.model;
+      for (const effect of step.effects) {
+        if (effect.do === 'load_contact') wanted.add(effect.contact);
+        if (effect.do === 'drop_contact') wanted.delete(effect.contact);
+      }
+    }
     this.set(model);
+    for (const id of wanted) this.refresh(id);
   }
 
   /** The link has a gap: everything on the screen may be old. */
@@ -150,48 +213,43 @@ class Console {
   }
 
   private take(event: DeskEvent): void {
+    clock.atLeast(event.at);
     this.renewal.note(event);
     const { model, effects } = reduce(this.model, event);
     this.set(model);
+    if (event.about) this.reads.heard(event.about.contact, event.about.version);
     for (const effect of effects) this.carryOut(effect);
     for (const listener of this.listeners) listener(event);
   }
 
   private carryOut(effect: Effect): void {
     switch (effect.do) {
-      case 'load_contact': void this.refresh(effect.contact); break;
+      case 'load_contact': this.refresh(effect.contact); break;
+      case 'drop_contact': this.reads.forget(effect.contact); break;
       case 'reload_conversation': for (const listener of this.conversationListeners) listener(effect.conversation); break;
       case 'reload_state': void this.renew(); break;
       case 'tell': tellOperator(effect, this.model, this.names); break;
     }
   }
 
-  /** Reads a contact again; one that is not there any more leaves the list with the next snapshot. */
-  async refresh(id: string): Promise<ContactView | undefined> {
-    try {
-      const contact = await this.client.contact(id);
-      this.set(withContact(this.model, contact));
-      return contact;
-    } catch {
-      return undefined;
-    }
+  /** Reads a contact until it is there; one that is not for us any more leaves the list with the next snapshot. */
+  refresh(id: string): void {
+    void this.reads.read(id);
   }
 
-  /** I have this contact on the screen. */
-  looked(id: string): void {
-    this.set(asRead(this.model, id));
-  }
-
-  /** The same, with its conversation as it was at that time: kept by the desk, for all my consoles. */
-  async markRead(id: string, until: string): Promise<void> {
-    this.looked(id);
-    await this.client.markRead(id, until);
-    this.looked(id);
+  /** I have this contact on the screen, with its conversation as it was at that time: kept by the desk, for all my consoles. */
+  async markRead(id: string, until: string, wanted: () => boolean): Promise<void> {
+    const before = this.model.unread[id];
+    const done = await untilDone(() => this.client.markRead(id, until).then(() => true), { wanted });
+    // What came meanwhile is not read.
+    if (done && this.model.unread[id] === before) this.set(asRead(this.model, id));
+    // And what is on its way may be from before.
+    if (this.reads.ids.includes(id)) this.refresh(id);
   }
 
   /** Another console of mine has read a contact: what is left of it, the desk knows. */
   private seenElsewhere(id: string): void {
-    if (this.model.unread[id]) void this.refresh(id);
+    if (this.model.unread[id]) this.refresh(id);
   }
 
   /** Every event, for views with more to show than the model: the room. */
@@ -217,6 +275,11 @@ class Console {
     return () => this.gapListeners.delete(listener);
   }
 
+  /** Called when the person leaves: nothing of theirs may stay. */
+  onLeave(listener: () => void): void {
+    this.leaveListeners.add(listener);
+  }
+
   /** Called when a conversation has something new. */
   onConversation(listener: (conversation: string) => void): () => void {
     this.conversationListeners.add(listener);
@@ -238,28 +301,37 @@ class Console {
   /** Puts an error in words. */
   explain(error: unknown): void {
     const known = error instanceof ApiError ? error : new ApiError('unexpected', 0, String(error));
-    if (known.endsSession) return;
+    if (known.endsSession || known.code === 'left') return;
     notices.show('danger', errorText(known.code, known.detail));
   }
 
   async setPresence(change: PresenceChange): Promise<void> {
+    const { me } = this;
     const before = this.model.presence;
     const reason = 'reason' in change ? { reason: change.reason } : {};
     this.set({ ...this.model, presence: { state: change.state, ...reason, connected: before.connected, since: new Date(clock.now).toISOString() } });
     const done = await this.run(() => this.client.presence(change));
-    if (!done) this.set({ ...this.model, presence: before });
+    if (!done && me === this.me) this.set({ ...this.model, presence: before });
   }
 
-  async accept(id: string, ordinal: number): Promise<boolean> {
-    const done = await this.run(() => this.client.accept(id, ordinal));
-    this.set(withoutOffer(this.model, id, ordinal));
-    if (done) await this.refresh(id);
+  async accept(id: string, ordinal: number, command: CommandId): Promise<boolean> {
+    const done = await this.answer(id, ordinal, () => this.client.accept(id, ordinal, { id: command }));
+    if (done) this.refresh(id);
     return done;
   }
 
-  async reject(id: string, ordinal: number, reason: string): Promise<boolean> {
-    const done = await this.run(() => this.client.reject(id, ordinal, reason));
-    this.set(withoutOffer(this.model, id, ordinal));
+  reject(id: string, ordinal: number, reason: string): Promise<boolean> {
+    return this.answer(id, ordinal, () => this.client.reject(id, ordinal, reason));
+  }
+
+  /** Answers an offer; while nobody knows how that ended it goes on ringing. */
+  private async answer(id: string, ordinal: number, command: () => Promise<unknown>): Promise<boolean> {
+    let isOver = true;
+    const done = await this.run(() => command().catch((error: unknown) => {
+      isOver = !(error instanceof ApiError && error.isRetryable);
+      throw error;
+    }));
+    if (isOver) this.set(withoutOffer(this.model, id, ordinal));
     return done;
   }
 

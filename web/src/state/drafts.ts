@@ -1,15 +1,19 @@
 // Drafts of replies and notes: kept per operator and contact, survive a reload and the end of the session, cleared
 // when sent and on a deliberate sign-out. They never leave this browser.
 
+import type { CommandId } from '../api/command-id';
+
 export type DraftKind = 'reply' | 'note';
 export interface DraftAttachment { handle: string; name: string; media_type: string; size: number }
+/** What was sent under an id: sent again, it has the same, so that it goes once. */
+export interface Sent { command: CommandId; text: string; subject?: string; cc?: string; handles?: string[] }
 export interface Draft {
   text: string;
   subject?: string;
   cc?: string;
   attachments?: DraftAttachment[];
-  /** The id of a command that was sent with this draft and whose end nobody knows. */
-  command?: string;
+  /** What was sent of it, and nobody knows whether it went. */
+  sent?: Sent;
   /** When it was last changed, milliseconds since 1970. */
   at: number;
 }
@@ -30,6 +34,8 @@ export const DRAFT_AGE_MAX_MS = 7 * 24 * 3_600_000;
 const HANDLE_AGE_MAX_MS = 23 * 3_600_000;
 
 export class Drafts {
+  private closed = false;
+
   constructor(
     private readonly storage: DraftStorage,
     private readonly operator: string,
@@ -46,6 +52,7 @@ export class Drafts {
 
   /** Keeps the draft; an empty one is removed. A full storage loses the draft, not the console. */
   save(contact: string, kind: DraftKind, draft: Omit<Draft, 'at'>): void {
+    if (this.closed) return;
     if (!draft.text.trim() && !draft.attachments?.length) return this.clear(contact, kind);
     try {
       this.storage.setItem(this.keyOf(contact, kind), JSON.stringify({ ...draft, at: this.now() }));
@@ -64,6 +71,11 @@ export class Drafts {
 
   count(): number {
     return this.keys().length;
+  }
+
+  /** Keeps nothing more: the operator signed out, and something may still be on its way that would. */
+  close(): void {
+    this.closed = true;
   }
 
   /** Removes every draft of this operator. */

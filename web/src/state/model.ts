@@ -74,13 +74,19 @@ export function answering(conversation: Conversation | undefined, open: string, 
 
 /** Takes in a contact just read: kept while it is mine, dropped when it is not; an older version never wins. */
 export function withContact(model: DeskModel, contact: ContactView): DeskModel {
-  const offers = model.offers.map((offer) => (offer.id === contact.id ? { ...offer, contact } : offer));
+  const isNewer = (known: ContactView | undefined) => known !== undefined && known.version > contact.version;
+  const offers = model.offers.map((offer) => (offer.id === contact.id && !isNewer(offer.contact) ? { ...offer, contact } : offer));
+  if (isNewer(model.contacts[contact.id])) return { ...model, offers };
   if (!isHeldBy(contact, model.me)) return withoutContact({ ...model, offers }, contact.id);
-  const known = model.contacts[contact.id];
-  if (known && known.version > contact.version) return { ...model, offers };
   const { [contact.id]: _before, ...others } = model.unread;
   const unread = contact.unread ? { ...others, [contact.id]: contact.unread } : others;
   return { ...model, offers, unread, contacts: { ...model.contacts, [contact.id]: contact } };
+}
+
+/** Whether a conversation as it was read is older than another of the same: one of its contacts has an earlier version. */
+export function isOlder(conversation: Conversation, than: Conversation | undefined): boolean {
+  const versions = new Map(than?.contacts.map((contact) => [contact.id, contact.version]));
+  return conversation.contacts.some((contact) => contact.version < (versions.get(contact.id) ?? 0));
 }
 
 export function withoutContact(model: DeskModel, id: string): DeskModel {
@@ -99,6 +105,15 @@ export function asRead(model: DeskModel, id: string): DeskModel {
   const { [id]: _read, ...unread } = model.unread;
   return { ...model, unread };
 }
+
+/** What is past its time is not shown any more, even if the word that it expired was lost. */
+const GRACE_MS = 2_000;
+/** What has just come is shown for so long in any case: the desk would not send an offer that is over, whatever our clock says. */
+const SHOWN_MIN_MS = 10_000;
+
+/** Whether an offer that came so long ago still rings. */
+export const isRinging = (offer: RingingOffer, agoMs: number, now: number) =>
+  agoMs < SHOWN_MIN_MS || Date.parse(offer.deadline) + GRACE_MS > now;
 
 export function ringingFrom(about: About, ordinal: number, deadline: string): RingingOffer {
   return { id: about.contact, ordinal, deadline, queue: about.queue, channel: about.channel };

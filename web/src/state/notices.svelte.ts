@@ -17,7 +17,6 @@ class Notices {
     return this.next - 1;
   }
 
-
   show(tone: Tone, text: string): void {
     const notice = { id: this.next++, tone, text };
     this.list = [...this.list.filter((other) => other.text !== text), notice].slice(-NOTICES_MAX);
@@ -27,6 +26,12 @@ class Notices {
 
   dismiss(id: number): void {
     this.list = this.list.filter((notice) => notice.id !== id);
+  }
+
+  /** Whom they were for has left. */
+  clear(): void {
+    this.list = [];
+    this.polite = this.assertive = '';
   }
 
   /** Speaks a line without showing it. Said twice, it is heard twice: the trailing space makes it a new text. */

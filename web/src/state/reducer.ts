@@ -5,6 +5,8 @@ import { ringingFrom, withoutContact, withoutOffer, type DeskModel } from './mod
 /** What the console does after an event. */
 export type Effect =
   | { do: 'load_contact'; contact: string }
+  /** It is not mine: what is still being read of it is not wanted any more. */
+  | { do: 'drop_contact'; contact: string }
   | { do: 'reload_conversation'; conversation: string }
   | { do: 'reload_state' }
   | { do: 'tell'; what: Telling; contact: string; code?: string; queue?: string };
@@ -97,7 +99,7 @@ function reduceContact(model: DeskModel, event: DeskEvent, id: string): Step {
     case 'contact.transferred':
     case 'contact.closed':
     case 'contact.abandoned':
-      return { model: withoutContact(model, id), effects: refreshOf(event) };
+      return { model: withoutContact(model, id), effects: [drop(id), ...refreshOf(event)] };
     default:
       return mine ? { model, effects: [load(id), ...refreshOf(event)] } : still(model);
   }
@@ -165,9 +167,9 @@ function withoutTimers(contact: ContactView): ContactView {
 }
 
 function lose(model: DeskModel, event: DeskEvent, id: string, what: Telling, code?: string): Step {
-  if (!(id in model.contacts)) return { model, effects: refreshOf(event) };
+  if (!(id in model.contacts)) return { model, effects: [drop(id), ...refreshOf(event)] };
   const tell: Effect = { do: 'tell', what, contact: id, ...(code === undefined ? {} : { code }) };
-  return { model: withoutContact(model, id), effects: [...refreshOf(event), tell] };
+  return { model: withoutContact(model, id), effects: [drop(id), ...refreshOf(event), tell] };
 }
 
 /** Whatever happens to a contact changes what an open conversation shows: its owner's and its supervisor's. */
@@ -176,4 +178,5 @@ function refreshOf(event: DeskEvent): Effect[] {
 }
 
 const still = (model: DeskModel): Step => ({ model, effects: [] });
+const drop = (contact: string): Effect => ({ do: 'drop_contact', contact });
 const load = (contact: string): Effect => ({ do: 'load_contact', contact });

@@ -1,12 +1,12 @@
 // The whole state read anew, after a gap in the live link: again and again until it is there, with what happened meanwhile on top.
-import { pauseBefore } from '../api/live';
 import type { DeskEvent } from '../api/types';
+import { untilDone, type Pause } from './reading';
 
 export interface RenewalOptions<S> {
   read: () => Promise<S>;
   /** Puts the state in place, then the events that came while it was on its way. */
   put: (snapshot: S, meanwhile: DeskEvent[]) => void;
-  pause?: (ms: number) => Promise<void>;
+  pause?: Pause;
 }
 
 export class Renewal<S> {
@@ -20,13 +20,15 @@ export class Renewal<S> {
     for (const meanwhile of this.open) meanwhile.push(event);
   }
 
-  /** Reads once; fails as the reading does. */
-  async once(): Promise<void> {
+  /** Reads once; fails as the reading does. False: it was forgotten meanwhile. */
+  async once(): Promise<boolean> {
     const meanwhile: DeskEvent[] = [];
     this.open.add(meanwhile);
     try {
       const snapshot = await this.options.read();
+      if (!this.open.has(meanwhile)) return false;
       this.options.put(snapshot, meanwhile);
+      return true;
     } finally {
       this.open.delete(meanwhile);
     }
@@ -36,15 +38,14 @@ export class Renewal<S> {
   async untilRead(wanted: () => boolean): Promise<boolean> {
     this.latest += 1;
     const mine = this.latest;
-    const pause = this.options.pause ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
-    for (let attempt = 0; wanted() && mine === this.latest; attempt += 1) {
-      try {
-        await this.once();
-        return true;
-      } catch {
-        await pause(pauseBefore(attempt, Math.random));
-      }
-    }
-    return false;
+    const { pause } = this.options;
+    const read = untilDone(() => this.once(), { wanted: () => wanted() && mine === this.latest, ...(pause ? { pause } : {}) });
+    return (await read.catch(() => false)) ?? false;
+  }
+
+  /** Whatever is being read is not wanted any more. */
+  forget(): void {
+    this.latest += 1;
+    this.open.clear();
   }
 }

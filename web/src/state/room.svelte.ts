@@ -1,7 +1,7 @@
 // The supervisor's room: read whole, and read again soon after something happened; never more often than every two seconds.
 import type { Room } from '../api/types';
-import { clock } from './clock.svelte';
 import { desk } from './console.svelte';
+import { Reading } from './reading';
 
 const PAUSE_MS = 2_000;
 /** Read again even if nothing was heard, so that a missed event heals. */
@@ -10,10 +10,19 @@ const HEAL_MS = 30_000;
 class RoomState {
   room = $state.raw<Room | undefined>();
   failed = $state.raw<unknown>();
-  readAt = $state(0);
   private timer: ReturnType<typeof setTimeout> | undefined;
   private lastRead = 0;
   private watchers = 0;
+  private readonly reading = new Reading<Room>();
+
+  constructor() {
+    desk.onLeave(() => {
+      clearTimeout(this.timer);
+      this.timer = undefined;
+      this.reading.forget();
+      this.room = this.failed = undefined;
+    });
+  }
 
   /** Keeps the room fresh until the returned function is called. */
   watch(): () => void {
@@ -42,15 +51,12 @@ class RoomState {
     }, pause);
   }
 
-  async read(): Promise<void> {
+  read(): Promise<void> {
     this.lastRead = Date.now();
-    try {
-      this.room = await desk.client.room();
+    return this.reading.read(desk.client.room, (room) => {
+      this.room = room;
       this.failed = undefined;
-      this.readAt = clock.now;
-    } catch (error) {
-      this.failed = error;
-    }
+    }, (error) => (this.failed = error));
   }
 }
 

@@ -11,6 +11,12 @@ class Router {
   go(route: Route): void {
     location.hash = hashOf(route);
   }
+
+  /** There at once, and the back button does not lead to where one was. */
+  replace(route: Route): void {
+    history.replaceState(null, '', hashOf(route));
+    this.route = route;
+  }
 }
 
 export const router = new Router();

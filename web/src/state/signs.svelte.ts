@@ -13,6 +13,11 @@ class Signs {
   private readonly told = new Map<string, string>();
 
   constructor() {
+    desk.onLeave(() => {
+      this.model = NO_SIGNS;
+      this.typed.anew();
+      this.told.clear();
+    });
     desk.onSign((sign: Sign) => (this.model = withSign(this.model, sign, clock.now)));
     desk.onEvent((event) => {
       if (event.event === 'message.received' && event.about) this.model = withoutTyping(this.model, event.about.contact);
