@@ -515,3 +515,77 @@ async fn accounts_come_and_go_with_the_plan() {
     assert_eq!(world.events()[0]["data"]["result"].as_str(), Some("sent"));
     running.stop().await;
 }
+/// A mail server that answers the end of a letter only when something else is asked, refuses those to one recipient at once, and never
+/// says goodbye.
+async fn late_server() -> u16 {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                stream.get_mut().write_all(b"220 late\r\n").await.unwrap();
+                let (mut line, mut in_letter, mut late, mut refuses) = (String::new(), false, false, false);
+                while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                    let command = line.trim_end().to_owned();
+                    line.clear();
+                    let answer = match command.as_str() {
+                        "." if in_letter && refuses => {
+                            in_letter = false;
+                            "550 not this one\r\n"
+                        }
+                        "." if in_letter => {
+                            (in_letter, late) = (false, true);
+                            continue;
+                        }
+                        _ if in_letter => continue,
+                        "DATA" => {
+                            in_letter = true;
+                            "354 go on\r\n"
+                        }
+                        "QUIT" => continue,
+                        command => {
+                            refuses |= command.starts_with("RCPT TO:<permanent");
+                            "250 good\r\n"
+                        }
+                    };
+                    if late {
+                        late = false;
+                        stream.get_mut().write_all(b"250 the letter before\r\n").await.unwrap();
+                    }
+                    if stream.get_mut().write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// What is left unanswered of one letter is not the answer to the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_comes_late_is_not_the_next_letters() {
+    let world = World::new();
+    let late = keep(&world, message(2, Direction::Outbound, "mario@example.it"));
+    let refused = keep(&world, message(3, Direction::Outbound, "permanent@example.it"));
+    let transport = Submission {
+        host: "127.0.0.1".into(),
+        port: late_server().await,
+        security: SubmissionSecurity::None,
+        trust: None,
+        credentials: None,
+        timeout: Duration::from_millis(200),
+    };
+    let (running, _folder) = sending(&world, Transport::Submission(transport)).await;
+    for (number, letter) in [late, refused].into_iter().enumerate() {
+        order(&world, letter, 1);
+        world.until("the report", |world| world.published.lock().unwrap().len() == number + 1).await;
+    }
+    let results: Vec<_> = world.events().into_iter().map(|event| event["data"]["code"].as_str().map(str::to_owned)).collect();
+    assert_eq!(results, [Some("timeout".to_owned()), Some("550".to_owned())]);
+    running.stop().await;
+}
+

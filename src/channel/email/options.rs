@@ -240,7 +240,8 @@ pub struct Submission {
     pub trust: Option<PathBuf>,
     /// How we sign in, if at all.
     pub credentials: Option<Credentials>,
-    /// The time limit of connecting. A whole attempt has five times as long, and a second more for each 32 KiB.
+    /// The time limit of connecting. A whole attempt has five times as long, and a second more for each 32 KiB, but never more than the
+    /// router waits for it.
     pub timeout: Duration,
 }
 
