@@ -18,7 +18,7 @@ use crate::model::time::Timestamp;
 pub struct EmailOptions {
     /// The installation's prefix of CloudEvents types: `it.example.sportello`.
     pub event_prefix: String,
-    /// The right side of our Message-IDs, and the name in EHLO: a domain of the installation.
+    /// The name in EHLO, a domain of the installation; the right side of the Message-ID where an account's address has none.
     pub domain: String,
     /// What a mail may be like to be parsed.
     pub limits: GateLimits,
@@ -264,7 +264,7 @@ impl Submission {
     fn check(&self) -> Result<(), EmailError> {
         let refuse = |reason: &str| Err(EmailError::Option { option: "transport.security", reason: reason.to_owned() });
         match self.security {
-            SubmissionSecurity::None if !is_loopback(&self.host) => refuse("mail goes unencrypted to loopback only"),
+            SubmissionSecurity::None if !is_loopback(&self.host) => refuse("mail goes unencrypted to this machine only"),
             SubmissionSecurity::Opportunistic if self.credentials.is_some() => {
                 refuse("a password needs `tls` or `start_tls`: an opportunistic connection can be stripped of its TLS")
             }
