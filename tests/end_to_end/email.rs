@@ -222,6 +222,8 @@ enum Odd {
     /// It takes its leave, or hangs up without a word.
     Bye,
     Close,
+    /// It says OK and nothing else.
+    Empty,
     /// It announces 400 MB.
     Lie,
     Silent,
@@ -245,6 +247,7 @@ async fn odd_server(script: impl Fn(&str) -> Option<Odd> + Send + Sync + 'static
                     let (tag, command) = line.trim_end().split_once(' ').unwrap();
                     let answer = match script(command) {
                         None => format!("{}{tag} OK done\r\n", usual_answer(command)),
+                        Some(Odd::Empty) => format!("{tag} OK done\r\n"),
                         Some(Odd::No) => format!("{tag} NO [UNAVAILABLE] later\r\n"),
                         Some(Odd::Bad) => format!("{tag} BAD what\r\n"),
                         Some(Odd::Lie) => "* 1 FETCH (UID 1 BODY[] {400000000}\r\n".to_owned(),
@@ -379,6 +382,24 @@ async fn an_ill_server_is_asked_less_and_less_and_no_mail_is_given_up() {
     world.until("both mails", |world| world.published.lock().unwrap().len() == 2).await;
     assert!(began.elapsed() > Duration::from_millis(25 * 40), "{:?}", began.elapsed());
     assert!(world.quarantined.lock().unwrap().is_empty());
+    running.stop().await;
+}
+
+/// A mail that failed and that somebody then took away is no trouble any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_is_not_waited_for() {
+    let world = World::new();
+    let is_there = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let there = Arc::clone(&is_there);
+    let script = move |command: &str| match there.load(Ordering::SeqCst) {
+        true => command.starts_with("UID FETCH").then_some(Odd::No),
+        false => command.starts_with("UID SEARCH").then_some(Odd::Empty),
+    };
+    let (running, _folder) = reading_oddly(&world, Start::All, script).await;
+    world.until("failures", |_| failures(&running) >= 3).await;
+    assert!(!is_up(&running));
+    is_there.store(false, Ordering::SeqCst);
+    world.until("the mailbox is up", |_| is_up(&running)).await;
     running.stop().await;
 }
 

@@ -17,7 +17,7 @@ use crate::channel::email::MailboxOptions;
 use crate::channel::email::header::HEADER_BYTES_MAX;
 use crate::channel::email::inbound::{AcceptError, IN_MAILBOX, Inbound};
 use crate::channel::email::options::Start;
-use crate::channel::outbound::back_off;
+use crate::channel::outbound::{back_off, digest};
 use crate::model::time::Timestamp;
 use crate::port::clock;
 use crate::port::store::{Store, Watermark};
@@ -192,7 +192,8 @@ impl Mailbox {
         };
         let mut is_all = true;
         if let Some(query) = query {
-            let found = self.search(open, &query).await?.into_iter().filter(|uid| *uid <= last).collect();
+            let found: Vec<u32> = self.search(open, &query).await?.into_iter().filter(|uid| *uid <= last).collect();
+            self.troubles.keep(&found);
             for uid in self.in_order(found) {
                 match self.take(open, uid, stop).await? {
                     Taken::Done => {}
@@ -220,6 +221,7 @@ impl Mailbox {
         let above = format!("UID {}:*", open.mark.uid.saturating_add(1));
         // `n:*` names the last mail even when it is below n.
         let found: Vec<u32> = self.search(open, &above).await?.into_iter().filter(|uid| *uid > open.mark.uid).collect();
+        self.troubles.keep(&found);
         let mut ahead = VecDeque::from(found.clone());
         for uid in self.in_order(found) {
             if uid <= open.mark.uid {
@@ -283,7 +285,7 @@ impl Mailbox {
             return Ok(Taken::Done);
         };
         self.troubles.fetched(uid);
-        if !self.hand_in(open, uid, &fetched, stop).await? {
+        if !self.hand_in(uid, &fetched, stop).await? {
             return Ok(Taken::Stopped);
         }
         self.progressed = true;
@@ -320,7 +322,7 @@ impl Mailbox {
     }
 
     /// Hands the mail in, as often as it takes. False if `stop` came first.
-    async fn hand_in(&self, open: &Open, uid: u32, fetched: &Fetched, stop: &CancellationToken) -> Result<bool, ImapError> {
+    async fn hand_in(&self, uid: u32, fetched: &Fetched, stop: &CancellationToken) -> Result<bool, ImapError> {
         let Fetched { meta, bytes, is_whole } = fetched;
         let account = &self.options.account;
         let mut failures = 0;
@@ -328,7 +330,9 @@ impl Mailbox {
             let taken = if *is_whole {
                 self.inbound.accept(account, bytes.clone(), meta.arrived, "imap").await
             } else {
-                let key = format!("imap:{}:{uid}", open.mark.uid_validity);
+                // Not by its UID: after a restore that is another mail's. With the trace of the servers that it came by, which tells two
+                // mails apart whose sender wrote one header.
+                let key = format!("header:{}:{}", digest(bytes), meta.size);
                 self.inbound.accept_header(account, bytes.clone(), meta.size, key, meta.arrived).await
             };
             match taken {
@@ -370,7 +374,7 @@ impl Mailbox {
 
     /// Waits until something may have come.
     async fn wait(&self, open: Open, stop: &CancellationToken) -> Result<Open, ImapError> {
-        let again_in = self.troubles.next_in(Instant::now()).unwrap_or(IDLE_MAX);
+        let again_in = self.troubles.next_in(Instant::now()).unwrap_or(IDLE_MAX).max(self.options.retries.first);
         let look_every = self.options.look_every.min(IDLE_MAX).min(again_in);
         open.allowance.grant(0);
         if !open.idles {

@@ -68,6 +68,11 @@ impl Troubles {
         self.0.remove(&uid);
     }
 
+    /// Only these are still asked for: the others are gone.
+    pub fn keep(&mut self, asked_for: &[u32]) {
+        self.0.retain(|uid, _| asked_for.contains(uid));
+    }
+
     /// Every UID is another now.
     pub fn clear(&mut self) {
         self.0.clear();
@@ -156,5 +161,10 @@ mod tests {
         assert!(troubles.has(1) && !troubles.hold_up_all());
         troubles.fetched(1);
         assert_eq!(troubles.next_in(now), None);
+        troubles.failed(3, now, &retries);
+        troubles.keep(&[3, 4]);
+        assert!(troubles.hold_up_all());
+        troubles.keep(&[4]);
+        assert_eq!((troubles.next_in(now), troubles.hold_up_all()), (None, false), "it is gone");
     }
 }
