@@ -276,7 +276,9 @@ impl Engine {
             open.max_by_key(|contact| (contact.opened_at, contact.id)).map(|contact| contact.id)
         };
         let open = self.deliveries.get(&message);
-        let is_ours = |stored: &&Delivery| stored.message == message && stored.administration == facts.administration;
+        let is_ours = |stored: &&Delivery| {
+            stored.message == message && stored.administration == facts.administration && stored.conversation == reference.conversation
+        };
         let stored = facts.bounced_stored.as_deref().filter(is_ours);
         let is_news = open.or(stored).is_none_or(|delivery| is_news_that_it_came_back(delivery, open.is_some()));
         let (delivery, is_copy) = match (open, stored) {
@@ -285,8 +287,8 @@ impl Engine {
                 let contact = newest(self).unwrap_or(stored.contact);
                 (Delivery { contact, ..stored.clone() }, stored.origin.is_copy)
             }
-            // of an earlier release: intake looked nothing up
-            (None, None) => (self.delivery_of_earlier_release(facts, message, reference, newest(self)), false),
+            // an input of an earlier release, for which nothing was looked up
+            (None, None) => (self.delivery_by_reference(facts, message, reference, newest(self)), false),
         };
         if is_news {
             self.fail_delivery(delivery, DeliveryState::Bounced, "bounced", effects);
@@ -297,7 +299,8 @@ impl Engine {
         }
     }
 
-    fn delivery_of_earlier_release(
+    /// What can be said of a sent message whose delivery is not known.
+    fn delivery_by_reference(
         &self,
         facts: &InboundFacts,
         message: crate::model::id::MessageId,
