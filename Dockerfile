@@ -31,7 +31,9 @@ COPY LICENSE /usr/share/doc/sportello/LICENSE
 USER 10001:10001
 WORKDIR /var/lib/sportello
 VOLUME /var/lib/sportello
-# A container is reached through its published ports only, so its listeners are open inside it.
+# A container is reached through its published ports only, so its listeners are open inside it. The environment is stronger than a settings
+# file, so the file's `listen` does not count here: to switch a listener off say so when the container is started, with an empty value:
+#   docker run -e SPORTELLO__EMAIL__SMTP__LISTEN= …
 ENV SPORTELLO__DATA__FOLDER=/var/lib/sportello \
     SPORTELLO__DESK__LISTEN=0.0.0.0:8080 \
     SPORTELLO__PUBLIC__LISTEN=0.0.0.0:8081 \

@@ -23,7 +23,7 @@ mod timer;
 
 pub use effects::{Applied, Effects, Placement};
 pub use engine::{Engine, Rows};
-pub use parameters::ENGINE_VERSION;
+pub use parameters::{ATTEMPT_TIMEOUT, ENGINE_VERSION};
 
 #[cfg(test)]
 mod tests;

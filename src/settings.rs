@@ -118,7 +118,10 @@ impl Settings {
         let sends = std::iter::once(("email.relay".to_owned(), &self.email.relay))
             .chain(self.email.sender.iter().map(|(account, sender)| (format!("email.sender.{account}"), sender)));
         if sends.into_iter().any(|(_, sender)| sender.kind == email::RelayKind::Smtp) && self.installation.has_placeholder_domain() {
-            problem("installation.message_domain", "mail leaves this machine, so its Message-IDs need a domain of yours: set one".into());
+            problem(
+                "installation.message_domain",
+                "mail leaves this machine, and its servers are told this name (EHLO): set a domain of yours".into(),
+            );
         }
     }
 }

@@ -262,6 +262,7 @@ impl WebChat {
             last_helper_office: None,
             automatic: None,
             bounced: None,
+            bounced_stored: None,
             has_text: false,
             answerable: false,
             classification: None,

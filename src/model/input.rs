@@ -127,6 +127,9 @@ pub struct InboundFacts {
     pub automatic: Option<Automatic>,
     /// A bounce: the message of ours that came back.
     pub bounced: Option<MessageId>,
+    /// And its delivery as it was stored, for the engine has mostly forgotten it by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounced_stored: Option<Box<Delivery>>,
     /// Whether it has words: an abandoned contact with text and an address becomes deferrable work.
     pub has_text: bool,
     /// Whether it says where the citizen can be answered after a chat.

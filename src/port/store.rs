@@ -427,6 +427,8 @@ pub struct Watermark {
     pub uid_validity: u32,
     /// The last UID that was published.
     pub uid: u32,
+    /// A fingerprint of the mailbox: server, user and folder. None: an earlier release kept it.
+    pub place: Option<i64>,
 }
 
 /// A part of a message as an attempt sent it.

@@ -179,6 +179,7 @@ pub fn message(id: u128, contact: &Contact) -> Message {
 pub struct Rows {
     pub contacts: BTreeMap<ContactId, Contact>,
     pub messages: Vec<Message>,
+    pub deliveries: Vec<Delivery>,
     pub operators: BTreeMap<OperatorId, Operator>,
     pub logins: BTreeMap<OperatorId, Login>,
     pub sessions: HashMap<String, Session>,
@@ -354,8 +355,8 @@ impl Store for FakeStore {
     async fn message(&self, body: &AdministrationId, id: MessageId) -> Result<Option<Message>, StoreError> {
         Ok(self.up()?.messages.iter().find(|message| message.id == id && message.administration == *body).cloned())
     }
-    async fn delivery(&self, _: &AdministrationId, _: MessageId) -> Result<Option<Delivery>, StoreError> {
-        Ok(None)
+    async fn delivery(&self, body: &AdministrationId, id: MessageId) -> Result<Option<Delivery>, StoreError> {
+        Ok(self.up()?.deliveries.iter().find(|delivery| delivery.message == id && delivery.administration == *body).cloned())
     }
     async fn operators(&self, _: &PoolId) -> Result<Vec<Operator>, StoreError> {
         Ok(self.up()?.operators.values().cloned().collect())

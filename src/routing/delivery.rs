@@ -14,6 +14,9 @@ use super::engine::{Engine, about};
 use super::parameters::{ATTEMPT_TIMEOUT, RETRIES};
 use super::timer::{Timer, delivery_deadline};
 
+/// The code of an attempt whose end nobody reported.
+const NO_REPORT: &str = "unknown";
+
 /// Whether sending the same message twice does no harm: an email carries the same Message-ID each time.
 fn is_repeatable(channel: &Channel) -> bool {
     channel.as_str() == Channel::EMAIL
@@ -22,17 +25,42 @@ fn is_repeatable(channel: &Channel) -> bool {
 /// Whether a report says more of a delivery than is known. One that is not open any more was settled before, or in this very
 /// batch: then its stored state is the one before that.
 fn is_news(report: &DeliveryReport, delivery: &Delivery, open: bool) -> bool {
-    use DeliveryState::{Attempting, Delivered, Sent, Unknown};
+    use DeliveryState::{Attempting, Sent, Unknown};
+    if matches!(report.result, AttemptResult::Sent { .. }) {
+        return is_news_that_it_went(report.attempt, delivery, open);
+    }
     if report.attempt != 0 && report.attempt != delivery.attempts {
         return false;
     }
     match report.result {
-        AttemptResult::Bounced { .. } => open || matches!(delivery.state, Attempting | Sent | Delivered | Unknown),
+        AttemptResult::Bounced { .. } => is_news_that_it_came_back(delivery, open),
         // the provider knows better than who said that it did not arrive
         AttemptResult::Delivered => open || matches!(delivery.state, Attempting | Sent | Unknown) || delivery.settled.is_some(),
         // what the provider says when it is asked about an attempt that nobody knew the end of
-        AttemptResult::Sent { .. } | AttemptResult::Permanent { .. } if !open => delivery.state == Unknown && report.attempt != 0,
+        AttemptResult::Permanent { .. } if !open => delivery.state == Unknown && report.attempt != 0,
         _ => open && delivery.state == Attempting && report.attempt != 0,
+    }
+}
+
+/// Whether it is news that a message came back.
+pub(super) fn is_news_that_it_came_back(delivery: &Delivery, open: bool) -> bool {
+    use DeliveryState::{Attempting, Delivered, Sent, Unknown};
+    open || matches!(delivery.state, Attempting | Sent | Delivered | Unknown)
+}
+
+/// Whether it is news that an attempt went well, however late it is told: one that was given up may have gone well after all, and then
+/// the next need not be made. What a person asked for goes on whatever became of the attempts before: its number is above all of theirs.
+fn is_news_that_it_went(attempt: u32, delivery: &Delivery, open: bool) -> bool {
+    let is_older = attempt < delivery.attempts && delivery.attempts as usize <= RETRIES.len() + 1;
+    if attempt == 0 || !(attempt == delivery.attempts || is_older) {
+        return false;
+    }
+    let nobody_knew = is_older || delivery.failure.as_deref() == Some(NO_REPORT);
+    match delivery.state {
+        _ if open => true,
+        DeliveryState::Unknown => true,
+        DeliveryState::Failed => nobody_knew && delivery.settled.is_none(),
+        _ => false,
     }
 }
 
@@ -220,9 +248,9 @@ impl Engine {
 
     fn outcome_unknown(&mut self, delivery: Delivery, effects: &mut Effects) {
         if is_repeatable(&delivery.channel) {
-            self.retry_later(delivery, "unknown", effects);
+            self.retry_later(delivery, NO_REPORT, effects);
         } else {
-            self.fail_delivery(delivery, DeliveryState::Unknown, "unknown", effects);
+            self.fail_delivery(delivery, DeliveryState::Unknown, NO_REPORT, effects);
         }
     }
 

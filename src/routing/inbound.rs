@@ -12,6 +12,7 @@ use crate::model::input::{Classification, InboundFacts, Reference, SignalFacts};
 use crate::model::requirement::Requirement;
 use crate::plan::rule::TIER_DEFAULT;
 
+use super::delivery::is_news_that_it_came_back;
 use super::effects::{Applied, Effects};
 use super::engine::Engine;
 
@@ -261,7 +262,8 @@ impl Engine {
         contact.mode == Mode::Deferrable || !(self.closed_queues.contains(&contact.queue) || is_full())
     }
 
-    /// A reply of ours came back: it is marked, and its contact is brought back to its owner.
+    /// A letter of ours came back: it is marked, and its contact is brought back to its owner. What came back of a copy is recorded only,
+    /// and so is a second report on the same letter.
     fn apply_bounce(
         &mut self,
         facts: &InboundFacts,
@@ -269,9 +271,43 @@ impl Engine {
         reference: &Reference,
         effects: &mut Effects,
     ) -> Applied {
-        let open =
-            self.in_conversation(reference.conversation).max_by_key(|contact| (contact.opened_at, contact.id)).map(|contact| contact.id);
-        let delivery = self.deliveries.get(&message).cloned().unwrap_or_else(|| Delivery {
+        let newest = |engine: &Self| {
+            let open = engine.in_conversation(reference.conversation);
+            open.max_by_key(|contact| (contact.opened_at, contact.id)).map(|contact| contact.id)
+        };
+        let open = self.deliveries.get(&message);
+        let is_ours = |stored: &&Delivery| {
+            stored.message == message && stored.administration == facts.administration && stored.conversation == reference.conversation
+        };
+        let stored = facts.bounced_stored.as_deref().filter(is_ours);
+        let is_news = open.or(stored).is_none_or(|delivery| is_news_that_it_came_back(delivery, open.is_some()));
+        let (delivery, is_copy) = match (open, stored) {
+            (Some(open), _) => (open.clone(), open.origin.is_copy),
+            (None, Some(stored)) => {
+                let contact = newest(self).unwrap_or(stored.contact);
+                (Delivery { contact, ..stored.clone() }, stored.origin.is_copy)
+            }
+            // an input of an earlier release, for which nothing was looked up
+            (None, None) => (self.delivery_by_reference(facts, message, reference, newest(self)), false),
+        };
+        if is_news {
+            self.fail_delivery(delivery, DeliveryState::Bounced, "bounced", effects);
+        }
+        match newest(self) {
+            Some(id) => self.append(id, facts, effects),
+            None => self.open_from(facts, is_news && !is_copy, effects),
+        }
+    }
+
+    /// What can be said of a sent message whose delivery is not known.
+    fn delivery_by_reference(
+        &self,
+        facts: &InboundFacts,
+        message: crate::model::id::MessageId,
+        reference: &Reference,
+        open: Option<ContactId>,
+    ) -> Delivery {
+        Delivery {
             message,
             administration: facts.administration.clone(),
             contact: open.unwrap_or(reference.contact),
@@ -284,13 +320,6 @@ impl Engine {
             failure: None,
             settled: None,
             origin: reference.origin.clone(),
-        });
-        self.fail_delivery(delivery, DeliveryState::Bounced, "bounced", effects);
-        let newest =
-            self.in_conversation(reference.conversation).max_by_key(|contact| (contact.opened_at, contact.id)).map(|contact| contact.id);
-        match newest {
-            Some(id) => self.append(id, facts, effects),
-            None => self.open_from(facts, true, effects),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::channel::Channel;
 
 /// Grows whenever the same inputs would give other effects. Replay refuses a log written by another version.
-pub const ENGINE_VERSION: u32 = 5;
+pub const ENGINE_VERSION: u32 = 6;
 
 /// Offers missed in a row before an operator counts as away.
 pub(super) const MISSES_MAX: u8 = 2;
@@ -21,8 +21,8 @@ pub(super) const ABANDONED_GRACE: Duration = Duration::from_secs(600);
 pub(super) const SHORT_ABANDON: Duration = Duration::from_secs(10);
 /// After a take-over open offers, untouched contacts and wrap-ups have at least this long.
 pub(super) const TAKE_OVER_GRACE: Duration = Duration::from_secs(10);
-/// An attempt to deliver whose end nobody reported counts as unknown after this time.
-pub(super) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
+/// An attempt to deliver whose end nobody reported counts as unknown after this time. No sender's attempt may last as long.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 /// Waits before the second, third… attempt to deliver; after the last the message has failed.
 pub(super) const RETRIES: [Duration; 7] = [
     Duration::from_secs(30),

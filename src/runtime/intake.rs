@@ -119,7 +119,7 @@ impl Intake {
             Draft::Unreadable(reason) => self.unreadable(incoming, reason),
             Draft::Delivery(..) if is_known && !fault::is_broken("no_inbox") => Item::Duplicate,
             Draft::Delivery(event, report) => self.delivery(incoming, event, report).await?,
-            Draft::Message(event, message, query) => self.message(plan, incoming, event, message, query, row).await,
+            Draft::Message(event, message, query) => self.message(plan, incoming, event, message, query, row).await?,
             Draft::Signal(event, signal, query) => self.signal(incoming, event, signal, query, &row),
         })
     }
@@ -209,9 +209,9 @@ impl Intake {
         message: &mut InboundMessage,
         query: &FactQuery,
         row: FactRow,
-    ) -> Item {
+    ) -> Result<Item, StoreError> {
         if row.duplicate && !fault::is_broken("no_inbox") {
-            return Item::Duplicate;
+            return Ok(Item::Duplicate);
         }
         panic_if_marked("panic_in_taking", message);
         if let Some(blob) = &message.text_blob {
@@ -231,6 +231,10 @@ impl Intake {
             .last()
             .copied()
             .filter(|_| is_bounce && message.attributes.get("bounce_outcome").is_some_and(|outcome| outcome == "failed"));
+        let bounced_stored = match bounced {
+            Some(bounced) => soon(self.store.delivery(&query.administration, bounced)).await?.map(Box::new),
+            None => None,
+        };
         let reference = row.reference.as_deref().map(reference_to);
         let is_session = query.channel.is_session();
         let facts = InboundFacts {
@@ -259,20 +263,21 @@ impl Intake {
             last_helper: row.last_helper.map(|(operator, _)| operator),
             automatic: message.automatic,
             bounced,
+            bounced_stored,
             answerable: message.answer_to.is_some(),
             has_text: !message.text.trim().is_empty() || !message.attachments.is_empty(),
             classification: None,
             text: Some(Box::new(rule_text(&query.channel, message))),
         };
         let text = InboundText { message: message.clone(), address, citizen };
-        Item::Input(Box::new(Prepared {
+        Ok(Item::Input(Box::new(Prepared {
             source: query.input.to_string(),
             administration: query.administration.clone(),
             input: Input::Inbound(Box::new(facts)),
             message: Some(Box::new(text)),
             incoming: incoming.clone(),
             traceparent: envelope.traceparent.clone(),
-        }))
+        })))
     }
 
     /// The citizen's address to be known from now on. A colleague's is not a citizen's, nor is a mail server's.
@@ -457,7 +462,7 @@ mod tests {
     use super::*;
     use crate::model::channel::Channel;
     use crate::model::conversation::BlobRef;
-    use crate::model::delivery::AttemptResult;
+    use crate::model::delivery::{AttemptResult, Delivery, DeliveryState};
     use crate::model::id::AccountId;
     use crate::port::clock;
     use crate::port::testing::{FakeBlobs, FakeStore, contact, plan, pool};
@@ -512,6 +517,41 @@ mod tests {
         store.rows().sources.insert(sources[1].clone());
         let items = intake.prepare(&plan(), &batch).await.expect("looked up");
         assert!(matches!(&items[..], [Item::Input(_), Item::Duplicate]), "{items:?}");
+    }
+
+    /// The engine forgets what was sent; that it was a copy, for which nobody need work, only its row says.
+    #[tokio::test]
+    async fn what_came_back_is_taken_along_as_it_was_stored() {
+        let store = Arc::new(FakeStore::default());
+        let intake = intake(&store, FakeBlobs::default());
+        let kept = contact(1, "comune", "urp", ContactState::Queued);
+        let mut delivery = Delivery {
+            message: MessageId(5),
+            administration: kept.administration.clone(),
+            contact: kept.id,
+            conversation: kept.conversation,
+            account: kept.account.clone(),
+            channel: Channel::email(),
+            state: DeliveryState::Sent,
+            attempts: 1,
+            due: Timestamp(0),
+            failure: None,
+            settled: None,
+            origin: reference_to(&kept).origin,
+        };
+        delivery.origin.is_copy = true;
+        store.rows().deliveries.push(delivery.clone());
+        for (outcome, expected) in [("failed", Some(&delivery)), ("delayed", None)] {
+            let bounce = InboundMessage {
+                automatic: Some(Automatic::Bounce),
+                references: vec![signature::sign(&intake.ids, MessageId(5), "mario@example.it", "comune.example")],
+                attributes: [("bounce_outcome".to_owned(), outcome.to_owned())].into(),
+                ..message()
+            };
+            let items = intake.prepare(&plan(), &[incoming(1, InboundEvent::Message(Box::new(bounce)))]).await.expect("looked up");
+            let Input::Inbound(facts) = &prepared(&items[0]).input else { panic!("a message") };
+            assert_eq!((facts.bounced, facts.bounced_stored.as_deref()), (expected.map(|_| MessageId(5)), expected), "{outcome}");
+        }
     }
 
     #[tokio::test]

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use serde::{Deserialize, Serialize};
 
 use super::load::{Check, within};
 use super::secret::{self, Secret};
 use super::value::{human_duration, optional_address};
 use crate::model::id::AccountId;
+
+/// A whole attempt to send has five times the timeout, and the router takes it for lost after 300 s.
+pub const RELAY_TIMEOUT_MAX: Duration = Duration::from_secs(45);
 
 /// Mail in and out.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -92,7 +98,7 @@ pub struct RelaySettings {
     pub password: Secret,
     /// The file that holds `password`; empty: none.
     pub password_file: PathBuf,
-    /// How long one command may take.
+    /// How long connecting may take; a whole attempt has five times as long, and more for a large letter.
     #[serde(with = "human_duration")]
     pub timeout: Duration,
 }
@@ -210,17 +216,43 @@ impl SmtpListenerSettings {
         if certificate.as_os_str().is_empty() != key.as_os_str().is_empty() {
             problem("smtp.tls_key_file", "STARTTLS needs tls_certificate_file and tls_key_file: give both or none".into());
         }
-        for (name, file) in [("smtp.tls_certificate_file", certificate), ("smtp.tls_key_file", key)] {
-            if !file.as_os_str().is_empty() && !file.is_file() {
-                problem(name, format!("there is no file {}", file.display()));
-            }
+        let has_both = !certificate.as_os_str().is_empty() && !key.as_os_str().is_empty();
+        if self.listen.is_some() && has_both {
+            pem_pair(certificate, key, problem);
         }
+    }
+}
+
+/// Notes files that the listener could not offer STARTTLS with: not there, no PEM, or two that do not belong together.
+fn pem_pair(certificate: &Path, key: &Path, problem: &mut dyn FnMut(&str, String)) {
+    let chain = CertificateDer::pem_file_iter(certificate).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = chain.and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) });
+    let private = PrivateKeyDer::from_pem_file(key);
+    if let Err(error) = &chain {
+        problem("smtp.tls_certificate_file", format!("no certificate can be read from {}: {}", certificate.display(), reason_of(error)));
+    }
+    if let Err(error) = &private {
+        problem("smtp.tls_key_file", format!("no key can be read from {}: {}", key.display(), reason_of(error)));
+    }
+    if let (Ok(chain), Ok(private)) = (chain, private)
+        && let Err(error) = CertifiedKey::from_der(chain, private, &rustls::crypto::aws_lc_rs::default_provider())
+    {
+        problem("smtp.tls_key_file", format!("the key in {} does not fit the certificate: {error}", key.display()));
+    }
+}
+
+/// Never with what stands in the file.
+fn reason_of(error: &pem::Error) -> String {
+    match error {
+        pem::Error::Io(error) => error.to_string(),
+        pem::Error::NoItemsFound => "there is none in it".to_owned(),
+        _ => "it is no PEM file".to_owned(),
     }
 }
 
 impl RelaySettings {
     fn check(&self, at: &str, problem: &mut dyn FnMut(&str, String)) {
-        within(&format!("{at}.timeout"), self.timeout, 1, 600, problem);
+        within(&format!("{at}.timeout"), self.timeout, 1, RELAY_TIMEOUT_MAX.as_secs(), problem);
         if self.kind == RelayKind::Maildir {
             if !self.host.is_empty() {
                 problem(&format!("{at}.host"), "kind is maildir, so no server is asked: set kind = \"smtp\", or take the host out".into());
@@ -233,7 +265,7 @@ impl RelaySettings {
         if self.user.is_empty() != self.password.is_empty() {
             problem(&format!("{at}.user"), "signing in needs user and password (or password_file): give both or none".into());
         }
-        plain_password(at, &self.host, self.tls, !self.password.is_empty(), problem);
+        unencrypted(at, &self.host, self.tls, problem);
     }
 }
 
@@ -248,14 +280,15 @@ impl MailboxSettings {
             problem(&format!("{at}.password_file"), "the password is missing: name a file that holds it".into());
         }
         within(&format!("{at}.poll"), self.poll, 1, 3_600, problem);
-        plain_password(at, &self.host, self.tls, true, problem);
+        unencrypted(at, &self.host, self.tls, problem);
     }
 }
 
-/// A password that would go over the net for everybody to read.
-fn plain_password(at: &str, host: &str, tls: MailTls, password: bool, problem: &mut dyn FnMut(&str, String)) {
-    let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    if password && tls == MailTls::None && !here {
-        problem(&format!("{at}.tls"), "the password would go over the net unprotected: write starttls or implicit".into());
+/// Mail, and mostly a password, that would go over the net for everybody to read.
+fn unencrypted(at: &str, host: &str, tls: MailTls, problem: &mut dyn FnMut(&str, String)) {
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let here = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
+    if tls == MailTls::None && !here {
+        problem(&format!("{at}.tls"), "mail and password would go over the net unprotected: write starttls or implicit".into());
     }
 }

@@ -10,7 +10,7 @@ use super::load::Check;
 pub struct InstallationSettings {
     /// What the types of published events begin with.
     pub event_type_prefix: String,
-    /// The domain of the Message-ID of mails we send.
+    /// Our name when we speak to a mail server (EHLO). A mail's Message-ID has the domain of its account's address.
     pub message_domain: String,
 }
 

@@ -44,6 +44,59 @@ fn the_defaults_stand_alone() {
     assert!(settings.public.listen.ip().is_loopback() && settings.public.listen != settings.desk.listen);
 }
 
+/// One rule for who may be spoken to in the clear, whether there is a password or not; serving would refuse it later.
+#[test]
+fn mail_goes_unencrypted_to_this_machine_only() {
+    for (host, good) in
+        [("localhost", true), ("127.0.0.1", true), ("[::1]", true), ("::1", true), ("mx.example", false), ("10.0.0.1", false)]
+    {
+        for user in ["", "user = \"urp\"\npassword = \"x\"\n"] {
+            let server = format!("host = \"{host}\"\ntls = \"none\"\n{user}");
+            let own = "[installation]\nmessage_domain = \"comune.example\"\n";
+            let files = [
+                format!("{own}[email.relay]\nkind = \"smtp\"\n{server}"),
+                format!("{own}[email.sender.urp]\nkind = \"smtp\"\n{server}"),
+                format!("[email.mailbox.urp]\nhost = \"{host}\"\ntls = \"none\"\nuser = \"urp\"\npassword = \"x\"\n"),
+            ];
+            for file in files {
+                match load(Some(&file), &[], &[]) {
+                    Ok(_) => assert!(good, "{file}"),
+                    Err(problems) => assert!(!good && problems.len() == 1 && problems[0].key.ends_with(".tls"), "{file}{problems:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn files_for_starttls_are_read_before_anything_starts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let made = |name: &str| rcgen::generate_simple_self_signed(vec![name.to_owned()]).expect("a certificate");
+    let (one, other) = (made("one.example"), made("other.example"));
+    let file = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path.display().to_string()
+    };
+    let (certificate, key) = (file("one.pem", &one.cert.pem()), file("one.key", &one.signing_key.serialize_pem()));
+    let others_key = file("other.key", &other.signing_key.serialize_pem());
+    let (text, nowhere) = (file("text", "no PEM"), folder.path().join("nowhere").display().to_string());
+    let broken = file("broken", "-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
+    for (certificate, key, keys) in [
+        (&certificate, &key, vec![]),
+        (&certificate, &others_key, vec!["email.smtp.tls_key_file"]),
+        (&certificate, &certificate, vec!["email.smtp.tls_key_file"]),
+        (&key, &key, vec!["email.smtp.tls_certificate_file"]),
+        (&text, &text, vec!["email.smtp.tls_certificate_file", "email.smtp.tls_key_file"]),
+        (&broken, &key, vec!["email.smtp.tls_certificate_file"]),
+        (&nowhere, &key, vec!["email.smtp.tls_certificate_file"]),
+    ] {
+        let overrides = [("email.smtp.tls_certificate_file", certificate.as_str()), ("email.smtp.tls_key_file", key.as_str())];
+        let problems = load(None, &[], &overrides).map(|_| vec![]).unwrap_or_else(|problems| problems);
+        assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), keys, "{certificate} {key}: {problems:?}");
+    }
+}
+
 #[test]
 fn the_public_address_is_what_a_proxy_makes_of_it() {
     let url = |written: &str| {
@@ -154,14 +207,16 @@ fn combinations() {
         None,
         &[],
         &[("email.relay.kind", "smtp"), ("email.relay.host", "smtp.comune.example")],
-        &["the default: installation.message_domain: mail leaves this machine, so its Message-IDs need a domain of yours: set one"],
+        &[
+            "the default: installation.message_domain: mail leaves this machine, and its servers are told this name (EHLO): set a domain of yours",
+        ],
     );
     let mailbox = "[email.mailbox.urp-mail]\nhost = \"imap.comune.example\"\nuser = \"urp\"\npassword = \"x\"\ntls = \"none\"\n";
     refused(
         Some(mailbox),
         &[],
         &[],
-        &["FILE, line 5: email.mailbox.urp-mail.tls: the password would go over the net unprotected: write starttls or implicit"],
+        &["FILE, line 5: email.mailbox.urp-mail.tls: mail and password would go over the net unprotected: write starttls or implicit"],
     );
     refused(
         Some("[email.mailbox.urp-mail]\nport = 143\nhots = \"a\"\n"),

@@ -31,9 +31,9 @@ const NODE_SEEN: &str = "insert into node (node, seen_at) select $1, us from clo
      on conflict (node) do update set seen_at = excluded.seen_at";
 const NODES_LOST: &str = "select node from node where seen_at <= (select us from clock) - $1 order by node";
 const FORGET_NODE: &str = "delete from node where node = $1";
-const WATERMARK: &str = "select uid_validity, uid from watermark where account = $1";
-const PUT_WATERMARK: &str = "insert into watermark (account, uid_validity, uid) values ($1, $2, $3) \
-     on conflict (account) do update set uid_validity = excluded.uid_validity, uid = excluded.uid";
+const WATERMARK: &str = "select uid_validity, uid, place from watermark where account = $1";
+const PUT_WATERMARK: &str = "insert into watermark (account, uid_validity, uid, place) values ($1, $2, $3, $4) \
+     on conflict (account) do update set uid_validity = excluded.uid_validity, uid = excluded.uid, place = excluded.place";
 /// Only the attempt that the router ordered last, and only while it waits for that one's end.
 const BEGIN_ATTEMPT: &str = "insert into attempt (administration, message, attempt, begun_at) \
      select m.administration, m.id, $3, c.us from message m cross join clock c where m.administration = $1 and m.id = $2 \
@@ -97,11 +97,11 @@ pub async fn forget_node<E: Engine>(engine: &E, node: &str) -> Result<(), StoreE
 
 pub async fn watermark<E: Engine>(engine: &E, account: &AccountId) -> Result<Option<Watermark>, StoreError> {
     let rows = read(engine, Scope::Installation, WATERMARK, arguments![account]).await?;
-    rows.first().map(|row| Ok(Watermark { uid_validity: row.small(0)?, uid: row.small(1)? })).transpose()
+    rows.first().map(|row| Ok(Watermark { uid_validity: row.small(0)?, uid: row.small(1)?, place: row.int_option(2)? })).transpose()
 }
 
 pub async fn put_watermark<E: Engine>(engine: &E, account: &AccountId, watermark: Watermark) -> Result<(), StoreError> {
-    write(engine, PUT_WATERMARK, arguments![account, watermark.uid_validity, watermark.uid]).await.map(drop)
+    write(engine, PUT_WATERMARK, arguments![account, watermark.uid_validity, watermark.uid, watermark.place]).await.map(drop)
 }
 
 /// Keeps how the provider named a part that an attempt sent.

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use sportello::channel::email::imap::trouble::Retries;
 use sportello::channel::email::options::{Credentials, ImapSecurity, Start, Submission, SubmissionSecurity};
 use sportello::channel::email::{self, EmailDeps, EmailHandle, EmailOptions, MailboxOptions, Transport};
 use sportello::model::channel::Channel;
@@ -16,7 +17,7 @@ use sportello::model::time::Timestamp;
 use sportello::model::wire::{OutboundOrder, encode_order};
 use sportello::plan::Plan;
 use sportello::port::blobs::Blobs;
-use sportello::port::store::{Conversation, ConversationView};
+use sportello::port::store::{Conversation, ConversationView, Watermark};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -212,37 +213,54 @@ async fn tls_from_the_first_byte_and_after_starttls() {
     running.stop().await;
 }
 
-/// An IMAP server with two mails: it announces 400 MB for the first, or falls silent, as told.
-async fn odd_server(silent: bool) -> u16 {
+/// What an odd server does instead of what it should.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Odd {
+    /// The tagged answer says so.
+    No,
+    Bad,
+    /// It takes its leave, or hangs up without a word.
+    Bye,
+    Close,
+    /// It says OK and nothing else.
+    Empty,
+    /// It announces 400 MB.
+    Lie,
+    Silent,
+}
+
+/// An IMAP server with two unread mails. `script` says which commands it does not answer as it should.
+async fn odd_server(script: impl Fn(&str) -> Option<Odd> + Send + Sync + 'static) -> u16 {
     use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
+    let script = Arc::new(script);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
+            let script = Arc::clone(&script);
             tokio::spawn(async move {
                 let mut stream = BufReader::new(stream);
                 stream.get_mut().write_all(b"* OK odd\r\n").await.unwrap();
                 let mut line = String::new();
                 while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
                     let (tag, command) = line.trim_end().split_once(' ').unwrap();
-                    let answer = match command {
-                        "CAPABILITY" => "* CAPABILITY IMAP4rev1\r\n".to_owned(),
-                        command if command.starts_with("SELECT") => {
-                            "* 2 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 3] x\r\n".to_owned()
+                    let answer = match script(command) {
+                        None => format!("{}{tag} OK done\r\n", usual_answer(command)),
+                        Some(Odd::Empty) => format!("{tag} OK done\r\n"),
+                        Some(Odd::No) => format!("{tag} NO [UNAVAILABLE] later\r\n"),
+                        Some(Odd::Bad) => format!("{tag} BAD what\r\n"),
+                        Some(Odd::Lie) => "* 1 FETCH (UID 1 BODY[] {400000000}\r\n".to_owned(),
+                        Some(Odd::Bye) => {
+                            let _ = stream.get_mut().write_all(b"* BYE going down\r\n").await;
+                            return;
                         }
-                        "UID SEARCH UID 1:*" => "* SEARCH 1 2\r\n".to_owned(),
-                        command if command.starts_with("UID SEARCH") => "* SEARCH 2\r\n".to_owned(),
-                        command if command.contains("RFC822.SIZE") => {
-                            let uid = command.split(' ').nth(2).unwrap();
-                            format!("* {uid} FETCH (UID {uid} RFC822.SIZE 40 INTERNALDATE \"23-Nov-2026 09:00:00 +0100\")\r\n")
-                        }
-                        "UID FETCH 1 (UID BODY.PEEK[])" if silent => return std::future::pending().await,
-                        "UID FETCH 1 (UID BODY.PEEK[])" => "* 1 FETCH (UID 1 BODY[] {400000000}\r\n".to_owned(),
-                        "UID FETCH 2 (UID BODY.PEEK[])" => "* 2 FETCH (UID 2 BODY[] {17}\r\nSubject: ok\r\n\r\nhi)\r\n".to_owned(),
-                        _ => String::new(),
+                        Some(Odd::Close) => return,
+                        Some(Odd::Silent) => return std::future::pending().await,
                     };
-                    stream.get_mut().write_all(format!("{answer}{tag} OK done\r\n").as_bytes()).await.unwrap();
+                    if stream.get_mut().write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
                     line.clear();
                 }
             });
@@ -251,26 +269,193 @@ async fn odd_server(silent: bool) -> u16 {
     port
 }
 
+fn usual_answer(command: &str) -> String {
+    let uid = command.split(' ').nth(2).unwrap_or_default();
+    match command {
+        "CAPABILITY" => "* CAPABILITY IMAP4rev1\r\n".to_owned(),
+        command if command.starts_with("SELECT") => "* 2 EXISTS\r\n* OK [UIDVALIDITY 1] x\r\n* OK [UIDNEXT 3] x\r\n".to_owned(),
+        "UID SEARCH UID 1:*" | "UID SEARCH UNSEEN" => "* SEARCH 1 2\r\n".to_owned(),
+        command if command.starts_with("UID SEARCH") => "* SEARCH 2\r\n".to_owned(),
+        command if command.contains("RFC822.SIZE") => {
+            format!("* {uid} FETCH (UID {uid} RFC822.SIZE 40 INTERNALDATE \"23-Nov-2026 09:00:00 +0100\")\r\n")
+        }
+        command if command.contains("BODY.PEEK[]") => format!("* {uid} FETCH (UID {uid} BODY[] {{16}}\r\nSubject: {uid}\r\n\r\nhi)\r\n"),
+        _ => String::new(),
+    }
+}
+
+/// Reads an odd server without waiting for long.
+async fn reading_oddly(
+    world: &Arc<World>,
+    start: Start,
+    script: impl Fn(&str) -> Option<Odd> + Send + Sync + 'static,
+) -> (Running, tempfile::TempDir) {
+    let ms = Duration::from_millis;
+    reading(world, odd_mailbox(odd_server(script).await, start, Retries { first: ms(10), longest: ms(40), give_up_after: ms(300) }), LARGE)
+        .await
+}
+
+fn odd_mailbox(port: u16, start: Start, retries: Retries) -> MailboxOptions {
+    MailboxOptions {
+        port,
+        security: ImapSecurity::None,
+        start,
+        command_timeout: Duration::from_millis(500),
+        look_every: Duration::from_millis(500),
+        retries,
+        ..MailboxOptions::new(urp(), "127.0.0.1", "urp", SecretString::from("segreta".to_owned()))
+    }
+}
+
+fn urp() -> AccountId {
+    AccountId::new("urp").unwrap()
+}
+
+fn watermark(world: &World) -> Option<u32> {
+    world.watermarks.lock().unwrap().get(&urp()).map(|mark| mark.uid)
+}
+
+fn failures(running: &Running) -> u64 {
+    running.handle.counters.account(&urp()).imap_failures.get()
+}
+
+fn is_up(running: &Running) -> bool {
+    running.handle.counters.account(&urp()).imap_up.get() == Some(true)
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_lies_or_falls_silent_holds_up_one_mail_only() {
-    for silent in [false, true] {
+async fn a_mail_that_cannot_be_fetched_holds_up_itself_only() {
+    for odd in [Odd::Lie, Odd::Silent, Odd::No, Odd::Bad, Odd::Bye, Odd::Close] {
         let world = World::new();
-        let account = AccountId::new("urp").unwrap();
-        let options = MailboxOptions {
-            port: odd_server(silent).await,
-            security: ImapSecurity::None,
-            start: Start::All,
-            command_timeout: Duration::from_millis(500),
-            look_every: Duration::from_millis(500),
-            ..MailboxOptions::new(account, "127.0.0.1", "urp", SecretString::from("segreta".to_owned()))
-        };
-        let (running, _folder) = reading(&world, options, LARGE).await;
+        let script = move |command: &str| (command == "UID FETCH 1 (UID BODY.PEEK[])").then_some(odd);
+        let (running, _folder) = reading_oddly(&world, Start::All, script).await;
         world.until("the second mail", |world| world.published.lock().unwrap().len() == 1).await;
-        assert_eq!(subjects(&world), ["ok"]);
+        assert_eq!(subjects(&world), ["2"], "{odd:?}");
+        world.until("the first is held", |world| !world.quarantined.lock().unwrap().is_empty()).await;
         let held = world.quarantined.lock().unwrap().clone();
-        assert!(held.len() == 1 && held[0].reason.contains("UID 1 of UIDVALIDITY 1"), "{held:?}");
+        assert!(held.len() == 1 && held[0].reason.contains("UID 1 of UIDVALIDITY 1"), "{odd:?} {held:?}");
+        world.until("the watermark", |world| watermark(world) == Some(2)).await;
+        world.until("the mailbox is up", |_| is_up(&running)).await;
+        assert_eq!(world.published.lock().unwrap().len(), 1, "{odd:?}: nothing comes twice");
         running.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_cannot_say_now_is_not_gone() {
+    for odd in [Odd::No, Odd::Bad, Odd::Bye, Odd::Close] {
+        for command in ["UID SEARCH", "UID FETCH", "UID FETCH 1 (UID RFC822.SIZE", "UID FETCH 2 (UID BODY"] {
+            for start in [Start::All, Start::Unseen] {
+                let what = format!("{odd:?} {command} {start:?}");
+                let world = World::new();
+                let is_ill = Arc::new(std::sync::atomic::AtomicBool::new(true));
+                let ill = Arc::clone(&is_ill);
+                let script = move |asked: &str| (ill.load(Ordering::SeqCst) && asked.starts_with(command)).then_some(odd);
+                let (running, _folder) = reading_oddly(&world, start, script).await;
+                world.until("failures", |_| failures(&running) >= 3).await;
+                assert!(watermark(&world).is_none_or(|uid| uid < 2) && world.quarantined.lock().unwrap().is_empty(), "{what}");
+                assert!(!is_up(&running) || command.contains(['1', '2']), "{what}");
+                is_ill.store(false, Ordering::SeqCst);
+                world.until("both mails", |world| world.published.lock().unwrap().len() == 2).await;
+                world.until("the watermark", |world| watermark(world) == Some(2)).await;
+                world.until("the mailbox is up", |_| is_up(&running)).await;
+                let mut both = subjects(&world);
+                both.sort();
+                assert_eq!(both, ["1", "2"], "{what}");
+                running.stop().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ill_server_is_asked_less_and_less_and_no_mail_is_given_up() {
+    let world = World::new();
+    let asked = Arc::new(std::sync::atomic::AtomicU32::new(0));
+    let counted = Arc::clone(&asked);
+    let script = move |command: &str| {
+        let is_fetch = command.starts_with("UID FETCH");
+        (is_fetch && counted.fetch_add(1, Ordering::SeqCst) < 30).then_some(Odd::No)
+    };
+    let (running, _folder) = reading_oddly(&world, Start::All, script).await;
+    let began = std::time::Instant::now();
+    world.until("both mails", |world| world.published.lock().unwrap().len() == 2).await;
+    assert!(began.elapsed() > Duration::from_millis(25 * 40), "{:?}", began.elapsed());
+    assert!(world.quarantined.lock().unwrap().is_empty());
+    running.stop().await;
+}
+
+/// A mail that failed and that somebody then took away is no trouble any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_is_not_waited_for() {
+    let world = World::new();
+    let is_there = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let there = Arc::clone(&is_there);
+    let script = move |command: &str| match there.load(Ordering::SeqCst) {
+        true => command.starts_with("UID FETCH").then_some(Odd::No),
+        false => command.starts_with("UID SEARCH").then_some(Odd::Empty),
+    };
+    let (running, _folder) = reading_oddly(&world, Start::All, script).await;
+    world.until("failures", |_| failures(&running) >= 3).await;
+    assert!(!is_up(&running));
+    is_there.store(false, Ordering::SeqCst);
+    world.until("the mailbox is up", |_| is_up(&running)).await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mark_that_stays_refused_is_tried_no_further() {
+    for odd in [Odd::No, Odd::Bad, Odd::Bye, Odd::Close] {
+        let world = World::new();
+        let script = move |command: &str| command.starts_with("UID STORE").then_some(odd);
+        let (running, _folder) = reading_oddly(&world, Start::All, script).await;
+        world.until("the watermark", |world| watermark(world) == Some(2)).await;
+        assert_eq!(subjects(&world), ["1", "2"], "{odd:?}: each once");
+        running.stop().await;
+    }
+}
+
+/// The watermark of another mailbox, or of this one before it was put back from a copy, hides no mail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watermark_counts_for_its_own_mailbox_only() {
+    let here = odd_mailbox(0, Start::Now, Retries::default()).place();
+    let mark = |uid_validity, uid, place| Watermark { uid_validity, uid, place };
+    for (mark, start, expected) in [
+        (mark(1, 1, Some(here)), Start::Now, vec!["2"]),
+        (mark(1, 1, None), Start::Now, vec!["2"]),
+        // another server, user or folder, with equal UIDs or not
+        (mark(1, 2, Some(here ^ 1)), Start::All, vec!["1", "2"]),
+        (mark(7, 2, Some(here ^ 1)), Start::Now, vec![]),
+        // rebuilt, or put back from a copy: UIDNEXT was beyond what it is
+        (mark(7, 2, Some(here)), Start::Now, vec!["1", "2"]),
+        (mark(1, 3, Some(here)), Start::Now, vec!["1", "2"]),
+        (mark(1, 5, None), Start::Now, vec!["1", "2"]),
+    ] {
+        let world = World::new();
+        world.watermarks.lock().unwrap().insert(urp(), mark);
+        let (running, _folder) = reading_oddly(&world, start, |_| None).await;
+        let settled = Watermark { uid_validity: 1, uid: 2, place: Some(here) };
+        world.until("the watermark", |world| world.watermarks.lock().unwrap()[&urp()] == settled).await;
+        assert_eq!(subjects(&world), expected, "{mark:?}");
+        running.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_uids_and_a_search_that_fails_leave_the_watermark() {
+    let world = World::new();
+    let before = Watermark { uid_validity: 7, uid: 50, place: None };
+    world.watermarks.lock().unwrap().insert(urp(), before);
+    let is_ill = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let ill = Arc::clone(&is_ill);
+    let script = move |asked: &str| (ill.load(Ordering::SeqCst) && asked == "UID SEARCH UNSEEN").then_some(Odd::No);
+    let (running, _folder) = reading_oddly(&world, Start::Now, script).await;
+    world.until("failures", |_| failures(&running) >= 3).await;
+    assert_eq!(world.watermarks.lock().unwrap()[&urp()], before);
+    is_ill.store(false, Ordering::SeqCst);
+    world.until("both mails", |world| world.published.lock().unwrap().len() == 2).await;
+    world.until("the watermark", |world| watermark(world) == Some(2)).await;
+    running.stop().await;
 }
 
 fn message(id: u128, direction: Direction, to: &str) -> Message {
@@ -470,6 +655,80 @@ async fn a_server_that_never_answers_is_left_in_time() {
     order(&world, id, 1);
     world.until("the report", World::all_acknowledged).await;
     assert_eq!(world.events()[0]["data"]["code"].as_str(), Some("timeout"));
+    running.stop().await;
+}
+
+/// A mail server that answers the end of a letter only when something else is asked, refuses those to one recipient at once, and never
+/// says goodbye.
+async fn late_server() -> u16 {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut stream = BufReader::new(stream);
+                stream.get_mut().write_all(b"220 late\r\n").await.unwrap();
+                let (mut line, mut in_letter, mut late, mut refuses) = (String::new(), false, false, false);
+                while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                    let command = line.trim_end().to_owned();
+                    line.clear();
+                    let answer = match command.as_str() {
+                        "." if in_letter && refuses => {
+                            in_letter = false;
+                            "550 not this one\r\n"
+                        }
+                        "." if in_letter => {
+                            (in_letter, late) = (false, true);
+                            continue;
+                        }
+                        _ if in_letter => continue,
+                        "DATA" => {
+                            in_letter = true;
+                            "354 go on\r\n"
+                        }
+                        "QUIT" => continue,
+                        command => {
+                            refuses |= command.starts_with("RCPT TO:<permanent");
+                            "250 good\r\n"
+                        }
+                    };
+                    if late {
+                        late = false;
+                        stream.get_mut().write_all(b"250 the letter before\r\n").await.unwrap();
+                    }
+                    if stream.get_mut().write_all(answer.as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    port
+}
+
+/// What is left unanswered of one letter is not the answer to the next.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_comes_late_is_not_the_next_letters() {
+    let world = World::new();
+    let late = keep(&world, message(2, Direction::Outbound, "mario@example.it"));
+    let refused = keep(&world, message(3, Direction::Outbound, "permanent@example.it"));
+    let transport = Submission {
+        host: "127.0.0.1".into(),
+        port: late_server().await,
+        security: SubmissionSecurity::None,
+        trust: None,
+        credentials: None,
+        timeout: Duration::from_millis(200),
+    };
+    let (running, _folder) = sending(&world, Transport::Submission(transport)).await;
+    for (number, letter) in [late, refused].into_iter().enumerate() {
+        order(&world, letter, 1);
+        world.until("the report", |world| world.published.lock().unwrap().len() == number + 1).await;
+    }
+    let results: Vec<_> = world.events().into_iter().map(|event| event["data"]["code"].as_str().map(str::to_owned)).collect();
+    assert_eq!(results, [Some("timeout".to_owned()), Some("550".to_owned())]);
     running.stop().await;
 }
 

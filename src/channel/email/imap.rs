@@ -10,12 +10,13 @@ use self::mailbox::Mailbox;
 use super::inbound::Inbound;
 use super::options::ImapSecurity;
 use super::{EmailDeps, EmailError, MailboxOptions, tls};
-use crate::channel::outbound::back_off;
 use crate::port::store::{Leases, Store};
 
+pub mod command;
 pub mod connect;
 pub mod frames;
 pub mod mailbox;
+pub mod trouble;
 
 /// How long a lease lasts unless it is renewed.
 const LEASE: Duration = Duration::from_secs(30);
@@ -87,7 +88,7 @@ impl Reader {
                 failures += 1;
                 counters.imap_failures.add();
                 tracing::warn!(account = %self.options.account, failures, %error, "reading the mailbox stopped");
-                pause(back_off(failures), &shutdown).await;
+                pause(self.options.retries.pause(failures), &shutdown).await;
             }
             if self.leases.let_go(&lease, &self.holder).await.is_err() {
                 tracing::debug!(account = %self.options.account, "the mailbox's lease ends by its time");

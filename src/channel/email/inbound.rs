@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use self::event::Draft;
 use super::counters::EmailCounters;
 use super::gate::{GateLimits, Refused};
-use super::parse::{ParsedMail, header_only, parse};
+use super::parse::{ParsedMail, Receiver, header_only, parse};
 use super::{EmailDeps, EmailOptions};
 use crate::model::channel::{Channel, normalise_address};
 use crate::model::conversation::{Attachment, BlobRef, Party};
@@ -51,6 +51,7 @@ pub enum Accepted {
 struct Target {
     id: AccountId,
     account: Account,
+    receiver: Receiver,
     pool: PoolId,
 }
 
@@ -117,7 +118,7 @@ impl Inbound {
         let target = self.target(account)?;
         let digest = identity::digest(&raw);
         let kept = self.keep(&target, raw.clone()).await?;
-        let mail = self.parse(raw.clone(), target.account.address.clone()).await;
+        let mail = self.parse(raw.clone(), target.receiver.clone()).await;
         self.publish(&target, mail, Some(kept), digest, received_at, (via, &raw)).await
     }
 
@@ -133,7 +134,7 @@ impl Inbound {
     ) -> Result<Accepted, AcceptError> {
         let target = self.target(account)?;
         let refused = Refused::TooLarge { size, max: self.limits.size_max };
-        let mail = header_only(&header, refused, target.account.address.as_deref());
+        let mail = header_only(&header, refused, &target.receiver);
         self.publish(&target, mail, None, provider_id, received_at, (IN_MAILBOX, &header)).await
     }
 
@@ -163,7 +164,9 @@ impl Inbound {
         let unknown = || AcceptError::UnknownAccount(account.clone());
         let found = plan.accounts.get(account).filter(|found| found.channel.as_str() == Channel::EMAIL).ok_or_else(unknown)?;
         let pool = plan.pool_of(account).ok_or_else(unknown)?;
-        Ok(Target { id: account.clone(), account: found.clone(), pool: pool.clone() })
+        let domains = plan.administrations.get(&found.administration).map(|body| body.domains.clone()).unwrap_or_default();
+        let receiver = Receiver { address: found.address.clone(), domains };
+        Ok(Target { id: account.clone(), account: found.clone(), receiver, pool: pool.clone() })
     }
 
     async fn keep(&self, target: &Target, bytes: Bytes) -> Result<BlobRef, AcceptError> {
@@ -177,15 +180,15 @@ impl Inbound {
     }
 
     /// Reads the mail on the pool for work that computes, at most `parsers` at once.
-    async fn parse(&self, raw: Bytes, own: Option<String>) -> ParsedMail {
+    async fn parse(&self, raw: Bytes, own: Receiver) -> ParsedMail {
         let permit = Arc::clone(&self.parsers).acquire_owned().await.expect("nobody closes the semaphore");
         let (limits, head) = (self.limits, raw.clone());
-        let own_address = own.clone();
+        let receiver = own.clone();
         let parsed = tokio::task::spawn_blocking(move || {
             let _permit = permit;
-            parse(&raw, &limits, own.as_deref())
+            parse(&raw, &limits, &receiver)
         });
-        parsed.await.unwrap_or_else(|_| header_only(&head, Refused::NotUnderstood, own_address.as_deref()))
+        parsed.await.unwrap_or_else(|_| header_only(&head, Refused::NotUnderstood, &own))
     }
 
     async fn publish(

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::EmailError;
 use super::gate::GateLimits;
+use super::imap::trouble::Retries;
 use crate::model::id::AccountId;
 use crate::model::time::Timestamp;
 
@@ -17,7 +18,7 @@ use crate::model::time::Timestamp;
 pub struct EmailOptions {
     /// The installation's prefix of CloudEvents types: `it.example.sportello`.
     pub event_prefix: String,
-    /// The right side of our Message-IDs, and the name in EHLO: a domain of the installation.
+    /// The name in EHLO, a domain of the installation; the right side of the Message-ID where an account's address has none.
     pub domain: String,
     /// What a mail may be like to be parsed.
     pub limits: GateLimits,
@@ -161,6 +162,8 @@ pub struct MailboxOptions {
     pub look_every: Duration,
     /// The time limit of every command.
     pub command_timeout: Duration,
+    /// How what fails is tried again.
+    pub retries: Retries,
 }
 
 impl MailboxOptions {
@@ -177,7 +180,19 @@ impl MailboxOptions {
             start: Start::Now,
             look_every: Duration::from_secs(240),
             command_timeout: Duration::from_secs(60),
+            retries: Retries::default(),
         }
+    }
+
+    /// A fingerprint of server, user and folder: UIDs of one say nothing about another.
+    pub fn place(&self) -> i64 {
+        use sha2::Digest as _;
+        let Credentials::Password { login, .. } = &self.credentials;
+        // the one folder whose name may be written either way (RFC 3501, 5.1)
+        let folder = if self.folder.eq_ignore_ascii_case("INBOX") { "INBOX" } else { &self.folder };
+        let named = serde_json::json!([self.host.to_ascii_lowercase(), login, folder]).to_string();
+        let digest = sha2::Sha256::digest(named.as_bytes());
+        i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"))
     }
 }
 
@@ -240,7 +255,8 @@ pub struct Submission {
     pub trust: Option<PathBuf>,
     /// How we sign in, if at all.
     pub credentials: Option<Credentials>,
-    /// The time limit of connecting. A whole attempt has five times as long, and a second more for each 32 KiB.
+    /// The time limit of connecting. A whole attempt has five times as long, and a second more for each 32 KiB, but never more than the
+    /// router waits for it.
     pub timeout: Duration,
 }
 
@@ -248,7 +264,7 @@ impl Submission {
     fn check(&self) -> Result<(), EmailError> {
         let refuse = |reason: &str| Err(EmailError::Option { option: "transport.security", reason: reason.to_owned() });
         match self.security {
-            SubmissionSecurity::None if !is_loopback(&self.host) => refuse("mail goes unencrypted to loopback only"),
+            SubmissionSecurity::None if !is_loopback(&self.host) => refuse("mail goes unencrypted to this machine only"),
             SubmissionSecurity::Opportunistic if self.credentials.is_some() => {
                 refuse("a password needs `tls` or `start_tls`: an opportunistic connection can be stripped of its TLS")
             }
@@ -314,6 +330,25 @@ mod tests {
         };
         assert!(EmailOptions { mailboxes: vec![mailbox], ..options() }.check().is_err());
         assert!(EmailOptions { domain: "a b".into(), ..options() }.check().is_err());
+    }
+
+    #[test]
+    fn another_server_user_or_folder_is_another_place() {
+        let mailbox = |host: &str, login: &str, folder: &str| {
+            let account = AccountId::new("urp").expect("a name");
+            MailboxOptions { folder: folder.into(), ..MailboxOptions::new(account, host, login, "b".to_owned().into()) }.place()
+        };
+        let known = mailbox("imap.example", "urp", "INBOX");
+        for (host, login, folder, same) in [
+            ("imap.example", "urp", "INBOX", true),
+            ("IMAP.example", "urp", "inbox", true),
+            ("imap.other.example", "urp", "INBOX", false),
+            ("imap.example", "tributi", "INBOX", false),
+            ("imap.example", "urp", "INBOX/old", false),
+            ("imap.example", "URP", "INBOX", false),
+        ] {
+            assert_eq!(mailbox(host, login, folder) == known, same, "{host} {login} {folder}");
+        }
     }
 
     #[test]

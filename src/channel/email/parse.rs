@@ -1,6 +1,7 @@
 //! A raw mail → what its contact shows: sender, subject, text, sanitised HTML, files. Pure; never panics, never refuses: a mail
 //! that cannot be read becomes its header fields and a sentence that says so.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mail_parser::{Address, Message, MessageParser, MessagePart, MimeHeaders, PartType};
@@ -67,8 +68,17 @@ pub struct ParsedAttachment {
     pub bytes: Vec<u8>,
 }
 
-/// Reads a mail that the account with the address `own` received.
-pub fn parse(raw: &[u8], limits: &GateLimits, own: Option<&str>) -> ParsedMail {
+/// Who received a mail.
+#[derive(Debug, Clone, Default)]
+pub struct Receiver {
+    /// The account's address.
+    pub address: Option<String>,
+    /// The administration's mail domains.
+    pub domains: BTreeSet<String>,
+}
+
+/// Reads a mail that `own` received.
+pub fn parse(raw: &[u8], limits: &GateLimits, own: &Receiver) -> ParsedMail {
     let read = gate::check(raw, limits).and_then(|passed| {
         let parsed = catch_unwind(AssertUnwindSafe(|| read(raw, &passed.bytes, own)));
         parsed.unwrap_or(Err(Refused::NotUnderstood))
@@ -77,7 +87,7 @@ pub fn parse(raw: &[u8], limits: &GateLimits, own: Option<&str>) -> ParsedMail {
 }
 
 /// What a mail's header says, when the rest is not to be read.
-pub fn header_only(raw: &[u8], refused: Refused, own: Option<&str>) -> ParsedMail {
+pub fn header_only(raw: &[u8], refused: Refused, own: &Receiver) -> ParsedMail {
     let head = split(raw).0;
     let head = &head[..head.len().min(HEADER_BYTES_MAX)];
     let headers = Headers::parse(head);
@@ -90,12 +100,12 @@ pub fn header_only(raw: &[u8], refused: Refused, own: Option<&str>) -> ParsedMai
     mail.subject = mail.subject.or_else(|| headers.get("subject").map(|subject| name::line(subject, SUBJECT_CHARS_MAX)));
     mail.text = format!("(message not readable: {refused}; original kept)");
     let from = mail.from.as_ref().map(|from| from.address.as_str());
-    mail.automatic = classify(&headers, headers.get("content-type").unwrap_or_default(), from, own);
+    mail.automatic = classify(&headers, headers.get("content-type").unwrap_or_default(), from, own.address.as_deref());
     mail.unreadable = Some(refused);
     mail
 }
 
-fn read(raw: &[u8], opaque: &[u8], own: Option<&str>) -> Result<ParsedMail, Refused> {
+fn read(raw: &[u8], opaque: &[u8], own: &Receiver) -> Result<ParsedMail, Refused> {
     let headers = Headers::parse(split(raw).0);
     let Some(message) = MessageParser::default().parse(opaque) else { return Err(Refused::NotUnderstood) };
     if message.parts.iter().any(|part| matches!(part.body, PartType::Message(_))) {
@@ -111,7 +121,7 @@ fn read(raw: &[u8], opaque: &[u8], own: Option<&str>) -> Result<ParsedMail, Refu
     let files = ids.iter().take(ATTACHMENTS_MAX).filter_map(|id| message.part(*id)).enumerate();
     mail.attachments = files.filter_map(|(index, part)| attachment(index + 1, part)).collect();
     let from = mail.from.as_ref().map(|from| from.address.as_str());
-    mail.automatic = classify(&headers, headers.get("content-type").unwrap_or_default(), from, own);
+    mail.automatic = classify(&headers, headers.get("content-type").unwrap_or_default(), from, own.address.as_deref());
     if mail.automatic == Some(Automatic::Bounce) {
         let status = delivery_status::read(&headers, report_parts(&message, &mail.text));
         if status.outcome == Outcome::Delivered {
@@ -126,15 +136,16 @@ fn read(raw: &[u8], opaque: &[u8], own: Option<&str>) -> Result<ParsedMail, Refu
 const UNREAD: [&str; 6] = ["noreply", "no-reply", "no_reply", "donotreply", "do-not-reply", "nonrispondere"];
 
 /// Whether an answer to this address would reach nobody, or ourselves.
-fn is_unread(from: &Party, own: Option<&str>) -> bool {
+fn is_unread(from: &Party, own: &Receiver) -> bool {
     let Some((local, domain)) = from.address.rsplit_once('@') else { return false };
-    let is_ours = own.and_then(|own| own.rsplit_once('@')).is_some_and(|(_, own)| domain.eq_ignore_ascii_case(own));
+    let of_account = own.address.as_deref().and_then(|own| own.rsplit_once('@')).map(|(_, own)| own);
+    let is_ours = of_account.into_iter().chain(own.domains.iter().map(String::as_str)).any(|own| domain.eq_ignore_ascii_case(own));
     is_ours || UNREAD.iter().any(|start| local.get(..start.len()).is_some_and(|local| local.eq_ignore_ascii_case(start)))
 }
 
 /// Sender, recipients, subject, ids. A form on web pages writes from an address of the office's own, or from one that nobody reads,
 /// and names the citizen in `Reply-To`: there the citizen is the sender.
-fn envelope(message: &Message<'_>, headers: &Headers, own: Option<&str>) -> ParsedMail {
+fn envelope(message: &Message<'_>, headers: &Headers, own: &Receiver) -> ParsedMail {
     let mut to = parties(message.to());
     to.extend(parties(message.cc()));
     to.truncate(RECIPIENTS_MAX);

@@ -271,6 +271,7 @@ fn facts(account: &str, channel: &str, text: RuleText, language: Option<&str>) -
         last_helper_office: None,
         automatic: None,
         bounced: None,
+        bounced_stored: None,
         has_text: true,
         answerable: false,
         classification: None,

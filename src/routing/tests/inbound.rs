@@ -180,6 +180,72 @@ fn a_bounce_brings_the_contact_back_to_its_owner() {
     }
 }
 
+/// A letter of the citizen's that was answered and closed, and a bounce of `message` with what is stored of it.
+fn bounced(world: &mut World, number: u128, letter: ContactId, message: crate::model::id::MessageId) -> ContactId {
+    let row = world.rows[&letter].clone();
+    let mut facts = world.facts(number, "posta");
+    (facts.automatic, facts.bounced, facts.address) = (Some(Automatic::Bounce), Some(message), None);
+    facts.bounced_stored = world.deliveries.get(&message).cloned().map(Box::new);
+    let origin = super::super::delivery::origin_of(&row);
+    facts.reference = Some(Reference { conversation: row.conversation, contact: letter, at: row.queued_at, origin });
+    world.receive(facts)
+}
+
+fn open_contacts(world: &World) -> usize {
+    world.rows.values().filter(|row| !row.state.is_final()).count()
+}
+
+/// Nobody has to work on a copy that the citizen asked for, whether it was refused at once or came back later.
+#[test]
+fn a_copy_that_comes_back_is_recorded_and_opens_no_work() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    let message = crate::model::id::MessageId(900);
+    world
+        .by(anna, CommandBody::Close { contact: letter, outcome: Outcome { topic: None, resolution: Resolution::Resolved } })
+        .expect("closed");
+    let machinery = crate::model::command::Actor { operator: None, authority: crate::model::command::Authority::Any };
+    let copy = CommandBody::Copy {
+        administration: name("comune"),
+        contact: letter,
+        conversation: world.rows[&letter].conversation,
+        queue: name("urp"),
+        account: name("posta"),
+        message,
+    };
+    world.command(machinery, copy).expect("sent");
+    let result = crate::model::delivery::AttemptResult::Sent { provider_id: None };
+    world.report(crate::model::delivery::DeliveryReport { message, attempt: 1, result });
+    world.rebuild();
+    let landed = bounced(&mut world, 11, letter, message);
+    assert_eq!(world.deliveries[&message].state, crate::model::delivery::DeliveryState::Bounced);
+    assert_eq!((world.state(landed).name(), open_contacts(&world)), (StateName::Closed, 0));
+}
+
+/// The second report on a letter that came back is recorded, and no second work.
+#[test]
+fn a_letter_comes_back_once() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    let message = crate::model::id::MessageId(500);
+    let closed = || Outcome { topic: None, resolution: Resolution::Resolved };
+    world.by(anna, CommandBody::Reply { contact: letter, message, account: None }).expect("answered");
+    let result = crate::model::delivery::AttemptResult::Sent { provider_id: None };
+    world.report(crate::model::delivery::DeliveryReport { message, attempt: 1, result });
+    world.by(anna, CommandBody::Close { contact: letter, outcome: closed() }).expect("closed");
+    world.rebuild();
+    let follow_on = bounced(&mut world, 11, letter, message);
+    assert!(matches!(world.state(follow_on), ContactState::Active { operator, .. } if operator == anna));
+    world.by(anna, CommandBody::Close { contact: follow_on, outcome: closed() }).expect("closed");
+    let told = |world: &World| world.events.iter().filter(|body| body.name() == "message.failed").count();
+    assert_eq!((told(&world), open_contacts(&world)), (1, 0));
+    world.rebuild();
+    bounced(&mut world, 12, letter, message);
+    assert_eq!((told(&world), open_contacts(&world)), (1, 0));
+}
+
 #[test]
 fn a_closed_queue_admits_live_contacts_as_letters() {
     let mut world = World::new();

@@ -67,6 +67,18 @@ fn it_did_not_arrive_and_is_sent_again_when_somebody_asks_for_it() {
     assert_eq!(world.by(ANNA, retry(contact)), Err(Refusal::WrongState), "it was sent");
 }
 
+/// Sent is not arrived: what a person asked for goes on, whatever is told of the attempt before.
+#[test]
+fn a_late_word_on_the_attempt_before_stops_no_retry() {
+    let (mut world, contact) = of_unknown_outcome();
+    world.by(ANNA, settle(contact, false)).expect("settled");
+    world.report(DeliveryReport { message: MESSAGE, attempt: 1, result: AttemptResult::Sent { provider_id: None } });
+    assert_eq!(world.deliveries[&MESSAGE].state, DeliveryState::Failed, "her word stands");
+    world.by(ANNA, retry(contact)).expect("ordered");
+    world.report(DeliveryReport { message: MESSAGE, attempt: 1, result: AttemptResult::Sent { provider_id: None } });
+    assert_eq!(world.deliveries[&MESSAGE].state, DeliveryState::Attempting);
+}
+
 #[test]
 fn the_provider_knows_better_than_who_said_that_it_did_not_arrive() {
     let (mut world, contact) = of_unknown_outcome();

@@ -3,7 +3,7 @@
 use super::world::World;
 use crate::model::command::{CommandBody, Refusal};
 use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
-use crate::model::delivery::{AttemptResult, DeliveryReport};
+use crate::model::delivery::{AttemptResult, DeliveryReport, DeliveryState};
 use crate::model::id::{AdministrationId, MessageId};
 use crate::model::input::{DeliveryFacts, Input};
 use crate::model::time::Timestamp;
@@ -109,6 +109,46 @@ fn an_attempt_nobody_reports_on_is_repeated_by_email_only() {
     assert!(!world.has("message.failed"), "a late report on another attempt");
     report(&mut world, 2, AttemptResult::Sent { provider_id: None });
     assert!(world.has("message.sent"));
+}
+
+/// An attempt that was given up may have gone well after all: then its letter is sent, and not once more.
+#[test]
+fn a_late_word_that_an_attempt_went_well_settles_the_letter() {
+    // while the next waits, beside it, long after it, and when none is left
+    for (seconds, ordered, late) in [(300, 1, 1), (330, 2, 1), (1_000, 3, 1), (300_000, 8, 8), (300_000, 8, 2)] {
+        let mut world = World::new();
+        let anna = world.hire(1, |_| {});
+        let letter = world.arrive(10, "posta");
+        world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
+        world.pass(seconds);
+        let attempts = |world: &World| world.events.iter().filter(|body| body.name() == "message.attempting").count();
+        assert_eq!(attempts(&world), ordered as usize, "{seconds} s");
+        world.rebuild();
+        report(&mut world, ordered + 1, AttemptResult::Sent { provider_id: None });
+        assert!(!world.has("message.sent"), "no such attempt was ordered");
+        report(&mut world, late, AttemptResult::Sent { provider_id: None });
+        world.pass(24 * 3600);
+        let after = [AttemptResult::Permanent { code: "550".into() }, AttemptResult::Unknown, AttemptResult::Sent { provider_id: None }];
+        for result in after {
+            report(&mut world, ordered, result);
+        }
+        let sent = world.events.iter().filter(|body| body.name() == "message.sent").count();
+        assert_eq!((world.deliveries[&MessageId(500)].state, sent), (DeliveryState::Sent, 1), "{seconds} s, {late} of {ordered}");
+        world.pass(24 * 3600);
+        assert_eq!(attempts(&world), ordered as usize, "{seconds} s: it is not sent again");
+    }
+}
+
+/// What the next hop refused for good is not settled by the same attempt's word that it went.
+#[test]
+fn a_refused_letter_was_not_sent() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
+    report(&mut world, 1, AttemptResult::Permanent { code: "550".into() });
+    report(&mut world, 1, AttemptResult::Sent { provider_id: None });
+    assert_eq!(world.deliveries[&MessageId(500)].state, DeliveryState::Failed);
 }
 
 #[test]

@@ -117,7 +117,8 @@ fn step(world: &mut World, random: &mut Random, number: u128) {
                     2 => AttemptResult::Unknown,
                     _ => AttemptResult::Temporary { code: "connect".into() },
                 };
-                world.report(DeliveryReport { message, attempt, result });
+                let older = u32::from(random.below(4) == 0);
+                world.report(DeliveryReport { message, attempt: attempt.saturating_sub(older), result });
             }
         }
         24 => drop(world.by(who, CommandBody::Pull { contact })),

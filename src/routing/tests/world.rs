@@ -209,6 +209,7 @@ impl World {
             last_helper_office: None,
             automatic: None,
             bounced: None,
+            bounced_stored: None,
             has_text: true,
             answerable: false,
             classification: None,

@@ -76,7 +76,18 @@ fn transport(relay: &RelaySettings, maildir: &std::path::Path) -> Transport {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::email::outbound::transport::ATTEMPT_MAX;
+    use crate::routing::ATTEMPT_TIMEOUT;
     use crate::settings::Sources;
+    use crate::settings::email::RELAY_TIMEOUT_MAX;
+
+    /// An attempt that the router takes for lost must have ended: it orders the next, and the citizen would get two letters.
+    #[test]
+    fn no_attempt_outlasts_the_routers_patience() {
+        let margin = std::time::Duration::from_secs(60);
+        assert!(ATTEMPT_MAX + margin <= ATTEMPT_TIMEOUT);
+        assert!(RELAY_TIMEOUT_MAX * 5 <= ATTEMPT_MAX, "what is set is what counts");
+    }
 
     #[test]
     fn every_way_in_has_the_same_largest_mail() {

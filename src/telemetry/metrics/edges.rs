@@ -135,7 +135,7 @@ impl EdgeMetrics {
             smtp_refused: families
                 .counter("sportello_smtp_refused_total", &[], "SMTP connections, commands, recipients and mails refused for good.")
                 .with_label_values(&none),
-            imap_up: families.gauge("sportello_imap_up", &["account"], "1 while this process has the mailbox open."),
+            imap_up: families.gauge("sportello_imap_up", &["account"], "1 while this process reads the mailbox."),
             imap_failures: families.counter(
                 "sportello_imap_failures_total",
                 &["account"],

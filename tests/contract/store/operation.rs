@@ -91,7 +91,11 @@ async fn nodes_are_lost(place: Place) {
 async fn watermarks(place: Place) {
     let (store, account) = (&place.store, AccountId::new("urp-mail").expect("name"));
     assert_eq!(store.watermark(&account).await.expect("reads"), None);
-    for watermark in [Watermark { uid_validity: 7, uid: 5 }, Watermark { uid_validity: u32::MAX, uid: 1 }] {
+    for watermark in [
+        Watermark { uid_validity: 7, uid: 5, place: None },
+        Watermark { uid_validity: u32::MAX, uid: 1, place: Some(i64::MIN) },
+        Watermark { uid_validity: 1, uid: 0, place: Some(i64::MAX) },
+    ] {
         store.put_watermark(&account, watermark).await.expect("keeps");
         assert_eq!(store.watermark(&account).await.expect("reads"), Some(watermark));
     }

@@ -39,7 +39,8 @@ impl Allowance {
 trait Wire: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync + fmt::Debug> Wire for T {}
 
-/// A stream that gives no more than it is allowed to, and no announcement of more.
+/// A stream that gives no more than it is allowed to, and no announcement of more. Its end is an error: the client library takes it
+/// for the end of an answer.
 #[derive(Debug)]
 pub struct Bounded {
     wire: Box<dyn Wire>,
@@ -63,6 +64,9 @@ impl AsyncRead for Bounded {
         let this = &mut *self;
         let polled = Pin::new(&mut this.wire).poll_read(context, buffer);
         let read = &buffer.filled()[before..];
+        if matches!(polled, Poll::Ready(Ok(()))) && read.is_empty() && buffer.remaining() > 0 {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
         this.allowance.0.store(left.saturating_sub(read.len()), Ordering::Relaxed);
         if !this.frames.push(read, left) {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "more bytes announced than were asked for")));

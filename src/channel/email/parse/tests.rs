@@ -8,13 +8,17 @@ use super::*;
 
 const OWN: &str = "urp@comune.example";
 
+fn own() -> Receiver {
+    Receiver { address: Some(OWN.to_owned()), domains: ["unione.example".to_owned()].into() }
+}
+
 fn sample(name: &str) -> Vec<u8> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mail").join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn read_sample(name: &str) -> ParsedMail {
-    parse(&sample(name), &GateLimits::default(), Some(OWN))
+    parse(&sample(name), &GateLimits::default(), &own())
 }
 
 #[test]
@@ -53,13 +57,15 @@ fn a_form_on_web_pages_is_the_citizens_letter() {
         ("urp@comune.example", "mario@example.it", "mario@example.it", None),
         ("urp@comune.example", "URP@comune.example", "urp@comune.example", None),
         ("sito@COMUNE.example", "mario@example.it", "mario@example.it", None),
+        ("sito@Unione.example", "mario@example.it", "mario@example.it", None),
+        ("sito@altra-unione.example", "mario@example.it", "sito@altra-unione.example", Some("mario@example.it")),
         ("No-Reply.moduli@gestore.example", "mario@example.it", "mario@example.it", None),
         ("noemi@gestore.example", "mario@example.it", "noemi@gestore.example", Some("mario@example.it")),
         ("mario@example.it", "caf@example.it", "mario@example.it", Some("caf@example.it")),
         ("mario@example.it", "mario@example.it", "mario@example.it", None),
     ] {
         let raw = format!("From: Sito <{from}>\r\nReply-To: {reply_to}\r\nSubject: Modulo\r\n\r\nciao");
-        let mail = parse(raw.as_bytes(), &GateLimits::default(), Some(OWN));
+        let mail = parse(raw.as_bytes(), &GateLimits::default(), &own());
         assert_eq!(mail.from.map(|party| party.address).as_deref(), Some(expected));
         assert_eq!(mail.reply_to.map(|party| party.address).as_deref(), answer_to);
         assert_eq!(mail.automatic, None);
@@ -102,14 +108,14 @@ fn what_the_gate_refuses_still_becomes_a_contact() {
     let mut raw =
         b"From: =?utf-8?Q?Nicol=C3=B2?= <n@example.it>\r\nSubject: =?utf-8?Q?Perch=C3=A9=3F?=\r\nMessage-ID: <m@example.it>\r\n".to_vec();
     raw.extend(bomb);
-    let mail = parse(&raw, &GateLimits::default(), Some(OWN));
+    let mail = parse(&raw, &GateLimits::default(), &own());
     assert_eq!(mail.text, "(message not readable: parts nested deeper than 100; original kept)");
     assert_eq!(mail.subject.as_deref(), Some("Perché?"));
     assert_eq!(mail.from.map(|from| from.address), Some("n@example.it".to_owned()));
     assert_eq!(mail.header_id.as_deref(), Some("m@example.it"));
 
     let header_bomb = [b"Subject: x\r\n".to_vec(), b"X-A: b\r\n".repeat(200_000), b"\r\nhi".to_vec()].concat();
-    let mail = parse(&header_bomb, &GateLimits::default(), None);
+    let mail = parse(&header_bomb, &GateLimits::default(), &Receiver::default());
     assert_eq!((mail.subject.as_deref(), mail.unreadable), (Some("x"), Some(Refused::HeaderTooLarge)));
 }
 
@@ -120,7 +126,7 @@ fn embedded_messages_are_never_taken_apart() {
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, inner);
     let lines: Vec<&str> = encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).expect("base64")).collect();
     let raw = format!("Subject: x\r\nContent-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n", lines.join("\r\n"));
-    let mail = parse(raw.as_bytes(), &GateLimits::default(), None);
+    let mail = parse(raw.as_bytes(), &GateLimits::default(), &Receiver::default());
     assert_eq!(mail.unreadable, None);
     assert_eq!((mail.attachments.len(), mail.attachments[0].bytes.len()), (1, 22_000 * 30));
     assert_eq!(mail.attachments[0].media_type, "message/rfc822");
@@ -134,7 +140,7 @@ fn bombs_are_read_in_time() {
     let comments = format!("From: {}x{} <a@b.it>\r\n\r\nhi", "(".repeat(20_000), ")".repeat(20_000));
     for (name, raw) in [("1 MB of div", div), ("999 parts", parts), ("encoded words", words), ("comments", comments)] {
         let started = Instant::now();
-        let mail = parse(raw.as_bytes(), &GateLimits::default(), None);
+        let mail = parse(raw.as_bytes(), &GateLimits::default(), &Receiver::default());
         let limit = if cfg!(debug_assertions) { Duration::from_secs(8) } else { Duration::from_millis(250) };
         assert!(started.elapsed() < limit, "{name} took {:?}", started.elapsed());
         assert_eq!(mail.unreadable, None, "{name}");
@@ -170,7 +176,7 @@ proptest! {
 
     #[test]
     fn never_panics_on_pieces(pieces in proptest::collection::vec(piece(), 0..40)) {
-        let mail = parse(&pieces.concat(), &GateLimits::default(), Some(OWN));
+        let mail = parse(&pieces.concat(), &GateLimits::default(), &own());
         // A panic inside is caught and shows here.
         prop_assert_eq!(mail.unreadable.filter(|refused| *refused == Refused::NotUnderstood && !pieces.concat().is_empty() && has_header(&pieces.concat())), None);
         prop_assert!(!mail.text.contains('\0'));
@@ -178,7 +184,7 @@ proptest! {
 
     #[test]
     fn never_panics_on_bytes(raw in proptest::collection::vec(any::<u8>(), 0..2_000)) {
-        let mail = parse(&raw, &GateLimits::default(), Some(OWN));
+        let mail = parse(&raw, &GateLimits::default(), &own());
         prop_assert!(mail.text.len() <= TEXT_BYTES_MAX);
         for file in mail.attachments {
             prop_assert!(!file.name.is_empty() && !file.name.contains(['/', '\\', '\0', '\n']));
