@@ -339,7 +339,7 @@ impl Intake {
         (envelope, administration): &(Envelope, AdministrationId),
         report: &DeliveryReport,
     ) -> Result<Item, StoreError> {
-        let stored = self.store.delivery(administration, report.message).await?.map(Box::new);
+        let stored = soon(self.store.delivery(administration, report.message)).await?.map(Box::new);
         Ok(Item::Input(Box::new(Prepared {
             input: Input::Delivery(Box::new(DeliveryFacts { administration: administration.clone(), report: report.clone(), stored })),
             source: self.report_source(envelope),
@@ -512,6 +512,17 @@ mod tests {
         store.rows().sources.insert(sources[1].clone());
         let items = intake.prepare(&plan(), &batch).await.expect("looked up");
         assert!(matches!(&items[..], [Item::Input(_), Item::Duplicate]), "{items:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_says_nothing_of_a_delivery_is_given_up_in_time() {
+        let store = Arc::new(FakeStore::default());
+        store.hangs.store(true, std::sync::atomic::Ordering::Relaxed);
+        let intake = intake(&store, FakeBlobs::default());
+        let report = DeliveryReport { message: MessageId(1), attempt: 1, result: AttemptResult::Sent { provider_id: None } };
+        let batch = [incoming(1, InboundEvent::Delivery(report))];
+        let prepared = tokio::time::timeout(FACTS_WITHIN * 2, intake.prepare(&plan(), &batch)).await;
+        assert!(matches!(prepared, Ok(Err(StoreError::Unavailable(_)))), "{prepared:?}");
     }
 
     #[tokio::test]
