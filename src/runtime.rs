@@ -14,6 +14,7 @@ pub mod keeping;
 pub mod language;
 pub mod leader;
 pub mod left;
+pub mod nodes;
 pub mod quarantine;
 pub mod relay;
 pub mod retry;

@@ -53,6 +53,7 @@ fn busy() -> Metrics {
     metrics.committed(&pool, 3, Duration::from_millis(2));
     metrics.rebuilt(&pool, "fenced");
     metrics.relay_lag(&pool, "events", 2);
+    metrics.relay_passed_over(&pool, "outbound", 1);
     metrics.store_up("sqlite", true);
     metrics.store_error("sqlite", "unavailable");
     metrics.quarantine_held(&[("smtp".into(), 1)]);

@@ -517,6 +517,13 @@ pub trait Store: Send + Sync {
     /// Whether commands or inputs with these keys were processed before; answers in the same order.
     async fn known_sources(&self, pool: &PoolId, sources: &[String]) -> Result<Vec<bool>, StoreError>;
 
+    /// What came of the commands or inputs with these keys that were processed before, as in [`InputRecord::outcome`]; answers in the
+    /// same order.
+    async fn outcomes(&self, pool: &PoolId, sources: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let known = self.known_sources(pool, sources).await?;
+        Ok(known.into_iter().map(|known| known.then(|| "applied".to_owned())).collect())
+    }
+
     // ── journal ────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Events above `after` in order, at most `limit`.

@@ -194,6 +194,8 @@ pub struct Rows {
     pub opt_out_words: HashSet<InputId>,
     pub read_marks: HashMap<(OperatorId, ConversationId), Timestamp>,
     pub nodes: u64,
+    /// Desk nodes by how long nobody has heard of them.
+    pub silent: BTreeMap<String, Duration>,
 }
 
 /// A store in memory.
@@ -201,6 +203,8 @@ pub struct Rows {
 pub struct FakeStore {
     pub rows: Mutex<Rows>,
     pub away: AtomicBool,
+    /// Says nothing of deliveries, and does not say that it says nothing.
+    pub hangs: AtomicBool,
     /// A store with one connection, which questions for a session and for the journal's end wait for. Whoever reads a contact has it
     /// until told to go on.
     pub narrow: OnceLock<Narrow>,
@@ -285,7 +289,7 @@ impl Store for FakeStore {
         Ok(0)
     }
     async fn advance_cursor(&self, _: &PoolId, _: &str, _: i64, _: i64) -> Result<bool, StoreError> {
-        Ok(false)
+        Ok(true)
     }
     async fn contact(&self, administrations: &[AdministrationId], id: ContactId) -> Result<Option<ContactSummary>, StoreError> {
         if let Some(narrow) = self.narrow.get() {
@@ -356,6 +360,9 @@ impl Store for FakeStore {
         Ok(self.up()?.messages.iter().find(|message| message.id == id && message.administration == *body).cloned())
     }
     async fn delivery(&self, body: &AdministrationId, id: MessageId) -> Result<Option<Delivery>, StoreError> {
+        if self.hangs.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         Ok(self.up()?.deliveries.iter().find(|delivery| delivery.message == id && delivery.administration == *body).cloned())
     }
     async fn operators(&self, _: &PoolId) -> Result<Vec<Operator>, StoreError> {
@@ -451,10 +458,11 @@ impl Store for FakeStore {
         self.up()?.nodes += 1;
         Ok(())
     }
-    async fn nodes_lost(&self, _: Duration) -> Result<Vec<String>, StoreError> {
-        Ok(Vec::new())
+    async fn nodes_lost(&self, late: Duration) -> Result<Vec<String>, StoreError> {
+        Ok(self.up()?.silent.iter().filter(|(_, silent)| **silent >= late).map(|(node, _)| node.clone()).collect())
     }
-    async fn forget_node(&self, _: &str) -> Result<(), StoreError> {
+    async fn forget_node(&self, node: &str) -> Result<(), StoreError> {
+        self.up()?.silent.remove(node);
         Ok(())
     }
     async fn watermark(&self, _: &AccountId) -> Result<Option<Watermark>, StoreError> {

@@ -6,8 +6,9 @@ use crate::model::command::{Authority, Command, CommandBody, Refusal};
 use crate::model::contact::{Contact, ContactState, Direction};
 use crate::model::delivery::{AttemptResult, Delivery, DeliveryReport, DeliveryState, Origin};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason};
-use crate::model::id::{AccountId, AdministrationId, ContactId, MessageId, OperatorId};
+use crate::model::id::{AccountId, AdministrationId, ContactId, MessageId, OperatorId, QueueId};
 use crate::model::input::DeliveryFacts;
+use crate::plan::Queue;
 
 use super::effects::{Applied, Effects};
 use super::engine::{Engine, about};
@@ -182,19 +183,27 @@ impl Engine {
     pub(super) fn tell_delivery(&self, delivery: &Delivery, effects: &mut Effects, body: EventBody) {
         let known = self.contacts.get(&delivery.contact).map(|entry| about(&entry.contact));
         let about = known.or_else(|| {
-            let queue = self.plan.queues.get(&delivery.origin.queue)?;
+            let (name, queue) = self.queue_of(delivery)?;
             Some(crate::model::event::About {
                 contact: delivery.contact,
                 conversation: delivery.conversation,
                 administration: delivery.administration.clone(),
                 office: queue.office.clone(),
-                queue: delivery.origin.queue.clone(),
+                queue: name.clone(),
                 channel: delivery.channel.clone(),
                 mode: if delivery.channel.is_live() { crate::model::contact::Mode::Live } else { crate::model::contact::Mode::Deferrable },
                 version: 0,
             })
         });
         effects.events.push((about, body));
+    }
+
+    /// The queue whose work a delivery is when its contact is gone: the contact's, or its account's if the plan has that no more.
+    fn queue_of(&self, delivery: &Delivery) -> Option<(&QueueId, &Queue)> {
+        let of_account = self.plan.accounts.get(&delivery.account).map(|account| &account.queue);
+        let names = [Some(&delivery.origin.queue), of_account].into_iter().flatten();
+        let mut known = names.filter_map(|name| self.plan.queues.get_key_value(name));
+        known.find(|(_, queue)| queue.administration == delivery.administration)
     }
 
     fn watcher(&self, delivery: &Delivery) -> Option<OperatorId> {
@@ -279,7 +288,7 @@ impl Engine {
     fn follow_failed(&mut self, delivery: &Delivery, effects: &mut Effects) {
         // the message's id is unguessable and has at most one follow-on of this kind
         let id = ContactId(delivery.message.0);
-        let Some(queue) = self.plan.queues.get(&delivery.origin.queue) else { return };
+        let Some((name, queue)) = self.queue_of(delivery) else { return };
         if self.contacts.contains_key(&id) {
             return;
         }
@@ -287,7 +296,7 @@ impl Engine {
             id,
             administration: delivery.administration.clone(),
             office: queue.office.clone(),
-            queue: delivery.origin.queue.clone(),
+            queue: name.clone(),
             conversation: delivery.conversation,
             citizen: delivery.origin.citizen,
             citizen_level: None,
@@ -305,7 +314,7 @@ impl Engine {
             opened_at: self.now,
             queued_at: self.now,
             waited_us: 0,
-            key: self.place_in(&delivery.origin.queue, crate::plan::rule::TIER_DEFAULT, std::time::Duration::ZERO),
+            key: self.place_in(name, crate::plan::rule::TIER_DEFAULT, std::time::Duration::ZERO),
             first_response_at: None,
             state: ContactState::Queued,
             offers: 0,

@@ -5,7 +5,6 @@
 //! refuses, or a panic in the engine, rebuilds it from rows and goes through the batch one input at a time; the culprit goes
 //! to quarantine. Only a lost epoch ends the driver, or an intake that is no more.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,7 +39,7 @@ mod trouble;
 
 use self::collector::{Collected, Collector};
 use self::commit::{UnderWay, ended};
-use self::known::Known;
+use self::known::{Known, LOOKED_UP_FOR};
 use self::open::Open;
 
 /// From the beginning of one commit to that of the next, at least. The first after a pause begins at once; under load a commit
@@ -103,12 +102,12 @@ pub struct Driver {
     writer: Option<Box<dyn Writer>>,
     engine: Engine,
     clock: PoolClock,
-    started: Instant,
+    /// Until when commands are looked up in the database.
+    looks_up_until: Instant,
     seq: i64,
     last_at: Timestamp,
     batch: i64,
     known: Known,
-    notices: HashMap<crate::model::id::QueueId, Option<String>>,
     lost: CancellationToken,
     /// When the last commit began.
     paced: Instant,
@@ -126,7 +125,6 @@ impl Driver {
         let clock = PoolClock::start(snapshot.database_time, snapshot.last_at);
         let (seq, last_at) = (snapshot.last_seq, snapshot.last_at);
         let plan = Arc::clone(&deps.plans.borrow());
-        let notices = snapshot.queues.iter().map(|state| (state.queue.clone(), state.notice.clone())).collect();
         let engine = rebuild(&leadership, plan, snapshot);
         deps.metrics.roster(&leadership.pool, &engine.all_rows().operators);
         Ok(Self {
@@ -135,12 +133,11 @@ impl Driver {
             writer: Some(writer),
             engine,
             clock,
-            started: Instant::now(),
+            looks_up_until: Instant::now() + LOOKED_UP_FOR,
             seq,
             last_at,
             batch: 0,
             known: Known::default(),
-            notices,
             lost,
             paced: Instant::now(),
         })
@@ -161,7 +158,10 @@ impl Driver {
         let mut stopping: Option<Ended> = None;
         loop {
             (self.deps.tick)();
-            let is_full = open.arrivals.len() >= self.deps.batch_max;
+            if under_way.is_none() && open.is_empty() {
+                self.answer_again(std::mem::take(&mut open.again));
+            }
+            let is_full = open.len() >= self.deps.batch_max;
             if under_way.is_none() && !open.is_empty() && (is_full || stopping.is_some() || self.paced.elapsed() >= COMMIT_PACE) {
                 let next = Open::new(open.at, open.seq);
                 let ready = std::mem::replace(&mut open, next);
@@ -182,7 +182,7 @@ impl Driver {
             {
                 return ended;
             }
-            let room = self.deps.batch_max.saturating_sub(open.arrivals.len());
+            let room = self.deps.batch_max.saturating_sub(open.len());
             let collector = Collector { engine: &self.engine, clock: self.clock, lost: &self.lost, batch_max: room };
             tokio::select! {
                 biased;
@@ -248,7 +248,7 @@ impl Driver {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let arrivals = self.look_up(arrivals, open).await;
-        let arrivals = self.recognise(arrivals).await;
+        let arrivals = self.recognise(arrivals, open).await;
         self.load_plans(&arrivals).await;
         open.at = self.clock.now().max(open.at);
         for arrival in arrivals {
@@ -307,7 +307,7 @@ impl Driver {
 
     /// The batch is committed: acknowledge, reply, tell.
     fn act(&mut self, batch: Open, inflow: &Inflow) {
-        let Open { arrivals, acks, seq, feed, answers, at, plan, .. } = batch;
+        let Open { arrivals, acks, again, seq, feed, answers, at, plan, .. } = batch;
         let first_seq = self.seq + 1;
         self.seq = seq;
         self.last_at = at;
@@ -341,6 +341,7 @@ impl Driver {
                 }
             }
         }
+        self.answer_again(again);
     }
 }
 

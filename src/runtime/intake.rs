@@ -344,7 +344,7 @@ impl Intake {
         (envelope, administration): &(Envelope, AdministrationId),
         report: &DeliveryReport,
     ) -> Result<Item, StoreError> {
-        let stored = self.store.delivery(administration, report.message).await?.map(Box::new);
+        let stored = soon(self.store.delivery(administration, report.message)).await?.map(Box::new);
         Ok(Item::Input(Box::new(Prepared {
             input: Input::Delivery(Box::new(DeliveryFacts { administration: administration.clone(), report: report.clone(), stored })),
             source: self.report_source(envelope),
@@ -552,6 +552,17 @@ mod tests {
             let Input::Inbound(facts) = &prepared(&items[0]).input else { panic!("a message") };
             assert_eq!((facts.bounced, facts.bounced_stored.as_deref()), (expected.map(|_| MessageId(5)), expected), "{outcome}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_database_that_says_nothing_of_a_delivery_is_given_up_in_time() {
+        let store = Arc::new(FakeStore::default());
+        store.hangs.store(true, std::sync::atomic::Ordering::Relaxed);
+        let intake = intake(&store, FakeBlobs::default());
+        let report = DeliveryReport { message: MessageId(1), attempt: 1, result: AttemptResult::Sent { provider_id: None } };
+        let batch = [incoming(1, InboundEvent::Delivery(report))];
+        let prepared = tokio::time::timeout(FACTS_WITHIN * 2, intake.prepare(&plan(), &batch)).await;
+        assert!(matches!(prepared, Ok(Err(StoreError::Unavailable(_)))), "{prepared:?}");
     }
 
     #[tokio::test]

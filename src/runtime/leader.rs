@@ -8,12 +8,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::model::command::{Actor, Authority, Command, CommandBody};
-use crate::model::id::{CommandId, IdMaker, PoolId};
+use crate::model::id::{IdMaker, PoolId};
 use crate::plan::Plan;
 use crate::port::blobs::Blobs;
 use crate::port::broker::Broker;
-use crate::port::commands::{CommandEnvelope, Commands};
 use crate::port::store::{Leadership, Leases, Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 
@@ -23,6 +21,7 @@ use super::driver::{Driver, DriverDeps, Ended};
 use super::feed::Feed;
 use super::intake::Intake;
 use super::left;
+use super::nodes::Nodes;
 use super::relay::{self, RelayDeps};
 use super::retry::Retry;
 
@@ -30,9 +29,6 @@ use super::retry::Retry;
 const ASK_EVERY: Duration = Duration::from_millis(300);
 /// How often the lead is renewed, as a share of its time to live.
 const RENEWALS: u32 = 4;
-
-/// A lost node's row goes this long after it counted as lost.
-const FORGET_NODE_AFTER: Duration = Duration::from_secs(60);
 
 /// What leading takes.
 #[derive(Clone)]
@@ -160,7 +156,15 @@ async fn drive(
         helpers.spawn(async move { serve_remote(&*deps.broker, Arc::clone(&deps.relay.publisher), &pool, &deps.commands, &stop).await });
     }
     helpers.spawn(left::serve(Arc::clone(&deps.store), Arc::clone(&deps.retry), deps.commands.clone(), pool.clone(), stop.clone()));
-    helpers.spawn(watch_nodes(deps.clone(), pool.clone(), stop.clone()));
+    let nodes = Nodes {
+        store: Arc::clone(&deps.store),
+        commands: Arc::new(deps.commands.clone()),
+        pool: pool.clone(),
+        own: deps.node.clone(),
+        late: deps.node_late,
+        others: deps.remote_desks.then(|| Arc::clone(&deps.relay.other_desks)),
+    };
+    helpers.spawn(nodes.watch(stop.clone()));
     let lost = lost.clone();
     let ended = driver.run(inflow, commands, stop.clone()).await;
     if lost.is_cancelled() {
@@ -192,42 +196,4 @@ async fn renew(leases: Arc<dyn Leases>, leadership: Leadership, ttl: Duration, l
         }
     }
     lost.cancel();
-}
-
-/// Tells the engine of desk nodes that are not heard of any more.
-async fn watch_nodes(deps: LeaderDeps, pool: PoolId, stop: CancellationToken) {
-    let mut told = std::collections::HashSet::new();
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(2)) => {}
-        }
-        let Ok(nodes) = deps.store.nodes_lost(deps.node_late).await else { continue };
-        if deps.remote_desks
-            && let Ok(known) = deps.store.nodes_lost(Duration::ZERO).await
-        {
-            let others = known.iter().any(|node| *node != deps.node && !nodes.contains(node));
-            deps.relay.other_desks.store(others, std::sync::atomic::Ordering::Relaxed);
-        }
-        told.retain(|node| nodes.contains(node));
-        for node in nodes {
-            if told.contains(&node) {
-                continue;
-            }
-            let command = Command {
-                id: CommandId(rand::random()),
-                actor: Actor { operator: None, authority: Authority::Any },
-                expected_version: None,
-                body: CommandBody::LoseNode { node: node.clone() },
-            };
-            tracing::warn!(%pool, node, "a desk node is not heard of any more");
-            if deps.commands.send(&pool, CommandEnvelope { command, text: None, traceparent: None }).await.is_ok() {
-                told.insert(node);
-            }
-        }
-        // every pool has had time to hear of it
-        for node in deps.store.nodes_lost(deps.node_late + FORGET_NODE_AFTER).await.unwrap_or_default() {
-            let _ = deps.store.forget_node(&node).await;
-        }
-    }
 }

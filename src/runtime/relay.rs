@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -33,11 +34,14 @@ const CURSOR_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone, Default)]
 pub struct RelayHandle {
     lanes: Vec<mpsc::Sender<Arc<FeedBatch>>>,
+    /// The last sequence number that was handed over, whether a lane had room for it or not.
+    last: Arc<AtomicI64>,
 }
 
 impl RelayHandle {
-    /// Hands a commit to every lane; one that is full reads it from the journal later.
+    /// Hands a commit to every lane; one that is full reads it from the journal when it has published the rest.
     pub fn send(&self, batch: Arc<FeedBatch>) {
+        self.last.fetch_max(batch.last_seq, Ordering::Relaxed);
         for lane in &self.lanes {
             let _ = lane.try_send(Arc::clone(&batch));
         }
@@ -58,7 +62,7 @@ pub struct RelayDeps {
     /// Whether public events are published.
     pub events: bool,
     /// Whether there are desks in other processes to be fed; changes while it runs.
-    pub other_desks: Arc<std::sync::atomic::AtomicBool>,
+    pub other_desks: Arc<AtomicBool>,
 }
 
 /// What a lane publishes of an event.
@@ -78,25 +82,27 @@ impl Lane {
         }
     }
 
-    fn message(self, prefix: &str, pool: &PoolId, event: &Event, traceparent: Option<&str>) -> Option<Outgoing> {
+    /// What the lane publishes of an event; nothing of one that is not for it. `Err`: why the message cannot be made.
+    fn message(self, prefix: &str, pool: &PoolId, event: &Event, traceparent: Option<&str>) -> Result<Option<Outgoing>, String> {
         let trace = || traceparent.map(str::to_owned);
         let message = match (self, &event.body) {
             (Self::Outbound, EventBody::MessageAttempting { message, account, attempt }) => {
-                let administration = event.about.as_ref()?.administration.clone();
+                let about = event.about.as_ref().ok_or("it does not say whose it is")?;
+                let administration = about.administration.clone();
                 let order = OutboundOrder { message: *message, administration, account: account.clone(), attempt: *attempt };
-                let body = wire::encode_order(prefix, pool, event.at, &order, trace()).ok()?;
+                let body = wire::encode_order(prefix, pool, event.at, &order, trace()).map_err(|error| error.to_string())?;
                 Outgoing::new(Destination::Outbound { account: account.clone() }, format!("{message}/{attempt}"), body)
             }
-            (Self::Outbound, _) => return None,
+            (Self::Outbound, _) => return Ok(None),
             (Self::Events, _) => {
                 let public = wire::public_event(prefix, pool, event, trace());
-                let body = wire::encode_public(&public).ok()?;
+                let body = wire::encode_public(&public).map_err(|error| error.to_string())?;
                 let administration = event.about.as_ref().map(|about| about.administration.clone());
                 let destination = Destination::Events { pool: pool.clone(), administration, name: event.body.name().to_owned() };
                 Outgoing::new(destination, public.id, body)
             }
         };
-        Some(Outgoing { traceparent: trace(), ..message })
+        Ok(Some(Outgoing { traceparent: trace(), ..message }))
     }
 }
 
@@ -112,7 +118,15 @@ pub fn start(deps: &RelayDeps, leadership: &Leadership, stop: &CancellationToken
     for lane in lanes.into_iter().flatten() {
         let (sender, receiver) = mpsc::channel(BATCHES_MAX);
         handle.lanes.push(sender);
-        let runner = Runner { deps: deps.clone(), leadership: leadership.clone(), lane, cursor: 0, saved: 0, saved_at: Instant::now() };
+        let runner = Runner {
+            deps: deps.clone(),
+            leadership: leadership.clone(),
+            lane,
+            last: Arc::clone(&handle.last),
+            cursor: 0,
+            saved: 0,
+            saved_at: Instant::now(),
+        };
         tokio::spawn(runner.run(receiver, stop.clone()));
     }
     {
@@ -127,6 +141,8 @@ struct Runner {
     deps: RelayDeps,
     leadership: Leadership,
     lane: Lane,
+    /// See [`RelayHandle::last`].
+    last: Arc<AtomicI64>,
     cursor: i64,
     saved: i64,
     saved_at: Instant,
@@ -168,13 +184,19 @@ impl Runner {
                     return;
                 }
                 Some(Some(first)) => self.pass_on(first, &mut batches, &stop).await,
-                Some(None) => self.save(true).await,
+                Some(None) => self.rest(&stop).await,
             };
             if done.is_err() {
                 tracing::info!(%pool, lane = self.lane.name(), "the relay lane ends");
                 return;
             }
         }
+    }
+
+    /// Nothing has come for a while: what the lane had no room for is read from the journal, and the cursor is put down.
+    async fn rest(&mut self, stop: &CancellationToken) -> Result<(), Over> {
+        self.catch_up(self.last.load(Ordering::Relaxed), stop).await?;
+        self.save(true).await
     }
 
     /// Publishes a commit and those that have come meanwhile.
@@ -192,13 +214,23 @@ impl Runner {
                 self.catch_up(batch.last_seq, stop).await?;
             }
             for FeedEvent { event, traceparent, .. } in batch.events.iter().filter(|event| event.event.seq > self.cursor) {
-                outgoing.extend(self.lane.message(&self.deps.prefix, &self.leadership.pool, event, traceparent.as_deref()));
+                outgoing.extend(self.message(event, traceparent.as_deref()));
             }
             self.cursor = self.cursor.max(batch.last_seq);
             next = if outgoing.len() < PUBLISH_MAX { batches.try_recv().ok() } else { None };
         }
         self.publish(outgoing, stop).await?;
         self.save(false).await
+    }
+
+    /// What the lane publishes of an event. An order that cannot be made would be a letter that nobody sends: it is said aloud.
+    fn message(&self, event: &Event, traceparent: Option<&str>) -> Option<Outgoing> {
+        let (pool, lane) = (&self.leadership.pool, self.lane.name());
+        self.lane.message(&self.deps.prefix, pool, event, traceparent).unwrap_or_else(|reason| {
+            tracing::error!(%pool, lane, seq = event.seq, event = event.body.name(), reason, "nothing can be published of an event; it is passed over");
+            self.deps.metrics.relay_passed_over(pool, lane, 1);
+            None
+        })
     }
 
     /// Reads the journal up to a commit that is known to be in it.
@@ -217,9 +249,10 @@ impl Runner {
             let mut outgoing = Vec::new();
             for record in page {
                 match serde_json::from_str::<Event>(&record.body) {
-                    Ok(event) => outgoing.extend(self.lane.message(&self.deps.prefix, &pool, &event, None)),
+                    Ok(event) => outgoing.extend(self.message(&event, None)),
                     Err(error) => {
-                        tracing::error!(%pool, seq = record.seq, %error, "an event of the journal cannot be read and is passed over")
+                        tracing::error!(%pool, seq = record.seq, %error, "an event of the journal cannot be read and is passed over");
+                        self.deps.metrics.relay_passed_over(&pool, self.lane.name(), 1);
                     }
                 }
                 self.cursor = record.seq;
@@ -256,6 +289,7 @@ impl Runner {
                     }
                     Err(PublishError::Invalid(reason)) => {
                         tracing::error!(lane = self.lane.name(), reason, "messages cannot be published and are passed over");
+                        self.deps.metrics.relay_passed_over(&self.leadership.pool, self.lane.name(), part.len());
                         break;
                     }
                     Err(error) => {
@@ -323,7 +357,7 @@ async fn feed_desks(deps: RelayDeps, mut batches: mpsc::Receiver<Arc<FeedBatch>>
         while let (true, Ok(batch)) = (ready.len() < 64, batches.try_recv()) {
             ready.push(batch);
         }
-        if !deps.other_desks.load(std::sync::atomic::Ordering::Relaxed) {
+        if !deps.other_desks.load(Ordering::Relaxed) {
             continue;
         }
         let messages: Vec<Outgoing> = ready.iter().filter_map(|batch| encode_feed(batch)).collect();
@@ -359,6 +393,8 @@ mod tests {
     use crate::model::id::*;
     use crate::model::inbound::CloudEvent;
     use crate::model::time::Timestamp;
+    use crate::port::store::EventRecord;
+    use crate::port::testing::{FakeBroker, FakeStore, pool};
 
     const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -382,7 +418,7 @@ mod tests {
         let (pool, event) = (PoolId::new("main").expect("a name"), attempting());
         for lane in [Lane::Outbound, Lane::Events] {
             for trace in [Some(TRACE), None] {
-                let message = lane.message("it.example", &pool, &event, trace).expect("both lanes publish it");
+                let message = lane.message("it.example", &pool, &event, trace).expect("is made").expect("both lanes publish it");
                 let body: CloudEvent<serde_json::Value> = serde_json::from_slice(&message.body).expect("a CloudEvent");
                 assert_eq!((message.traceparent.as_deref(), body.traceparent.as_deref()), (trace, trace));
             }
@@ -394,5 +430,66 @@ mod tests {
         let read = decode_feed(&sent.body).expect("reads back");
         assert_eq!(read.events[0].traceparent.as_deref(), Some(TRACE));
         assert_eq!(read.events[0].event, Arc::new(event));
+    }
+
+    fn deps(store: &Arc<FakeStore>, broker: &Arc<FakeBroker>) -> RelayDeps {
+        RelayDeps {
+            store: store.clone(),
+            publisher: broker.clone(),
+            metrics: Arc::new(Metrics::new()),
+            prefix: "it.example".into(),
+            events: false,
+            other_desks: Arc::default(),
+        }
+    }
+
+    /// A commit of one event, which is in the journal.
+    fn committed(store: &FakeStore, event: Event) -> Arc<FeedBatch> {
+        let json: Arc<str> = serde_json::to_string(&event).expect("plain data").into();
+        let (seq, at, name, body) = (event.seq, event.at, event.body.name().to_owned(), json.to_string());
+        let record = EventRecord { seq, input_seq: seq, at, name, administration: None, contact: None, operator: None, body };
+        store.rows().events.push(record);
+        let events = vec![FeedEvent { event: Arc::new(event), json, traceparent: None }];
+        Arc::new(FeedBatch { pool: pool(), first_seq: seq, last_seq: seq, events })
+    }
+
+    /// Waits until so many messages are published; how many there were in time.
+    async fn published(broker: &FakeBroker, expected: usize) -> usize {
+        let mut published = 0;
+        let all = async {
+            while published < expected {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                published += broker.taken().iter().map(Vec::len).sum::<usize>();
+            }
+        };
+        let _in_time = tokio::time::timeout(Duration::from_secs(10), all).await;
+        published
+    }
+
+    /// More is committed than the lane keeps, then nothing more: what it let go is published all the same.
+    #[tokio::test(start_paused = true)]
+    async fn what_a_lane_let_go_is_published_without_another_commit() {
+        let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
+        let stop = CancellationToken::new();
+        let handle = start(&deps(&store, &broker), &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
+        let count = 3 * BATCHES_MAX;
+        for seq in (1..).take(count) {
+            handle.send(committed(&store, Event { seq, ..attempting() }));
+        }
+        assert_eq!(published(&broker, count).await, count);
+        stop.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_that_cannot_be_made_is_counted_and_the_next_goes_out() {
+        let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
+        let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
+        let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
+        handle.send(committed(&store, Event { seq: 1, about: None, ..attempting() }));
+        handle.send(committed(&store, Event { seq: 2, ..attempting() }));
+        assert_eq!(published(&broker, 1).await, 1);
+        let counted = r#"sportello_relay_passed_over_total{pool="valle",relay="outbound"} 1"#;
+        assert!(deps.metrics.encode().lines().any(|line| line == counted), "{}", deps.metrics.encode());
+        stop.cancel();
     }
 }

@@ -70,6 +70,10 @@ impl<E: Engine> Store for SqlStore<E> {
         journal::known_sources(&*self.engine, pool, sources).await
     }
 
+    async fn outcomes(&self, pool: &PoolId, sources: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        journal::outcomes(&*self.engine, pool, sources).await
+    }
+
     async fn events_after(&self, pool: &PoolId, after: i64, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         journal::events_after(&*self.engine, pool, after, limit).await
     }

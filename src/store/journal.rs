@@ -1,5 +1,7 @@
 //! The two logs, inputs and events, and how far the relays have read them.
 
+use std::collections::HashMap;
+
 use crate::model::id::PoolId;
 use crate::model::time::Timestamp;
 use crate::port::store::{EventRecord, InputRecord, StoreError};
@@ -15,6 +17,8 @@ const INPUTS: &str = "select seq, at, kind, source, contact, administration, out
 /// A scalar subquery, not a join: a join may be planned to read the whole log first.
 const KNOWN: &str = "select s.value ->> 0 from json_each($2) s \
      where (select i.seq from input i where i.source = s.value ->> 0 and i.pool = $1) is not null";
+const OUTCOMES: &str =
+    "select s.value ->> 0, (select i.outcome from input i where i.source = s.value ->> 0 and i.pool = $1) from json_each($2) s";
 const LAST_SEQ: &str = "select last_seq from progress where pool = $1";
 const LAST_AT: &str = "select last_at from progress where pool = $1";
 const CURSOR: &str = "select seq from relay_cursor where pool = $1 and name = $2";
@@ -39,6 +43,15 @@ pub async fn known_sources<E: Engine>(engine: &E, pool: &PoolId, sources: &[Stri
     let rows = read(engine, Scope::Installation, KNOWN, arguments![pool].into_iter().chain([list(sources)]).collect()).await?;
     let known = rows.iter().map(|row| row.text(0)).collect::<Result<std::collections::HashSet<_>, _>>()?;
     Ok(sources.iter().map(|source| known.contains(source)).collect())
+}
+
+pub async fn outcomes<E: Engine>(engine: &E, pool: &PoolId, sources: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+    if sources.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = read(engine, Scope::Installation, OUTCOMES, arguments![pool].into_iter().chain([list(sources)]).collect()).await?;
+    let found = rows.iter().map(|row| Ok((row.text(0)?, row.text_option(1)?))).collect::<Result<HashMap<_, _>, StoreError>>()?;
+    Ok(sources.iter().map(|source| found.get(source).cloned().flatten()).collect())
 }
 
 pub async fn last_seq<E: Engine>(engine: &E, pool: &PoolId) -> Result<i64, StoreError> {

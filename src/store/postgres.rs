@@ -92,7 +92,7 @@ impl PostgresStore {
             .await
             .map_err(classify)?;
         warn_if_unbound(&pool).await?;
-        Ok(Self::new(PostgresEngine { pool, connect, connect_within: options.connect_within }))
+        Ok(Self::new(PostgresEngine { pool, connect, connect_within: options.connect_within, patience: PATIENCE }))
     }
 }
 
@@ -129,6 +129,8 @@ pub struct PostgresEngine {
     pool: PgPool,
     connect: PgConnectOptions,
     connect_within: Duration,
+    /// [`PATIENCE`] with what the common pool asks.
+    patience: Duration,
 }
 
 impl PostgresEngine {
@@ -144,11 +146,11 @@ impl Engine for PostgresEngine {
     const DIALECT: Dialect = Dialect::Postgres;
 
     async fn read(&self, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
-        transact(&self.pool, Kind::Reading, scope, steps).await
+        transact(&self.pool, self.patience, Kind::Reading, scope, steps).await
     }
 
     async fn write(&self, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
-        transact(&self.pool, Kind::Writing, scope, steps).await
+        transact(&self.pool, self.patience, Kind::Writing, scope, steps).await
     }
 
     async fn session(&self) -> Result<Box<dyn Session>, StoreError> {
@@ -160,34 +162,54 @@ impl Engine for PostgresEngine {
     }
 }
 
+/// The rows that each step answered with.
+type Answers = Result<Vec<Vec<Row>>, StoreError>;
+
 /// A transaction on a connection of the pool. It runs in a task of its own, which nobody cancels: a future dropped inside a
 /// transaction would leave it open on a connection that goes back to the pool (sqlx #4393). What was read is answered at once;
-/// what was written, when it is committed.
-async fn transact(pool: &PgPool, kind: Kind, scope: Scope, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
-    if let ([(sql, _)], Scope::Installation) = (steps.as_slice(), &scope) {
-        let (sql, arguments) = (*sql, steps.into_iter().next().map(|(_, arguments)| arguments).unwrap_or_default());
-        let rows = sqlx::query_with(sql, bind(arguments)?).fetch_all(pool).await.map_err(classify)?;
-        return Ok(vec![rows.into_iter().map(Row::Postgres).collect()]);
-    }
-    let (pool, begin) = (pool.clone(), begin_in(kind.begin(), &scope));
+/// what was written, when it is committed. A connection on which no answer comes in time is closed: it does not go back.
+async fn transact(pool: &PgPool, within: Duration, kind: Kind, scope: Scope, steps: Vec<Step>) -> Answers {
+    let pool = pool.clone();
     let (answer, answered) = oneshot::channel();
     tokio::spawn(async move {
-        let mut transaction = match pool.begin_with(AssertSqlSafe(begin)).await {
-            Ok(transaction) => transaction,
+        let mut connection = match pool.acquire().await {
+            Ok(connection) => connection,
             Err(error) => return drop(answer.send(Err(classify(error)))),
         };
-        match (run_all(&mut transaction, steps).await, kind) {
-            (Ok(answers), Kind::Reading) => {
-                let _ = answer.send(Ok(answers));
-                let _nothing_to_lose = transaction.commit().await;
-            }
-            (Ok(answers), Kind::Writing) => {
-                let _ = answer.send(transaction.commit().await.map_err(classify).map(|()| answers));
-            }
-            (Err(error), _) => drop(answer.send(Err(error))),
+        let mut answer = Some(answer);
+        let work = work(&mut connection, kind, &scope, steps, &mut answer);
+        if tokio::time::timeout(within, work).await.is_err() {
+            connection.close_on_drop();
+            say(&mut answer, Err(late(within)));
         }
     });
     answered.await.unwrap_or_else(|_| Err(StoreError::Unavailable("the transaction's task ended".into())))
+}
+
+/// One statement outside administrations and pools is its own transaction.
+async fn work(connection: &mut PgConnection, kind: Kind, scope: &Scope, steps: Vec<Step>, answer: &mut Option<oneshot::Sender<Answers>>) {
+    if let ([_], Scope::Installation) = (steps.as_slice(), scope) {
+        return say(answer, run_all(connection, steps).await);
+    }
+    let mut transaction = match connection.begin_with(AssertSqlSafe(begin_in(kind.begin(), scope))).await {
+        Ok(transaction) => transaction,
+        Err(error) => return say(answer, Err(classify(error))),
+    };
+    match (run_all(&mut transaction, steps).await, kind) {
+        (Ok(answers), Kind::Reading) => {
+            say(answer, Ok(answers));
+            let _nothing_to_lose = transaction.commit().await;
+        }
+        (Ok(answers), Kind::Writing) => say(answer, transaction.commit().await.map_err(classify).map(|()| answers)),
+        (Err(error), _) => say(answer, Err(error)),
+    }
+}
+
+/// Answers once.
+fn say(answer: &mut Option<oneshot::Sender<Answers>>, answers: Answers) {
+    if let Some(answer) = answer.take() {
+        let _nobody_waits = answer.send(answers);
+    }
 }
 
 async fn run_all(connection: &mut PgConnection, steps: Vec<Step>) -> Result<Vec<Vec<Row>>, StoreError> {
@@ -244,8 +266,12 @@ fn bind(values: Vec<Value>) -> Result<PgArguments, StoreError> {
 async fn patiently<T>(within: Duration, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, StoreError> {
     match tokio::time::timeout(within, work).await {
         Ok(answer) => answer.map_err(classify),
-        Err(_) => Err(StoreError::Unavailable(format!("no answer within {} ms", within.as_millis()))),
+        Err(_) => Err(late(within)),
     }
+}
+
+fn late(within: Duration) -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} ms", within.as_millis()))
 }
 
 /// A connection outside the pool. Whoever gets an error from it, a lack of patience too, drops it.
@@ -333,6 +359,8 @@ fn lock_key(pool: &PoolId, epoch: i64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
 
     #[tokio::test]
@@ -342,5 +370,66 @@ mod tests {
         let options = PostgresOptions { url, connections_max: 2, connect_within: Duration::from_millis(50) };
         let refused = PostgresStore::connect(options).await.err().expect("nobody answers");
         assert!(matches!(&refused, StoreError::Unavailable(reason) if reason == "no answer within 50 ms"), "{refused}");
+    }
+
+    /// A server that lets everybody in and says nothing more, as one behind a firewall that drops a flow. Tells of every connection that
+    /// its client has closed.
+    async fn mute() -> (std::net::SocketAddr, tokio::sync::mpsc::UnboundedReceiver<()>) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let (closing, closed) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let closing = closing.clone();
+                tokio::spawn(async move {
+                    let mut said = [0; 1024];
+                    let _startup = stream.read(&mut said).await;
+                    // AuthenticationOk, and ReadyForQuery with nothing begun
+                    stream.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await.expect("written");
+                    while stream.read(&mut said).await.is_ok_and(|read| read > 0) {}
+                    let _ = closing.send(());
+                });
+            }
+        });
+        (address, closed)
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_no_answer_comes_is_closed_and_not_used_again() {
+        let (address, mut closed) = mute().await;
+        let connect: PgConnectOptions = format!("postgres://u:p@{address}/d?sslmode=disable").parse().expect("an address");
+        let connect_within = Duration::from_secs(5);
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(connect_within).test_before_acquire(false);
+        let pool = pool.connect_lazy_with(connect.clone());
+        let engine = PostgresEngine { pool, connect, connect_within, patience: Duration::from_millis(50) };
+        let one = ("select 1", Vec::new());
+        for (scope, steps) in [
+            (Scope::Installation, vec![one.clone()]),
+            (Scope::Installation, vec![one.clone(), one.clone()]),
+            (Scope::Administrations("comune".into()), vec![one.clone()]),
+        ] {
+            for is_writing in [false, true] {
+                let (scope, steps) = (scope.clone(), steps.clone());
+                let asked = async { if is_writing { engine.write(scope, steps).await } else { engine.read(scope, steps).await } };
+                let answered = tokio::time::timeout(Duration::from_secs(10), asked).await.expect("given up");
+                let reason = answered.map(|rows| rows.len()).expect_err("nobody answers").to_string();
+                assert!(reason.contains("no answer within 50 ms"), "{reason}");
+                closed.recv().await.expect("closed");
+            }
+        }
+    }
+
+    /// Who gives up earlier does not send the connection back unfinished either.
+    #[tokio::test]
+    async fn who_gives_up_earlier_leaves_no_connection_behind() {
+        let (address, mut closed) = mute().await;
+        let connect: PgConnectOptions = format!("postgres://u:p@{address}/d?sslmode=disable").parse().expect("an address");
+        let connect_within = Duration::from_secs(5);
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(connect_within).test_before_acquire(false);
+        let pool = pool.connect_lazy_with(connect.clone());
+        let engine = PostgresEngine { pool, connect, connect_within, patience: Duration::from_millis(100) };
+        let asked = engine.read(Scope::Installation, vec![("select 1", Vec::new())]);
+        assert!(tokio::time::timeout(Duration::from_millis(20), asked).await.is_err());
+        tokio::time::timeout(Duration::from_secs(10), closed.recv()).await.expect("in time").expect("closed");
     }
 }

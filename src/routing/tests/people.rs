@@ -1,10 +1,10 @@
 //! Lost consoles, lost nodes, signed-out and disabled operators, deliveries that fail.
 
-use super::world::World;
+use super::world::{World, name};
 use crate::model::command::{CommandBody, Refusal};
 use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
 use crate::model::delivery::{AttemptResult, DeliveryReport, DeliveryState};
-use crate::model::id::{AdministrationId, MessageId};
+use crate::model::id::{AccountId, AdministrationId, MessageId, QueueId};
 use crate::model::input::{DeliveryFacts, Input};
 use crate::model::time::Timestamp;
 
@@ -94,6 +94,32 @@ fn a_failed_send_is_tried_again_and_then_shown() {
         (follow_on.preferred, follow_on.mode, follow_on.conversation),
         (Some(anna), Mode::Deferrable, world.rows[&letter].conversation)
     );
+}
+
+/// The contact is closed, its queue is in the plan no more: the next attempt says whose it is, and what fails at last is the work of
+/// the account's own queue.
+#[test]
+fn a_message_outlives_the_queue_it_was_written_in() {
+    let mut world = World::new();
+    let anna = world.hire(1, |profile| {
+        profile.skills.insert(name("tributi"), 5);
+    });
+    let letter = world.arrive(10, "f24");
+    world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: Some(name("posta")) }).expect("answered");
+    world.by(anna, CommandBody::Close { contact: letter, outcome: closed() }).expect("closed");
+    report(&mut world, 1, AttemptResult::Temporary { code: "connect".into() });
+    world.replan(|plan| {
+        plan.queues.remove(&name::<QueueId>("tributi"));
+        plan.accounts.remove(&name::<AccountId>("f24"));
+    });
+    let before = world.events.len();
+    world.pass(3600);
+    let told = world.events.iter().zip(&world.abouts).skip(before).find(|(body, _)| body.name() == "message.attempting");
+    let about = told.expect("tried again").1.clone().expect("it says whose it is");
+    assert_eq!((about.contact, about.administration.as_str(), about.queue.as_str()), (letter, "comune", "urp"));
+    report(&mut world, 0, AttemptResult::Bounced { code: "5.1.1".into() });
+    let follow_on = world.rows.values().find(|contact| contact.continues == Some(letter)).expect("a follow-on");
+    assert_eq!((follow_on.queue.as_str(), follow_on.office.as_str()), ("urp", "urp"));
 }
 
 #[test]

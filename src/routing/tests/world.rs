@@ -7,7 +7,7 @@ use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::command::{Actor, Authority, Command, CommandBody, Refusal};
 use crate::model::contact::{Contact, ContactState, Mode};
 use crate::model::delivery::{Delivery, DeliveryReport};
-use crate::model::event::EventBody;
+use crate::model::event::{About, EventBody};
 use crate::model::id::*;
 use crate::model::inbound::Signal;
 use crate::model::input::{AboutMessage, DeliveryFacts, InboundFacts, Input, Reference, SignalFacts};
@@ -92,6 +92,8 @@ pub(super) struct World {
     pub now: Timestamp,
     pub seq: i64,
     pub events: Vec<EventBody>,
+    /// What each of the events is about.
+    pub abouts: Vec<Option<About>>,
     pub rows: std::collections::BTreeMap<ContactId, Contact>,
     pub deliveries: std::collections::BTreeMap<MessageId, Delivery>,
 }
@@ -110,7 +112,15 @@ impl World {
         let mut plan = plan();
         change(&mut plan);
         let engine = Engine::rebuild(name("main"), Arc::new(plan), Timestamp(0), Rows::default());
-        Self { engine, now: Timestamp(0), seq: 0, events: Vec::new(), rows: Default::default(), deliveries: Default::default() }
+        Self {
+            engine,
+            now: Timestamp(0),
+            seq: 0,
+            events: Vec::new(),
+            abouts: Vec::new(),
+            rows: Default::default(),
+            deliveries: Default::default(),
+        }
     }
 
     pub(super) fn input(&mut self, input: Input) -> Applied {
@@ -121,7 +131,10 @@ impl World {
         let rows = self.engine.rows(&effects);
         self.rows.extend(rows.contacts.into_iter().map(|contact| (contact.id, contact)));
         self.deliveries.extend(rows.deliveries.into_iter().map(|delivery| (delivery.message, delivery)));
-        self.events.extend(effects.events.into_iter().map(|(_, body)| body));
+        for (about, body) in effects.events {
+            self.abouts.push(about);
+            self.events.push(body);
+        }
         applied
     }
 
@@ -145,6 +158,16 @@ impl World {
     pub(super) fn rebuild(&mut self) {
         let (plan, rows) = (Arc::clone(self.engine.plan()), self.engine.all_rows());
         self.engine = Engine::rebuild(name("main"), plan, self.now, rows);
+    }
+
+    /// Puts a plan in force that differs from the present one.
+    pub(super) fn replan(&mut self, change: impl FnOnce(&mut Plan)) {
+        let mut plan = Plan::clone(self.engine.plan());
+        plan.version += 1;
+        change(&mut plan);
+        let version = plan.version;
+        self.engine.offer_plan(Arc::new(plan));
+        self.supervisor(CommandBody::ApplyPlan { version }).expect("applied");
     }
 
     /// Another process leads from now on.

@@ -87,16 +87,28 @@ impl Commands for RemoteCommands {
             return Err(CommandError::Unavailable("too many commands wait".into()));
         }
         self.desk.waiting().insert(place, sender);
+        let _held = Held { desk: &self.desk, place };
         let answer = match self.asking.try_send((pool.clone(), Asked { place, envelope })) {
             Ok(()) => tokio::time::timeout(PATIENCE, answered).await,
             Err(_) => Ok(Ok(Err(CommandError::Unavailable("too many commands wait".into())))),
         };
-        self.desk.waiting().remove(&place);
         match answer {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(CommandError::Unavailable("the desk stops".into())),
             Err(_) => Err(CommandError::TimedOut),
         }
+    }
+}
+
+/// A place that is held while somebody waits, and free again when they are answered, give up or go away.
+struct Held<'d> {
+    desk: &'d Desk,
+    place: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.desk.waiting().remove(&self.place);
     }
 }
 

@@ -49,8 +49,8 @@ impl Driver {
         writes.offers = rows.offers;
         writes.operators = rows.operators;
         writes.deliveries = rows.deliveries;
-        let notices = &self.notices;
-        let state = |(queue, closed)| QueueState { notice: notices.get(&queue).cloned().flatten().filter(|_| closed), queue, closed };
+        let mut notices = std::mem::take(&mut batch.notices);
+        let state = |(queue, closed)| QueueState { notice: notices.remove(&queue), queue, closed };
         writes.queues = rows.queues.into_iter().map(state).collect();
         let committing = Committing {
             writer: self.writer.take().expect("one commit at a time"),

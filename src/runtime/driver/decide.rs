@@ -8,6 +8,7 @@ use crate::fault;
 use crate::model::command::{Command, CommandBody, Reply};
 use crate::model::event::{EventBody, QueuedReason};
 use crate::model::input::{AboutMessage, Input};
+use crate::port::commands::CommandText;
 use crate::port::trace::{TraceParent, trace_id};
 use crate::routing::{Applied, Effects};
 
@@ -76,14 +77,16 @@ impl Driver {
             let numbered = (open.number_of_written(&command.body), open.at);
             rows::add_copy(self.engine.plan(), &pending.envelope, numbered, &mut open.writes);
         }
-        if let (CommandBody::CloseQueue { queue }, Some(crate::port::commands::CommandText::Text(notice))) =
-            (&command.body, &pending.envelope.text)
-        {
-            self.notices.insert(queue.clone(), Some(notice.clone()));
+        if let (Ok(()), CommandBody::CloseQueue { queue } | CommandBody::OpenQueue { queue }) = (applied.result, &command.body) {
+            open.notices.remove(queue);
+            if let (CommandBody::CloseQueue { .. }, Some(CommandText::Text(notice))) = (&command.body, &pending.envelope.text) {
+                open.notices.insert(queue.clone(), notice.clone());
+            }
         }
         if applied.result.is_ok() && matches!(command.body, CommandBody::ApplyPlan { .. }) {
             open.plan = Some(Arc::clone(self.engine.plan()));
         }
+        self.known.note(&command.id.to_string(), applied.result.err());
         open.answers.push(match applied.result {
             Ok(()) => Reply::Applied { seq: open.input_seq },
             Err(code) => Reply::Refused { code },

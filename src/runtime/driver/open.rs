@@ -1,16 +1,18 @@
 //! A batch while it is put together, and until it is committed.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::command::{CommandBody, Reply};
 use crate::model::event::EventBody;
-use crate::model::id::MessageId;
+use crate::model::id::{MessageId, QueueId};
 use crate::model::time::Timestamp;
 use crate::plan::Plan;
 use crate::port::feed::FeedEvent;
 use crate::port::store::WriteSet;
 use crate::routing::Effects;
 
+use super::super::commands::PendingCommand;
 use super::super::consumer::Ack;
 use super::Arrival;
 
@@ -18,6 +20,9 @@ use super::Arrival;
 pub(super) struct Open {
     pub(super) arrivals: Vec<Arrival>,
     pub(super) acks: Vec<Ack>,
+    /// Commands that came again: answered once all that was decided before them is committed. If it never is, nobody answers them, and
+    /// who sent them asks again.
+    pub(super) again: Vec<PendingCommand>,
     /// Why the engine must be rebuilt before anything else: an input made it panic.
     pub(super) panicked: Option<String>,
     pub(super) at: Timestamp,
@@ -27,6 +32,8 @@ pub(super) struct Open {
     pub(super) writes: WriteSet,
     pub(super) feed: Vec<FeedEvent>,
     pub(super) answers: Vec<Reply>,
+    /// What citizens are told of queues that the batch closes.
+    pub(super) notices: HashMap<QueueId, String>,
     /// The plan that a command of the batch put in force.
     pub(super) plan: Option<Arc<Plan>>,
 }
@@ -37,6 +44,7 @@ impl Open {
         Self {
             arrivals: Vec::new(),
             acks: Vec::new(),
+            again: Vec::new(),
             panicked: None,
             at,
             seq,
@@ -45,13 +53,19 @@ impl Open {
             writes: WriteSet::default(),
             feed: Vec::new(),
             answers: Vec::new(),
+            notices: HashMap::new(),
             plan: None,
         }
     }
 
-    /// Whether there is nothing to commit and nothing to acknowledge.
+    /// Whether there is nothing to commit and nothing to acknowledge. Commands that came again need no commit of their own.
     pub(super) fn is_empty(&self) -> bool {
         self.arrivals.is_empty() && self.acks.is_empty()
+    }
+
+    /// How many places of a batch are taken.
+    pub(super) fn len(&self) -> usize {
+        self.arrivals.len() + self.again.len()
     }
 
     /// This batch's inputs and those of the one behind it, to be decided anew.

@@ -1,5 +1,7 @@
-//! The driver on a fake database: what goes to quarantine is new when it is tried again in the same leadership.
+//! The driver on a fake database: what goes to quarantine is new when it is tried again in the same leadership, and nobody hears of
+//! what is not committed.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -7,12 +9,12 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::model::command::{Actor, Authority, Command, Refusal};
-use crate::model::id::{AccountId, CommandId, IdMaker, InputId};
+use crate::model::id::{AccountId, CommandId, IdMaker, InputId, QueueId};
 use crate::model::inbound::{InboundEvent, InboundMessage};
 use crate::model::wire;
 use crate::port::broker::Incoming;
 use crate::port::clock;
-use crate::port::commands::CommandEnvelope;
+use crate::port::commands::{CommandEnvelope, CommandText};
 use crate::port::store::WriteSet;
 use crate::port::testing::{FakeBlobs, FakeStore, plan, pool};
 use crate::runtime::consumer::IntakeBatch;
@@ -25,6 +27,12 @@ const AT: Timestamp = Timestamp(1_750_000_000_000_000);
 #[derive(Default)]
 struct Table {
     committed: Vec<WriteSet>,
+    /// Inputs that somebody else committed.
+    sources: HashSet<String>,
+    /// How often a commit was tried.
+    tries: usize,
+    is_away: bool,
+    is_fenced: bool,
     refuses: bool,
     refuses_quarantine: bool,
 }
@@ -34,6 +42,18 @@ impl Table {
     fn counts(&self) -> (usize, usize) {
         let of = |count: fn(&WriteSet) -> usize| self.committed.iter().map(count).sum();
         (of(|writes| writes.quarantine.len()), of(|writes| writes.messages.len()))
+    }
+
+    /// A source that is there already, as the unique index finds it.
+    fn is_double(&self, writes: &WriteSet) -> bool {
+        let committed = self.committed.iter().flat_map(|writes| &writes.inputs).filter_map(|input| input.source.as_ref());
+        let known: HashSet<&String> = committed.chain(&self.sources).collect();
+        writes.inputs.iter().filter_map(|input| input.source.as_ref()).any(|source| known.contains(source))
+    }
+
+    /// The notices of the queues' rows, in the order in which they were committed.
+    fn notices(&self) -> Vec<Option<String>> {
+        self.committed.iter().flat_map(|writes| &writes.queues).map(|state| state.notice.clone()).collect()
     }
 }
 
@@ -57,6 +77,16 @@ impl Writer for FakeWriter {
     /// While it refuses, it takes neither messages nor commands, and nothing at all into quarantine if that is refused too.
     async fn commit(&mut self, writes: &WriteSet) -> Result<(), StoreError> {
         let mut table = self.0.lock().unwrap();
+        table.tries += 1;
+        if table.is_fenced {
+            return Err(StoreError::Fenced);
+        }
+        if table.is_away {
+            return Err(StoreError::Unavailable("asked for by the test".into()));
+        }
+        if table.is_double(writes) {
+            return Err(StoreError::Refused("input_source".into()));
+        }
         let unkept = table.refuses_quarantine && !writes.quarantine.is_empty();
         if unkept || table.refuses && (!writes.messages.is_empty() || writes.inputs.iter().any(|input| input.kind == "command")) {
             return Err(StoreError::Refused("asked for by the test".into()));
@@ -69,6 +99,7 @@ impl Writer for FakeWriter {
 /// A driver that runs, with a plan of its own, and what feeds it.
 struct Bench {
     table: Arc<Mutex<Table>>,
+    rows: Arc<FakeStore>,
     batches: Option<mpsc::Sender<IntakeBatch>>,
     acks: mpsc::UnboundedReceiver<Ack>,
     commands: mpsc::Sender<PendingCommand>,
@@ -80,7 +111,8 @@ struct Bench {
 impl Bench {
     async fn start(plan: Plan) -> Self {
         let table = Arc::new(Mutex::new(Table::default()));
-        let store: Arc<dyn Store> = Arc::new(FakeStore::default());
+        let rows = Arc::new(FakeStore::default());
+        let store: Arc<dyn Store> = rows.clone();
         let deps = DriverDeps {
             store: Arc::clone(&store),
             feed: Feed::default(),
@@ -100,7 +132,7 @@ impl Bench {
         let driver = tokio::spawn(driver.run(inflow, pending, CancellationToken::new()));
         let (ids, blobs) = (IdMaker::new([1; 32]), Arc::new(FakeBlobs::default()));
         let intake = Intake { pool: pool(), prefix: "it.example".into(), ids, store, blobs };
-        Self { table, batches: Some(batches), acks: acked, commands, intake, tag: 0, driver }
+        Self { table, rows, batches: Some(batches), acks: acked, commands, intake, tag: 0, driver }
     }
 
     fn table(&self) -> std::sync::MutexGuard<'_, Table> {
@@ -139,13 +171,44 @@ impl Bench {
     }
 
     async fn command(&self, id: CommandId) -> Reply {
-        let body = CommandBody::LoseNode { node: "desk-1".into() };
-        let command = Command { id, actor: Actor { operator: None, authority: Authority::Any }, expected_version: None, body };
-        let (reply, answer) = oneshot::channel();
-        let envelope = CommandEnvelope { command, text: None, traceparent: None };
-        self.commands.send(PendingCommand { envelope, stored: None, reply }).await.expect("the driver runs");
-        answer.await.expect("an answer")
+        self.ask(id, lose_node(), None).await.await.expect("an answer")
     }
+
+    /// Sends a command of the machinery. Returns its answer to come.
+    async fn ask(&self, id: CommandId, body: CommandBody, text: Option<&str>) -> oneshot::Receiver<Reply> {
+        let command = Command { id, actor: Actor { operator: None, authority: Authority::Any }, expected_version: None, body };
+        let text = text.map(|text| CommandText::Text(text.to_owned()));
+        self.hand_in(CommandEnvelope { command, text, traceparent: None }).await
+    }
+
+    async fn hand_in(&self, envelope: CommandEnvelope) -> oneshot::Receiver<Reply> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(PendingCommand { envelope, stored: None, reply }).await.expect("the driver runs");
+        answer
+    }
+
+    /// Sends a command twice while the database is away. Returns the answers to come, when the driver has both and tries to commit
+    /// the first; neither is there.
+    async fn ask_twice_in_vain(&self, id: CommandId) -> [oneshot::Receiver<Reply>; 2] {
+        self.table().is_away = true;
+        let first = self.ask(id, lose_node(), None).await;
+        let before = self.table().tries;
+        while self.table().tries == before {
+            tokio::task::yield_now().await;
+        }
+        let mut again = self.ask(id, lose_node(), None).await;
+        let early = tokio::time::timeout(Duration::from_millis(300), &mut again).await;
+        assert!(early.is_err(), "answered before the first is committed: {early:?}");
+        [first, again]
+    }
+}
+
+fn lose_node() -> CommandBody {
+    CommandBody::LoseNode { node: "desk-1".into() }
+}
+
+fn queue(name: &str) -> QueueId {
+    QueueId::new(name).expect("a name")
 }
 
 #[tokio::test]
@@ -209,4 +272,92 @@ async fn what_the_engine_refused_leaves_no_source() {
     let inputs: Vec<_> = table.committed.iter().flat_map(|writes| &writes.inputs).filter(|input| input.kind == "inbound").collect();
     assert_eq!(inputs.len(), 2);
     assert!(inputs.iter().all(|input| input.source.is_none() && input.outcome == "not_found"), "{inputs:?}");
+}
+
+#[tokio::test]
+async fn a_command_sent_again_is_a_duplicate_when_the_first_is_committed_and_not_before() {
+    let bench = Bench::start(plan()).await;
+    let [first, again] = bench.ask_twice_in_vain(CommandId(7)).await;
+    bench.table().is_away = false;
+    assert!(matches!(first.await, Ok(Reply::Applied { .. })));
+    assert_eq!(again.await, Ok(Reply::Duplicate));
+    assert_eq!(bench.command(CommandId(7)).await, Reply::Duplicate);
+}
+
+#[tokio::test]
+async fn a_command_sent_again_hears_nothing_if_the_first_is_never_committed() {
+    let bench = Bench::start(plan()).await;
+    let [first, again] = bench.ask_twice_in_vain(CommandId(7)).await;
+    bench.table().is_fenced = true;
+    assert_eq!(bench.driver.await.expect("no panic"), Ended::Fenced);
+    assert!(first.await.is_err() && again.await.is_err(), "both ask again");
+}
+
+#[tokio::test]
+async fn a_command_sent_again_asks_once_more_if_the_first_is_set_aside() {
+    let bench = Bench::start(plan()).await;
+    let [first, again] = bench.ask_twice_in_vain(CommandId(7)).await;
+    {
+        let mut table = bench.table();
+        (table.is_away, table.refuses) = (false, true);
+    }
+    assert_eq!(first.await, Ok(Reply::Refused { code: Refusal::Quarantined }));
+    assert!(again.await.is_err(), "it asks again");
+    bench.table().refuses = false;
+    assert!(matches!(bench.command(CommandId(7)).await, Reply::Applied { .. }));
+}
+
+#[tokio::test]
+async fn a_refused_command_sent_again_hears_the_same_refusal() {
+    let bench = Bench::start(plan()).await;
+    for _ in 0..2 {
+        let answer = bench.ask(CommandId(7), CommandBody::OpenQueue { queue: queue("nowhere") }, None).await;
+        assert_eq!(answer.await, Ok(Reply::Refused { code: Refusal::NotFound }));
+    }
+    let table = bench.table();
+    assert_eq!(table.committed.iter().flat_map(|writes| &writes.inputs).filter(|input| input.kind == "command").count(), 1);
+}
+
+/// A predecessor committed it, and the database could not say so in time.
+#[tokio::test]
+async fn a_command_that_only_the_database_knows_is_a_duplicate() {
+    let bench = Bench::start(plan()).await;
+    let (known, new) = (CommandId(7), CommandId(8));
+    bench.rows.rows().sources.insert(known.to_string());
+    bench.table().sources.insert(known.to_string());
+    bench.rows.away.store(true, std::sync::atomic::Ordering::Relaxed);
+    bench.table().is_away = true;
+    let known = bench.ask(known, lose_node(), None).await;
+    let new = bench.ask(new, lose_node(), None).await;
+    let before = bench.table().tries;
+    while bench.table().tries == before {
+        tokio::task::yield_now().await;
+    }
+    bench.rows.away.store(false, std::sync::atomic::Ordering::Relaxed);
+    bench.table().is_away = false;
+    assert_eq!(known.await, Ok(Reply::Duplicate));
+    assert!(matches!(new.await, Ok(Reply::Applied { .. })));
+}
+
+/// A notice goes with its closing: an earlier one's is not shown again, nor that of a closing that was refused.
+#[tokio::test]
+async fn a_notice_goes_with_its_closing() {
+    let bench = Bench::start(plan()).await;
+    let (close, open) = (CommandBody::CloseQueue { queue: queue("urp") }, CommandBody::OpenQueue { queue: queue("urp") });
+    for (number, (body, notice)) in [(&close, Some("in assemblea")), (&open, None), (&close, None)].into_iter().enumerate() {
+        let answer = bench.ask(CommandId(number as u128), body.clone(), notice).await;
+        assert!(matches!(answer.await, Ok(Reply::Applied { .. })));
+    }
+    assert_eq!(bench.table().notices(), [Some("in assemblea".to_owned()), None, None]);
+    let stranger = Actor { operator: None, authority: Authority::Own };
+    let command = Command { id: CommandId(10), actor: stranger, expected_version: None, body: close.clone() };
+    let envelope = CommandEnvelope { command, text: Some(CommandText::Text("scherzo".into())), traceparent: None };
+    assert_eq!(bench.hand_in(envelope).await.await, Ok(Reply::Refused { code: Refusal::NotOwner }));
+    bench.table().refuses = true;
+    let answer = bench.ask(CommandId(11), close.clone(), Some("mai preso")).await;
+    assert_eq!(answer.await, Ok(Reply::Refused { code: Refusal::Quarantined }));
+    bench.table().refuses = false;
+    let answer = bench.ask(CommandId(12), close, None).await;
+    assert!(matches!(answer.await, Ok(Reply::Applied { .. })));
+    assert_eq!(bench.table().notices().last(), Some(&None));
 }

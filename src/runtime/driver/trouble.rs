@@ -14,10 +14,15 @@ use super::known::source_of;
 use super::{Arrival, Driver, Ended, Open, RETRY_PAUSE, kind_of, rebuild};
 
 impl Driver {
-    /// Goes through a refused batch one input at a time on a rebuilt engine; what is refused again goes to quarantine.
+    /// Goes through a refused batch one input at a time on a rebuilt engine; what is refused again goes to quarantine. What the database
+    /// refused because it has it is answered. Commands that came again get no answer here, and ask once more.
     pub(super) async fn one_by_one(&mut self, batch: Open, inflow: &Inflow, error: &StoreError) -> Option<Ended> {
         let Open { arrivals, acks, .. } = batch;
-        tracing::error!(pool = %self.leadership.pool, %error, inputs = arrivals.len(), "a batch is refused; going through it one by one");
+        let came = arrivals.len();
+        let arrivals = self.answer_committed(arrivals).await;
+        if arrivals.len() == came {
+            tracing::error!(pool = %self.leadership.pool, %error, inputs = came, "a batch is refused; going through it one by one");
+        }
         let reason = if matches!(error, StoreError::Refused(reason) if reason.contains("panicked")) { "panic" } else { "refused" };
         if let Some(ended) = self.rebuild(reason).await {
             return Some(ended);
@@ -37,7 +42,7 @@ impl Driver {
                     if let Some(ended) = self.rebuild("refused").await {
                         return Some(ended);
                     }
-                    for arrival in alone.arrivals {
+                    for arrival in self.answer_committed(alone.arrivals).await {
                         if let Some(ended) = self.set_aside(arrival, &error, inflow).await {
                             return Some(ended);
                         }

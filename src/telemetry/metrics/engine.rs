@@ -31,6 +31,7 @@ pub(super) struct EngineMetrics {
     commit_seconds: HistogramVec,
     batch_inputs: HistogramVec,
     relay_lag: IntGaugeVec,
+    relay_passed_over: IntCounterVec,
     store_up: IntGaugeVec,
     store_errors: IntCounterVec,
     quarantine: IntGaugeVec,
@@ -71,6 +72,11 @@ impl EngineMetrics {
                 "sportello_relay_lag_events",
                 &["pool", "relay"],
                 "Sequence numbers committed and not yet passed by the relay.",
+            ),
+            relay_passed_over: families.counter(
+                "sportello_relay_passed_over_total",
+                &["pool", "relay"],
+                "Events of which the relay could publish nothing, and orders that went to nobody: see the log.",
             ),
             store_up: families.gauge("sportello_store_up", &["kind"], "1 while the database answers."),
             store_errors: families.counter("sportello_store_errors_total", &["kind", "error"], "Failed calls to the database, by error."),
@@ -163,6 +169,11 @@ impl Metrics {
     /// How far a relay (`feed`, `outbound`, `events`) is behind: the last committed sequence number less its cursor.
     pub fn relay_lag(&self, pool: &PoolId, relay: &'static str, behind: i64) {
         self.engine.relay_lag.with_label_values(&[pool.as_str(), relay]).set(behind.max(0));
+    }
+
+    /// So many messages of a relay could not be made or published, and never will be.
+    pub fn relay_passed_over(&self, pool: &PoolId, relay: &'static str, count: usize) {
+        self.engine.relay_passed_over.with_label_values(&[pool.as_str(), relay]).inc_by(count as u64);
     }
 
     /// Whether the database answers. `kind` is [`crate::port::store::Store::kind`].

@@ -6,7 +6,7 @@ use super::fixture::*;
 use super::on_both;
 use super::place::Place;
 
-on_both!(logs_come_in_order, cursors_go_with_the_epoch, known_sources_are_known);
+on_both!(logs_come_in_order, cursors_go_with_the_epoch, known_sources_are_known, what_came_of_a_command_is_known);
 
 async fn logs_come_in_order(place: Place) {
     let store = &place.store;
@@ -58,4 +58,22 @@ async fn known_sources_are_known(place: Place) {
     assert_eq!(place.store.known_sources(&pool(), &asked).await.expect("answers"), [false, true, false, true]);
     let elsewhere = sportello::model::id::PoolId::new("altro").expect("name");
     assert_eq!(place.store.known_sources(&elsewhere, &asked).await.expect("answers"), [false; 4]);
+}
+
+async fn what_came_of_a_command_is_known(place: Place) {
+    let mut leader = Leader::of(&place).await;
+    let commands = [("cm_0000000000000000000000000000002a", "applied"), ("cm_0000000000000000000000000000002b", "wrong_state")];
+    let rows = [1, 2].into_iter().zip(commands).map(|(seq, (source, outcome))| {
+        let mut row = input(seq, None, None);
+        (row.source, row.outcome) = (Some(source.into()), outcome.into());
+        row
+    });
+    let rows: Vec<_> = rows.collect();
+    leader.commit(|writes| writes.inputs = rows).await;
+    let asked = [commands[1].0.to_owned(), "cm_0000000000000000000000000000002c".into(), commands[0].0.to_owned(), "' or 1=1".into()];
+    let outcomes = place.store.outcomes(&pool(), &asked).await.expect("answers");
+    assert_eq!(outcomes, [Some("wrong_state".to_owned()), None, Some("applied".to_owned()), None]);
+    assert!(place.store.outcomes(&pool(), &[]).await.expect("answers").is_empty());
+    let elsewhere = sportello::model::id::PoolId::new("altro").expect("name");
+    assert_eq!(place.store.outcomes(&elsewhere, &asked).await.expect("answers"), [None, None, None, None]);
 }

@@ -189,3 +189,18 @@ async fn what_is_no_command_is_dropped_and_the_next_is_served() {
     let _ = pending.reply.send(Reply::Duplicate);
     assert_eq!(answer.await.unwrap(), Ok(Reply::Duplicate));
 }
+
+/// A request whose sender went away, as when a browser closes the connection.
+#[tokio::test]
+async fn who_goes_away_while_waiting_leaves_no_place_behind() {
+    let world = World::new().await;
+    let _never_answers = world.local.attach(&pool());
+    let desk = Arc::clone(&world.desk);
+    let asked = tokio::spawn(async move { desk.send(&pool(), envelope(1)).await });
+    while world.desk.desk.waiting().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    asked.abort();
+    let _gone = asked.await;
+    assert_eq!(world.desk.desk.waiting().len(), 0);
+}
