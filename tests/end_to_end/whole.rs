@@ -1,6 +1,7 @@
 //! The whole daemon as its users meet it: one story a file, each on both pairs of backends.
 
 mod browser;
+mod calls;
 mod command_line;
 mod contract;
 mod conversation;
