@@ -12,6 +12,7 @@ mod kill;
 mod live;
 mod pictures;
 mod roles;
+mod samples;
 mod signatures;
 mod smpp;
 mod sms;
