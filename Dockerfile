@@ -10,9 +10,8 @@ RUN npm ci --no-audit --no-fund
 COPY web/ ./
 RUN npm run build
 
-# cmake and a C compiler are for aws-lc, the cryptography under TLS.
+# The C compiler of this image builds SQLite, zstd and aws-lc, the cryptography under TLS: CMake is not needed.
 FROM rust:1.95-slim-bookworm AS build
-RUN apt-get update && apt-get install --yes --no-install-recommends cmake g++ make && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 # The dependencies alone: this layer is kept until Cargo.lock changes.

@@ -64,6 +64,30 @@ fn every_file_says_what_it_is_for() {
     assert!(silent.is_empty(), "without a first line that says what they are for: {silent:?}");
 }
 
+/// Who begins reads what to install, in the versions and packages that the build and the tests ask for.
+#[test]
+fn the_pages_name_what_is_needed() {
+    let read = |file: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a page is text");
+    let after = |text: &str, mark: &str| {
+        let rest = text.split_once(mark).expect("it is said there").1;
+        rest.split(['"', ' ']).next().expect("a text has a beginning").to_owned()
+    };
+    let versions = [
+        format!("Rust {}", after(&read("Cargo.toml"), "rust-version = \"")),
+        format!("Node {}", after(&read("web/package.json"), "\"node\": \">=")),
+    ];
+    let contributing = read("CONTRIBUTING.md");
+    for page in [&read("README.md"), &contributing] {
+        assert!(versions.iter().all(|version| page.contains(version)), "{versions:?} in {page}");
+    }
+    let tools = read("tests/tools.sh");
+    let packages: Vec<String> = tools.lines().filter(|line| line.starts_with("need ")).map(|line| after(line, "need ")).collect();
+    assert!(packages.len() >= 10, "{packages:?}");
+    let named: Vec<&str> = contributing.split(|c: char| !(c.is_alphanumeric() || c == '-')).collect();
+    let missing: Vec<&String> = packages.iter().filter(|package| !named.contains(&package.as_str())).collect();
+    assert!(missing.is_empty(), "CONTRIBUTING.md does not name {missing:?}");
+}
+
 #[test]
 fn only_the_store_knows_sql() {
     let knows: Vec<String> = sources()

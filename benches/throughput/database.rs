@@ -22,6 +22,8 @@ pub struct Counts {
     pub contacts: i64,
     /// Of these closed.
     pub closed: i64,
+    /// Calls that were not admitted as live: they did not ring, somebody was given them as a letter is given.
+    pub not_admitted: i64,
     /// Events `contact.received`.
     pub received: i64,
     /// Events `contact.closed`.
@@ -88,6 +90,7 @@ impl Database {
         Ok(Counts {
             contacts: self.number("select count(*) from contact").await?,
             closed: self.number("select count(*) from contact where state = 'closed'").await?,
+            not_admitted: self.number("select count(*) from contact where channel = 'phone' and mode = 'deferrable'").await?,
             received: self.number("select count(*) from event where name = 'contact.received'").await?,
             closes: self.number("select count(*) from event where name = 'contact.closed'").await?,
             missed: self.number("select count(*) from offer where state <> 'accepted'").await?,
@@ -122,6 +125,15 @@ impl Database {
             "select p.last_seq - coalesce((select c.seq from relay_cursor c where c.pool = p.pool and c.name = 'events'), 0) from progress p",
         )
         .await
+    }
+
+    /// Contacts that are not closed, by state and mode.
+    pub async fn not_closed(&mut self) -> anyhow::Result<Vec<(String, String, i64)>> {
+        let sql = "select state, mode, count(*) from contact where state <> 'closed' group by state, mode order by state, mode";
+        Ok(match self {
+            Self::Postgres(connection) => sqlx::query_as(sql).fetch_all(connection).await?,
+            Self::Sqlite(connection) => sqlx::query_as(sql).fetch_all(connection).await?,
+        })
     }
 
     /// Filing times by contact, from a time on, in microseconds: the intended times of an open-loop run.

@@ -1,4 +1,5 @@
-//! The room: operators who are signed in, each with one console's WebSocket, who take whatever rings and close or answer it.
+//! The room: operators who are signed in, each with one console's WebSocket, who take whatever rings, open whatever they are given, and
+//! close or answer it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,13 +51,11 @@ impl Manner {
 /// What the operators did.
 #[derive(Default)]
 pub struct Tally {
-    /// Offers seen.
-    pub offered: AtomicU64,
     /// Closes confirmed.
     pub closed: AtomicU64,
     /// Commands refused.
     pub refused: AtomicU64,
-    /// When each contact's first offer, or each message, was seen, microseconds UTC.
+    /// When each contact first rang or was given to somebody, or each message, was seen, microseconds UTC.
     pub seen: Mutex<HashMap<String, i64>>,
     ready: AtomicU64,
     first_refusal: Mutex<Option<String>>,
@@ -66,7 +65,7 @@ pub struct Tally {
 pub struct Room {
     /// What they did.
     pub tally: Arc<Tally>,
-    /// A place for each contact that may wait for an offer: given back when it is offered.
+    /// A place for each contact that may wait for an operator: given back when one has it.
     pub places: Arc<Semaphore>,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
@@ -200,7 +199,8 @@ struct Operator {
 /// What an operator waits for.
 enum Step {
     Ready,
-    Accepted(String),
+    /// Accepted, or opened: theirs to work on.
+    Taken(String),
     Answered,
     Closed,
 }
@@ -220,6 +220,7 @@ struct Frame<'a> {
 struct Event<'a> {
     event: &'a str,
     ordinal: Option<u32>,
+    reason: Option<&'a str>,
     message: Option<&'a str>,
     #[serde(borrow)]
     about: Option<About<'a>>,
@@ -241,7 +242,7 @@ impl Operator {
         while let Some(message) = socket.next().await {
             let Message::Text(text) = message? else { continue };
             // most frames tell of what this operator did: not worth reading
-            if !["\"offer.made\"", "\"message.received\"", "\"type\":\"reply\"", "\"type\":\"hello\""]
+            if !["\"offer.made\"", "\"contact.assigned\"", "\"message.received\"", "\"type\":\"reply\"", "\"type\":\"hello\""]
                 .iter()
                 .any(|word| text.contains(word))
             {
@@ -251,6 +252,7 @@ impl Operator {
             let command = match (frame.kind, frame.event, frame.reply) {
                 ("hello", ..) => Some(self.command(Step::Ready, "\"do\":\"ready\"")),
                 (_, Some(event), _) if event.event == "offer.made" => self.offered(&event),
+                (_, Some(event), _) if event.event == "contact.assigned" => self.given(&event),
                 (_, Some(event), _) if event.event == "message.received" => self.written_to(&event),
                 (_, _, Some(reply)) => self.answered(frame.id, &reply),
                 _ => None,
@@ -266,11 +268,18 @@ impl Operator {
     fn offered(&mut self, event: &Event<'_>) -> Option<String> {
         let contact = event.about.as_ref()?.contact;
         let ordinal = event.ordinal?;
-        self.tally.offered.fetch_add(1, Ordering::Relaxed);
         self.tally.see(contact);
         self.places.add_permits(1);
         let wish = format!(r#""do":"accept","contact":"{contact}","ordinal":{ordinal}"#);
-        Some(self.command(Step::Accepted(contact.to_owned()), &wish))
+        Some(self.command(Step::Taken(contact.to_owned()), &wish))
+    }
+
+    /// Opens what the router gives without its ringing, at once: a call that was not admitted as a live one, for its queue was full.
+    fn given(&mut self, event: &Event<'_>) -> Option<String> {
+        let contact = event.about.as_ref().filter(|_| event.reason == Some("routed"))?.contact;
+        self.tally.see(contact);
+        self.places.add_permits(1);
+        Some(self.command(Step::Taken(contact.to_owned()), &format!(r#""do":"touch","contact":"{contact}""#)))
     }
 
     /// Answers what a citizen wrote, at once; the answer says to what.
@@ -295,11 +304,11 @@ impl Operator {
                 None
             }
             Step::Answered => None,
-            Step::Accepted(contact) if self.manner == Manner::Answer => {
+            Step::Taken(contact) if self.manner == Manner::Answer => {
                 let wish = format!(r#""do":"reply","contact":"{contact}","text":"{GREETING}""#);
                 Some(self.command(Step::Answered, &wish))
             }
-            Step::Accepted(contact) => {
+            Step::Taken(contact) => {
                 let wish = format!(r#""do":"close","contact":"{contact}","resolution":"resolved""#);
                 Some(self.command(Step::Closed, &wish))
             }

@@ -23,6 +23,8 @@ const WAITING: usize = 190;
 pub const WARM_UP: Duration = Duration::from_secs(3);
 /// How long what is under way may take to end.
 pub const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+/// Its queue was full when it came: with more than [`OPERATORS`] in hand and 200 that wait, a call does not ring any more.
+const NOT_ADMITTED: &str = "calls not admitted as live";
 /// Warnings of a daemon's log that are printed.
 const WARNINGS_SHOWN: usize = 12;
 
@@ -233,6 +235,7 @@ pub async fn throughput(setup: &Setup, folder: &Path, layout: Layout, report: &m
         report.add(layout.figure("commits"), "commits/s", (after.commits - before.commits) as f64 / took);
         report.add(layout.figure("events behind at the end of publishing"), "events", lag as f64);
         report.add(layout.figure("public events"), "events/contact", (after.events - before.events) as f64 / published as f64);
+        report.add(layout.figure(NOT_ADMITTED), "calls", (after.not_admitted - before.not_admitted) as f64);
         let bytes = after.journal_bytes - before.journal_bytes;
         report.add(layout.figure("journal, inputs and events"), "bytes/contact", bytes as f64 / published as f64);
         for (group, seconds) in used {
@@ -255,10 +258,12 @@ async fn settle(it: &mut Installation, room: &Room, closed: u64) -> anyhow::Resu
     while room.tally.closed.load(Ordering::Relaxed) < closed || it.relay_lag().await? > 0 {
         if Instant::now() > deadline {
             let (done, lag) = (room.tally.closed.load(Ordering::Relaxed), it.relay_lag().await?);
-            // whether the others stand before the commit or behind it
-            let counts = it.database.counts().await?;
+            // whether the others stand before the commit or behind it, and where
+            let (counts, open) = (it.database.counts().await?, it.database.not_closed().await?);
+            let open: Vec<String> = open.into_iter().map(|(state, mode, count)| format!("{count} {state} {mode}")).collect();
             bail!(
-                "{done} of {closed} contacts are closed, {lag} events are not published; first refusal: {:?}; {counts:?}",
+                "{done} of {closed} contacts are closed, {lag} events are not published; not closed: [{}]; first refusal: {:?}; {counts:?}",
+                open.join(", "),
                 room.tally.first_refusal()
             );
         }
@@ -267,7 +272,8 @@ async fn settle(it: &mut Installation, room: &Room, closed: u64) -> anyhow::Resu
     Ok(())
 }
 
-/// From the intended arrival to the offer on the operator's WebSocket, open loop.
+/// From the intended arrival to the offer on the operator's WebSocket, open loop. A call that was not admitted as live is not offered: its
+/// assignment counts.
 pub async fn latency(setup: &Setup, folder: &Path, report: &mut Report) -> anyhow::Result<()> {
     let mut it = Installation::start(setup, folder, "latency", Layout::One).await?;
     let room = Room::open(&it.admin, &it.desk, OPERATORS, 0, Manner::Close).await?;
@@ -287,11 +293,12 @@ pub async fn latency(setup: &Setup, folder: &Path, report: &mut Report) -> anyho
             settle(&mut it, &room, closed + published).await?;
             let took = began.elapsed().as_secs_f64();
             let used = machine::used(&cpu, &machine::cpu_seconds());
-            it.database.counts().await?.conserve(&before, published as i64)?;
+            let after = it.database.counts().await?;
+            after.conserve(&before, published as i64)?;
             let mut one = histogram()?;
             let seen = room.tally.take_seen();
             for (contact, intended) in it.database.filed_since(since).await? {
-                let offered = seen.get(&contact).with_context(|| format!("nobody was offered {contact}"))?;
+                let offered = seen.get(&contact).with_context(|| format!("nobody was offered or given {contact}"))?;
                 one.record((offered - intended).max(1).unsigned_abs())?;
             }
             ensure!(one.len() == published, "{published} published, {} measured", one.len());
@@ -299,6 +306,7 @@ pub async fn latency(setup: &Setup, folder: &Path, report: &mut Report) -> anyho
                 report.add(format!("arrival to offer at {rate}/s: {name}"), "ms", one.value_at_quantile(quantile) as f64 / 1000.0);
             }
             report.add(format!("arrival to offer at {rate}/s: max"), "ms", one.max() as f64 / 1000.0);
+            report.add(format!("at {rate}/s: {NOT_ADMITTED}"), "calls", (after.not_admitted - before.not_admitted) as f64);
             for (group, seconds) in used {
                 report.add(format!("at {rate}/s: processor, {group}"), "of a core", seconds / took);
             }

@@ -1,5 +1,6 @@
 //! The commands that need a database or start something.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::desk::accounts::{self, AccountError, NewOperator, NewToken, Passwords
 use crate::model::command::{Actor, Authority, Command as Order, CommandBody, Reply};
 use crate::model::id::{CommandId, PoolId};
 use crate::model::operator::{Operator, OperatorProfile};
+use crate::plan::Plan;
 use crate::port::clock;
 use crate::port::commands::{CommandEnvelope, CommandError, Commands as _};
 use crate::port::retry::{Retried, Retries as _};
@@ -151,13 +153,13 @@ fn banner(daemon: &Daemon, data: &std::path::Path) -> String {
     if let Some(smtp) = addresses.smtp {
         lines.push("\nTry a citizen's mail:".into());
         lines.push(format!(
-            "  printf 'From: Mario <mario@example.it>\\r\\nTo: urp@comune.example\\r\\nSubject: Quanto pago di TARI?\\r\\n\\r\\nBuongiorno, vorrei sapere quanto devo pagare.\\r\\n' | curl -s smtp://{smtp} --mail-from mario@example.it --mail-rcpt urp@comune.example -T -"
+            "  printf 'From: Mario <mario@example.it>\\r\\nTo: urp@comune.example\\r\\nDate: %s\\r\\nMessage-ID: <%s@example.it>\\r\\nSubject: Quanto pago di TARI?\\r\\n\\r\\nBuongiorno, vorrei sapere quanto devo pagare.\\r\\n' \"$(date -R)\" $(date +%s%N) | curl -s smtp://{smtp} --mail-from mario@example.it --mail-rcpt urp@comune.example -T -"
         ));
     }
     if let (Some(url), Some(samples)) = (&addresses.channel_api, &daemon.samples) {
         lines.push("Try a citizen's call, as a telephone system would report it:".into());
         lines.push(format!(
-            "  curl -s {url}/channel/v1/contacts -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' -d '{{\"external_id\":\"call-1\",\"from\":{{\"address\":\"+390471123456\"}},\"subject\":\"Carta di identità\",\"language\":\"it\"}}'",
+            "  curl -s {url}/channel/v1/contacts -H 'Authorization: Bearer {}' -H 'Content-Type: application/json' -d '{{\"external_id\":\"call-'$(date +%s%N)'\",\"from\":{{\"address\":\"+390471123456\"}},\"subject\":\"Carta di identità\",\"language\":\"it\"}}'",
             samples.token
         ));
     }
@@ -177,9 +179,9 @@ fn text_message_to_try(url: &str, trial: &daemon::TrialSms) -> String {
     let daemon::TrialSms { account, number, secret_file, .. } = trial;
     let secret = secret_file.display();
     format!(
-        "  t=$(date +%s); b='{{\"type\":\"message\",\"id\":\"sms-'$t'\",\"from\":\"+393331234567\",\"to\":\"{number}\",\"text\":\"Buongiorno, per la carta di identità serve la prenotazione?\"}}'; \
-         s=$(printf %s \"sms-$t.$t.$b\" | openssl dgst -sha256 -hmac \"$(cat '{secret}')\" -binary | base64); \
-         curl -s -w '%{{http_code}}\\n' {url}/sms/v1/{account} -H \"webhook-id: sms-$t\" -H \"webhook-timestamp: $t\" -H \"webhook-signature: v1,$s\" -H 'Content-Type: application/json' -d \"$b\""
+        "  t=$(date +%s); i=sms-$(date +%s%N); b='{{\"type\":\"message\",\"id\":\"'$i'\",\"from\":\"+393331234567\",\"to\":\"{number}\",\"text\":\"Buongiorno, per la carta di identità serve la prenotazione?\"}}'; \
+         s=$(printf %s \"$i.$t.$b\" | openssl dgst -sha256 -hmac \"$(cat '{secret}')\" -binary | base64); \
+         curl -s -w '%{{http_code}}\\n' {url}/sms/v1/{account} -H \"webhook-id: $i\" -H \"webhook-timestamp: $t\" -H \"webhook-signature: v1,$s\" -H 'Content-Type: application/json' -d \"$b\""
     )
 }
 
@@ -238,8 +240,12 @@ async fn plan_command(store: Arc<dyn Store>, command: &plan::PlanCommand) -> any
                     return Ok(ExitCode::from(EXIT_USAGE));
                 }
             };
-            let missing = dropped_queues(&*store, &plan).await?;
-            ensure!(missing.is_empty(), "contacts still wait in queues that the plan does not have: {}", missing.join(", "));
+            let before = pools_in_force(&*store).await?;
+            let behind = left_behind(&*store, &plan, &before).await?;
+            if !behind.is_empty() {
+                behind.iter().for_each(|sentence| complain(sentence));
+                return Ok(ExitCode::from(EXIT_FAILURE));
+            }
             let version = store.put_plan(&text).await?;
             let commands = LeftCommands { store };
             for pool in &plan.pools {
@@ -252,23 +258,31 @@ async fn plan_command(store: Arc<dyn Store>, command: &plan::PlanCommand) -> any
                     Err(error) => return Err(error),
                 }
             }
+            for pool in before.difference(&plan.pools) {
+                say(&format!(
+                    "pool {pool} is in the plan no more: what is published to it is kept in quarantine until the next start, and read by \
+                     nobody from then on; with RabbitMQ delete its queue then: sportello.router.{pool}"
+                ));
+            }
         }
         plan::PlanCommand::Example => {}
     }
     Ok(ExitCode::from(EXIT_OK))
 }
 
-/// Queues with open contacts that a plan does not have.
-async fn dropped_queues(store: &dyn Store, plan: &crate::plan::Plan) -> anyhow::Result<Vec<String>> {
-    let mut missing = Vec::new();
-    for pool in &plan.pools {
-        let counts = store.contact_counts(pool).await?;
-        let open = counts.iter().filter(|count| !matches!(count.state.as_str(), "closed" | "abandoned"));
-        missing.extend(open.filter(|count| !plan.queues.contains_key(&count.queue)).map(|count| count.queue.to_string()));
+/// The pools of the stored plan; none if it is of a release whose plans this one cannot read.
+async fn pools_in_force(store: &dyn Store) -> anyhow::Result<BTreeSet<PoolId>> {
+    let stored = store.plan().await?.and_then(|(_, text)| crate::plan::parse(&text).ok());
+    Ok(stored.map(|plan| plan.pools).unwrap_or_default())
+}
+
+/// What a plan would leave behind of the contacts that are open now, in its own pools and in those of the plan before.
+async fn left_behind(store: &dyn Store, new: &Plan, before: &BTreeSet<PoolId>) -> anyhow::Result<Vec<String>> {
+    let mut behind = Vec::new();
+    for pool in new.pools.union(before) {
+        behind.extend(plan::left_behind(new, pool, &store.contact_counts(pool).await?));
     }
-    missing.sort_unstable();
-    missing.dedup();
-    Ok(missing)
+    Ok(behind)
 }
 
 async fn send(commands: &LeftCommands, pool: &PoolId, body: CommandBody) -> anyhow::Result<()> {

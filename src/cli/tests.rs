@@ -6,7 +6,11 @@ use std::sync::Arc;
 use clap::CommandFactory;
 
 use super::*;
+use crate::model::channel::Channel;
+use crate::model::contact::StateName;
 use crate::model::operator::{Role, Scope};
+use crate::model::time::Timestamp;
+use crate::port::store::ContactCount;
 use crate::telemetry::{HealthOptions, Metrics, Readiness, Watchdog, health};
 
 fn parsed(line: &str) -> Result<Cli, clap::Error> {
@@ -172,6 +176,47 @@ fn accounts_of_the_settings_are_the_plans() {
         "line 17: webchat.accounts.urp-chat.topics: the plan has no topic `luna` there, so it is not offered: add it to the plan or take it out",
     ];
     assert_eq!(found, expected.map(|line| format!("{name}, {line}")));
+}
+
+/// What a plan would leave behind: by what it is without, and whose contacts are open where.
+#[test]
+fn a_plan_leaves_no_open_contact_behind() {
+    let count = |administration: &str, queue: &str, state, count| ContactCount {
+        administration: administration.parse().expect("a name"),
+        office: "ufficio".parse().expect("a name"),
+        queue: queue.parse().expect("a name"),
+        channel: Channel::email(),
+        state,
+        count,
+        oldest: Timestamp(0),
+    };
+    let body = |name: &str, pool: &str| {
+        format!(
+            "[administration.{name}]\nname = \"A\"\npool = \"{pool}\"\n[administration.{name}.office.urp]\nname = \"U\"\n\
+             [administration.{name}.queue.{name}-urp]\noffice = \"urp\"\nname = \"U\"\n"
+        )
+    };
+    let plan = |text: String| crate::plan::parse(&text).expect("in order");
+    let usual = plan(format!("[pool.main]\n[pool.unione]\n{}{}", body("comune", "main"), body("unione", "unione")));
+    let without = plan(format!("[pool.main]\n{}", body("comune", "main")));
+    let moved = plan(format!("[pool.main]\n[pool.unione]\n{}{}", body("comune", "main"), body("unione", "main")));
+    let open = [count("unione", "unione-urp", StateName::Queued, 2), count("unione", "unione-urp", StateName::Pending, 1)];
+    let over = [count("unione", "unione-urp", StateName::Abandoned, 4)];
+    let dropped = [count("comune", "tributi", StateName::Active, 1), count("comune", "unione-urp", StateName::Queued, 1)];
+    for (plan, pool, counts, expected) in [
+        (&usual, "unione", &open[..], &[][..]),
+        (&without, "unione", &open, &["pool `unione` has open contacts (3): "]),
+        (&without, "unione", &over, &[]),
+        (&moved, "unione", &open, &["administration `unione` has open contacts (3): the plan puts it into pool `main`"]),
+        (&moved, "main", &open, &[]),
+        (&usual, "main", &dropped, &["queue `tributi` has open contacts (1): ", "queue `unione-urp` has open contacts (1): "]),
+    ] {
+        let behind = plan::left_behind(plan, &pool.parse().expect("a name"), counts);
+        assert_eq!(behind.len(), expected.len(), "{behind:?}");
+        for (sentence, beginning) in behind.iter().zip(expected) {
+            assert!(sentence.starts_with(beginning) && sentence.contains("first, or "), "{sentence}");
+        }
+    }
 }
 
 #[tokio::test]

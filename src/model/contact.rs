@@ -22,6 +22,16 @@ pub enum Mode {
     Deferrable,
 }
 
+/// Why somebody who stands there was not admitted as such: the contact waits like a letter, and does not ring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotAdmitted {
+    /// A supervisor closed its queue.
+    QueueClosed,
+    /// As many waited there as the plan allows.
+    QueueFull,
+}
+
 /// Who opened the contact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -297,6 +307,9 @@ pub struct Contact {
     pub account: AccountId,
     /// Live or deferrable.
     pub mode: Mode,
+    /// It came as a live contact and was not admitted as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_admitted: Option<NotAdmitted>,
     /// Who opened it.
     pub direction: Direction,
     /// The operator who opened it, if outbound.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
 use super::command::{RejectReason, TransferTarget};
-use super::contact::{Direction, Mode, Outcome, PendingOn};
+use super::contact::{Direction, Mode, NotAdmitted, Outcome, PendingOn};
 use super::conversation::Automatic;
 use super::id::{AccountId, AdministrationId, ContactId, ConversationId, MessageId, NoteId, OfficeId, OperatorId, QueueId};
 use super::operator::PresenceState;
@@ -217,9 +217,13 @@ pub enum EventBody {
         /// When it closes by itself.
         closes_at: Timestamp,
     },
-    /// A live contact became a deferrable one: the citizen left text and an address, or the queue is closed.
+    /// A live contact became a deferrable one: the citizen left text and an address, or it was not admitted.
     #[serde(rename = "contact.deferrable")]
-    ContactDeferrable,
+    ContactDeferrable {
+        /// Why it was not admitted when it came.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        not_admitted: Option<NotAdmitted>,
+    },
     /// The administration's file was named.
     #[serde(rename = "contact.case")]
     ContactCase,
@@ -444,7 +448,7 @@ impl EventBody {
             Self::ContactClosed { .. } => "contact.closed",
             Self::ContactAbandoned { .. } => "contact.abandoned",
             Self::ContactSilent { .. } => "contact.silent",
-            Self::ContactDeferrable => "contact.deferrable",
+            Self::ContactDeferrable { .. } => "contact.deferrable",
             Self::ContactCase => "contact.case",
             Self::MessageReceived { .. } => "message.received",
             Self::MessageQueued { .. } => "message.queued",

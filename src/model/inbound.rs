@@ -10,7 +10,7 @@ use super::channel::{IdentityLevel, Language};
 use super::contact::Mode;
 use super::conversation::{Attachment, Automatic, BlobRef, Party};
 use super::delivery::DeliveryReport;
-use super::id::{AccountId, InputId};
+use super::id::{AccountId, IdMaker, InputId};
 use super::time::Timestamp;
 
 /// The longest body of a broker message, in bytes. What is longer goes to the blob store first.
@@ -131,6 +131,23 @@ pub struct InboundSignal {
     pub id: Option<String>,
 }
 
+impl InboundSignal {
+    /// The input that it is: the same for the same signal of the same contact with the same `id`, however often it is sent.
+    pub fn input(&self, ids: &IdMaker) -> InputId {
+        let Self { account, thread, signal, id } = self;
+        // what the rows of every release were made of
+        let name = match signal {
+            Signal::Abandoned => "Abandoned",
+            Signal::Ended => "Ended",
+        };
+        let what = match id {
+            Some(id) => format!("{thread}/{name}/{id}"),
+            None => format!("{thread}/{name}"),
+        };
+        ids.input(account, what.as_bytes())
+    }
+}
+
 /// What can happen on a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -166,6 +183,25 @@ impl InboundEvent {
             Self::Message(_) => Self::MESSAGE,
             Self::Signal(_) => Self::SIGNAL,
             Self::Delivery(_) => Self::DELIVERY,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of running releases are known by these: what was processed must stay known.
+    #[test]
+    fn a_signal_is_known_by_what_it_says() {
+        let (ids, account) = (IdMaker::new([7; 32]), AccountId::new("telefono").expect("a name"));
+        for (signal, id, what) in [
+            (Signal::Abandoned, None, "in_0000000000000000000000000000002a/Abandoned"),
+            (Signal::Ended, None, "in_0000000000000000000000000000002a/Ended"),
+            (Signal::Abandoned, Some("2"), "in_0000000000000000000000000000002a/Abandoned/2"),
+        ] {
+            let data = InboundSignal { account: account.clone(), thread: InputId(42), signal, id: id.map(str::to_owned) };
+            assert_eq!(data.input(&ids), ids.input(&account, what.as_bytes()), "{what}");
         }
     }
 }

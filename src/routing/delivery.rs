@@ -305,6 +305,7 @@ impl Engine {
             channel: delivery.channel.clone(),
             account: delivery.account.clone(),
             mode: crate::model::contact::Mode::Deferrable,
+            not_admitted: None,
             direction: Direction::Outbound,
             opened_by: delivery.origin.owner,
             continues: Some(delivery.contact),

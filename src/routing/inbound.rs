@@ -2,7 +2,7 @@
 
 use crate::model::channel::IdentityLevel;
 use crate::model::command::Refusal;
-use crate::model::contact::{Contact, ContactState, Direction, Mode, Outcome, Resolution, StateName};
+use crate::model::contact::{Contact, ContactState, Direction, Mode, NotAdmitted, Outcome, Resolution, StateName};
 use crate::model::conversation::Automatic;
 use crate::model::delivery::{Delivery, DeliveryState};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason};
@@ -137,7 +137,7 @@ impl Engine {
             ContactState::Queued | ContactState::Offered { .. } | ContactState::Deferred { .. } => self.abandon(id, effects),
             ContactState::Abandoned { .. } => {
                 self.change(id, effects, |contact| contact.mode = Mode::Deferrable);
-                self.tell(id, effects, EventBody::ContactDeferrable);
+                self.tell(id, effects, EventBody::ContactDeferrable { not_admitted: None });
                 self.queue_again(id, QueuedReason::CameBack, effects);
             }
             _ => {}
@@ -157,15 +157,15 @@ impl Engine {
         };
         let contact = self.new_contact(facts, follows, &classification);
         let Some(mut contact) = contact else { return Applied::refused(Refusal::NotFound) };
-        let admitted = self.is_admitted(&contact);
-        if !admitted {
-            contact.mode = Mode::Deferrable;
+        let not_admitted = self.not_admitted(&contact);
+        if not_admitted.is_some() {
+            (contact.mode, contact.not_admitted) = (Mode::Deferrable, not_admitted);
         }
         let id = contact.id;
         self.open_contact(contact, classification.rule, effects);
         self.tell(id, effects, EventBody::MessageReceived { message: facts.message, operator: None, automatic: facts.automatic });
-        if !admitted {
-            self.tell(id, effects, EventBody::ContactDeferrable);
+        if not_admitted.is_some() {
+            self.tell(id, effects, EventBody::ContactDeferrable { not_admitted });
         }
         let applied = Applied { classification: Some(classification), ..Applied::placed(&self.contacts[&id].contact, follows.is_none()) };
         if !is_person {
@@ -203,6 +203,7 @@ impl Engine {
             channel: facts.channel.clone(),
             account: facts.account.clone(),
             mode: facts.mode,
+            not_admitted: None,
             direction: Direction::Inbound,
             opened_by: None,
             continues: follows.map(|reference| reference.contact),
@@ -253,13 +254,16 @@ impl Engine {
             .filter(move |contact| (address.is_some() && contact.address == address) || (is_proved && contact.citizen_level >= proved))
     }
 
-    /// Whether a live contact may wait in its queue: it is open and not full. Deferrable ones always may.
-    fn is_admitted(&self, contact: &Contact) -> bool {
-        let is_full = || {
-            let waiting_max = self.plan.queues.get(&contact.queue).map_or(u32::MAX, |queue| queue.waiting_max);
-            self.demand.waiting_in(&contact.queue) >= waiting_max as usize
-        };
-        contact.mode == Mode::Deferrable || !(self.closed_queues.contains(&contact.queue) || is_full())
+    /// Why a live contact may not wait in its queue as such: it is closed, or full. Deferrable ones always may.
+    fn not_admitted(&self, contact: &Contact) -> Option<NotAdmitted> {
+        if contact.mode == Mode::Deferrable {
+            return None;
+        }
+        if self.closed_queues.contains(&contact.queue) {
+            return Some(NotAdmitted::QueueClosed);
+        }
+        let waiting_max = self.plan.queues.get(&contact.queue).map_or(u32::MAX, |queue| queue.waiting_max);
+        (self.demand.waiting_in(&contact.queue) >= waiting_max as usize).then_some(NotAdmitted::QueueFull)
     }
 
     /// A letter of ours came back: it is marked, and its contact is brought back to its owner. What came back of a copy is recorded only,

@@ -257,7 +257,7 @@ impl Engine {
                 contact.mode = Mode::Deferrable;
                 contact.state = ContactState::Queued;
             });
-            self.tell(id, effects, EventBody::ContactDeferrable);
+            self.tell(id, effects, EventBody::ContactDeferrable { not_admitted: None });
             self.queue_again(id, QueuedReason::Returned, effects);
         } else {
             self.change(id, effects, |contact| {

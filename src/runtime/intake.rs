@@ -115,13 +115,22 @@ impl Intake {
 
     /// One message with its facts. `is_known`: a report that was processed before.
     async fn item(&self, plan: &Plan, incoming: &Incoming, draft: &mut Draft, row: FactRow, is_known: bool) -> Result<Item, StoreError> {
-        Ok(match draft {
+        let item = match draft {
             Draft::Unreadable(reason) => self.unreadable(incoming, reason),
             Draft::Delivery(..) if is_known && !fault::is_broken("no_inbox") => Item::Duplicate,
             Draft::Delivery(event, report) => self.delivery(incoming, event, report).await?,
             Draft::Message(event, message, query) => self.message(plan, incoming, event, message, query, row).await?,
             Draft::Signal(event, signal, query) => self.signal(incoming, event, signal, query, &row),
-        })
+        };
+        if matches!(item, Item::Duplicate) {
+            let input = draft.query().map(|query| tracing::field::display(query.input));
+            // the broker repeats what it got no answer for; a sender's repetition is what somebody may look for
+            match incoming.redelivered {
+                true => tracing::debug!(pool = %self.pool, input, "delivered again, and taken in before"),
+                false => tracing::info!(pool = %self.pool, input, "sent again, and taken in before: nothing new comes of it"),
+            }
+        }
+        Ok(item)
     }
 
     /// Takes one broker message apart. The routing key fixes pool, administration and channel; an account of another
@@ -172,12 +181,8 @@ impl Intake {
                         signal.account, incoming.routing_key
                     ));
                 }
-                let what = match &signal.id {
-                    Some(id) => format!("{}/{:?}/{id}", signal.thread, signal.signal),
-                    None => format!("{}/{:?}", signal.thread, signal.signal),
-                };
                 let query = FactQuery {
-                    input: self.ids.input(&signal.account, what.as_bytes()),
+                    input: signal.input(&self.ids),
                     administration,
                     address: None,
                     channel,

@@ -1,6 +1,7 @@
 //! The whole daemon as its users meet it: one story a file, each on both pairs of backends.
 
 mod browser;
+mod calls;
 mod command_line;
 mod contract;
 mod conversation;
@@ -11,6 +12,7 @@ mod kill;
 mod live;
 mod pictures;
 mod roles;
+mod samples;
 mod signatures;
 mod smpp;
 mod sms;

@@ -4,12 +4,12 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::request::{NewContact, NewMessage};
+use super::request::{NewContact, NewMessage, NewSignal};
 use super::routes::Accepted;
 use super::status::Status;
 use crate::port::openapi::{self, Head, bodies};
 
-bodies!(NewContact, NewMessage, Accepted, Status);
+bodies!(NewContact, NewMessage, NewSignal, Accepted, Status);
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
 

@@ -1,7 +1,7 @@
 //! What a program says, as the CloudEvent that goes to the broker. Accepted means confirmed by it.
 
 use super::ChannelApi;
-use super::request::{NewContact, Problem, Program};
+use super::request::{NewContact, NewSignal, Problem, Program};
 use crate::model::channel::IdentityLevel;
 use crate::model::id::InputId;
 use crate::model::inbound::{InboundEvent, InboundMessage, InboundSignal, Signal};
@@ -40,15 +40,12 @@ pub async fn message(api: &ChannelApi, program: &Program, new: NewContact, threa
     publish(api, program, input, at, InboundEvent::Message(Box::new(message))).await
 }
 
-/// Publishes that the citizen left. The same signal of the same contact is one input, however often it is sent.
-pub async fn signal(api: &ChannelApi, program: &Program, thread: InputId, signal: Signal) -> Result<InputId, Problem> {
-    let name: &[u8] = match signal {
-        Signal::Abandoned => b"abandoned",
-        Signal::Ended => b"ended",
-    };
-    let input = InputId(api.ids.make("signal", &[program.account.as_str().as_bytes(), &thread.0.to_be_bytes(), name]));
-    let data = InboundSignal { account: program.account.clone(), thread, signal, id: None };
-    publish(api, program, input, now(), InboundEvent::Signal(data)).await
+/// Publishes that the citizen left. The same signal of the same contact with the same `external_id` is one input, however often it is
+/// sent.
+pub async fn signal(api: &ChannelApi, program: &Program, thread: InputId, signal: Signal, new: NewSignal) -> Result<InputId, Problem> {
+    new.check()?;
+    let data = InboundSignal { account: program.account.clone(), thread, signal, id: new.external_id };
+    publish(api, program, data.input(&api.ids), now(), InboundEvent::Signal(data)).await
 }
 
 async fn publish(api: &ChannelApi, program: &Program, input: InputId, at: Timestamp, event: InboundEvent) -> Result<InputId, Problem> {

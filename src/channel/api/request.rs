@@ -25,6 +25,8 @@ use crate::port::trace::TraceParent;
 
 /// The longest `external_id`, in characters.
 const ID_CHARACTERS_MAX: usize = 998;
+/// The longest `external_id` of a signal, in characters.
+const SIGNAL_ID_CHARACTERS_MAX: usize = 255;
 /// The longest subject, in characters.
 const SUBJECT_CHARACTERS_MAX: usize = 998;
 /// The longest address or name, in characters.
@@ -102,15 +104,35 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
         if !kind.to_ascii_lowercase().starts_with("application/json") {
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "send `Content-Type: application/json`"));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
-            _ => Problem::new(StatusCode::BAD_REQUEST, "invalid", "the body broke off"),
-        })?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
-            let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
-            Problem::new(status, "invalid", error.to_string())
-        })
+        read(&bytes(request, state).await?).map(Self)
     }
+}
+
+/// A JSON body that may be left out.
+pub struct OptionalBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = bytes(request, state).await?;
+        let given = if body.is_empty() { None } else { read::<Option<T>>(&body)? };
+        Ok(Self(given.unwrap_or_default()))
+    }
+}
+
+async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::too_large(),
+        _ => Problem::new(StatusCode::BAD_REQUEST, "invalid", "the body broke off"),
+    })
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|error| {
+        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        Problem::new(status, "invalid", error.to_string())
+    })
 }
 
 /// The input in the path; what is no id names nothing.
@@ -171,6 +193,23 @@ pub struct NewMessage {
     /// Facts for the rules.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
+}
+
+/// That the citizen left. The body may be left out.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+pub struct NewSignal {
+    /// The program's own id for it, if it may happen more than once: a citizen who came back can leave again. Without one each signal
+    /// counts once for a contact.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 255))]
+    pub external_id: Option<String>,
+}
+
+impl NewSignal {
+    /// Refuses what is too long, empty, or not one line.
+    pub fn check(&self) -> Result<(), Problem> {
+        self.external_id.as_ref().map_or(Ok(()), |id| check_line("external_id", id, SIGNAL_ID_CHARACTERS_MAX))
+    }
 }
 
 impl From<NewMessage> for NewContact {

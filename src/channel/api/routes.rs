@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::request::{Body, Input, NewContact, NewMessage, Problem, ProblemDocument, Program};
+use super::request::{Body, Input, NewContact, NewMessage, NewSignal, OptionalBody, Problem, ProblemDocument, Program};
 use super::{Shared, publish, status};
 use crate::model::id::InputId;
 use crate::model::inbound::Signal;
@@ -47,19 +47,24 @@ pub async fn add(State(api): State<Shared>, program: Program, Input(input): Inpu
 }
 
 /// The citizen left before being served.
-#[utoipa::path(post, path = "/contacts/{input}/abandon", params(("input" = String, Path)), responses(
+#[utoipa::path(post, path = "/contacts/{input}/abandon", request_body = Option<NewSignal>, params(("input" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument),
-    (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
-pub async fn abandon(State(api): State<Shared>, program: Program, Input(input): Input) -> Answer {
+    (status = 400, body = ProblemDocument), (status = 422, body = ProblemDocument), (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+pub async fn abandon(
+    State(api): State<Shared>,
+    program: Program,
+    Input(input): Input,
+    OptionalBody(new): OptionalBody<NewSignal>,
+) -> Answer {
     status::known(&api, &program, input).await?;
-    publish::signal(&api, &program, input, Signal::Abandoned).await.map(accepted)
+    publish::signal(&api, &program, input, Signal::Abandoned, new).await.map(accepted)
 }
 
 /// The citizen left after being served: the operator wraps up.
-#[utoipa::path(post, path = "/contacts/{input}/end", params(("input" = String, Path)), responses(
+#[utoipa::path(post, path = "/contacts/{input}/end", request_body = Option<NewSignal>, params(("input" = String, Path)), responses(
     (status = 202, body = Accepted), (status = 401, body = ProblemDocument), (status = 404, body = ProblemDocument),
-    (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
-pub async fn end(State(api): State<Shared>, program: Program, Input(input): Input) -> Answer {
+    (status = 400, body = ProblemDocument), (status = 422, body = ProblemDocument), (status = 429, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+pub async fn end(State(api): State<Shared>, program: Program, Input(input): Input, OptionalBody(new): OptionalBody<NewSignal>) -> Answer {
     status::known(&api, &program, input).await?;
-    publish::signal(&api, &program, input, Signal::Ended).await.map(accepted)
+    publish::signal(&api, &program, input, Signal::Ended, new).await.map(accepted)
 }

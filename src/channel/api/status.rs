@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Shared;
 use super::request::{Input, Problem, ProblemDocument, Program};
-use crate::model::contact::{Contact, Direction, StateName};
+use crate::model::contact::{Contact, Direction, Mode, NotAdmitted, StateName};
 use crate::model::id::{ContactId, InputId, MessageId, QueueId};
 use crate::model::time::Timestamp;
 use crate::port::store::InputStatus;
@@ -39,6 +39,13 @@ pub struct ContactStatus {
     id: ContactId,
     /// Where it is.
     state: StateName,
+    /// `live`: it rings, and its citizen can leave. `deferrable`: it is given to somebody as a letter is, and signals of it are refused.
+    mode: Mode,
+    /// False: it came as a live contact and was not admitted as one, so it is `deferrable` and does not ring.
+    admitted: bool,
+    /// Why it was not admitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_admitted: Option<NotAdmitted>,
     /// Where it waits, or waited.
     queue: QueueId,
     /// Whether that queue admits no live contacts now.
@@ -74,16 +81,14 @@ pub async fn status(State(api): State<Shared>, program: Program, Input(input): I
     Ok(Json(Status { input, state: "processed", outcome: Some(outcome), at: Some(at), contact, messages }))
 }
 
-/// What the store knows of an input of this account; none while it is on its way. 404 if it is another's or nobody's.
+/// What the store knows of an input of this account; none while it is on its way. 404 if it is another's or nobody's. What was refused
+/// is in no contact that says whose it is: who knows its id, which nobody can guess, may know that it was refused.
 pub async fn known(api: &Shared, program: &Program, input: InputId) -> Result<Option<InputStatus>, Problem> {
     let administrations = std::slice::from_ref(&program.administration);
     match api.store.input_status(administrations, input).await? {
         Some(status) => {
-            let mine = match &status.contact {
-                Some(contact) => contact.account == program.account,
-                None => api.was_accepted(input, &program.account),
-            };
-            if mine { Ok(Some(status)) } else { Err(Problem::not_found()) }
+            let is_mine = status.contact.as_ref().is_none_or(|contact| contact.account == program.account);
+            if is_mine { Ok(Some(status)) } else { Err(Problem::not_found()) }
         }
         None if api.was_accepted(input, &program.account) => Ok(None),
         None => Err(Problem::not_found()),
@@ -96,6 +101,9 @@ async fn contact_status(api: &Shared, program: &Program, contact: &Contact) -> R
     Ok(ContactStatus {
         id: contact.id,
         state: contact.state.name(),
+        mode: contact.mode,
+        admitted: contact.not_admitted.is_none(),
+        not_admitted: contact.not_admitted,
         queue: contact.queue.clone(),
         queue_closed: closed.is_some(),
         notice: closed.and_then(|state| state.notice),

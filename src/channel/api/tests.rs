@@ -9,7 +9,8 @@ use tokio::sync::watch;
 use tower::ServiceExt;
 
 use super::{ChannelApiDeps, ChannelApiOptions, openapi_document, router};
-use crate::model::id::{AccountId, IdMaker};
+use crate::model::contact::{Contact, Mode, NotAdmitted};
+use crate::model::id::{AccountId, IdMaker, InputId};
 use crate::model::inbound::{CloudEvent, InboundMessage, InboundSignal, Signal};
 use crate::port::broker::{Destination, PublishError};
 use crate::port::store::InputStatus;
@@ -114,6 +115,47 @@ async fn additions_and_signals_follow_the_contact() {
     assert_eq!((signals.len(), signals[0].data.signal, signals[2].data.signal), (3, Signal::Abandoned, Signal::Ended));
 }
 
+/// The id that a program gets is the one under which the router keeps the signal: its status can be asked for.
+#[tokio::test]
+async fn a_signal_has_the_id_of_its_input() {
+    let bench = Bench::new();
+    let token = bench.fixture.token("centralino");
+    let (_, _, opened) = bench.call("POST", "/contacts", &token, OPEN).await;
+    let path = format!("/contacts/{}", opened["input"].as_str().unwrap());
+    let mut inputs = Vec::new();
+    for (action, body, id) in [
+        ("abandon", "", None),
+        ("end", "{}", None),
+        ("abandon", r#"{"external_id":"leg-2"}"#, Some("leg-2")),
+        ("abandon", r#"{"external_id":"leg-3"}"#, Some("leg-3")),
+    ] {
+        let (status, _, accepted) = bench.call("POST", &format!("{path}/{action}"), &token, body).await;
+        assert_eq!(status, 202, "{accepted}");
+        let event = bench.published::<InboundSignal>().pop().unwrap();
+        assert_eq!(event.data.id.as_deref(), id);
+        assert_eq!(accepted["input"], event.data.input(&IdMaker::new([7; 32])).to_string(), "{action} {body}");
+        assert_eq!(accepted["input"], event.id);
+        assert!(!inputs.contains(&accepted["input"]), "{action} {body}");
+        inputs.push(accepted["input"].clone());
+    }
+    let long = format!(r#"{{"external_id":"{}"}}"#, "y".repeat(256));
+    for (body, expected) in [("{", 400), ("null", 202), (r#"{"external_id":""}"#, 422), (r#"{"external_id":"a\nb"}"#, 422), (&long, 422)] {
+        assert_eq!(bench.call("POST", &format!("{path}/abandon"), &token, body).await.0, expected, "{body}");
+    }
+}
+
+/// What was refused is in no contact, and after a restart in nobody's memory.
+#[tokio::test]
+async fn what_was_refused_says_so() {
+    let bench = Bench::new();
+    let token = bench.fixture.token("centralino");
+    let refused = InputStatus { at: crate::port::clock::now(), outcome: "wrong_state".into(), contact: None };
+    bench.fixture.processed(InputId(7), refused);
+    let (status, _, body) = bench.call("GET", &format!("/inputs/{}", InputId(7)), &token, "").await;
+    assert_eq!((status, &body["state"], &body["outcome"]), (200, &"processed".into(), &"wrong_state".into()), "{body}");
+    assert_eq!(bench.call("GET", &format!("/inputs/{}", InputId(8)), &token, "").await.0, 404);
+}
+
 #[tokio::test]
 async fn status_tells_what_became_of_it() {
     let bench = Bench::new();
@@ -129,8 +171,27 @@ async fn status_tells_what_became_of_it() {
     let (status, _, body) = bench.call("GET", &path, &token, "").await;
     assert_eq!((status, &body["state"], &body["outcome"]), (200, &"processed".into(), &"applied".into()), "{body}");
     assert_eq!((&body["contact"]["queue_closed"], &body["contact"]["notice"]), (&true.into(), &"Torniamo alle 14".into()));
+    assert_eq!((&body["contact"]["mode"], &body["contact"]["admitted"]), (&"live".into(), &true.into()), "{body}");
+    assert!(body["contact"].get("not_admitted").is_none(), "{body}");
     assert_eq!(body["messages"].as_array().unwrap().len(), 1, "what the office wrote, not what the citizen did: {body}");
     assert!(body.to_string().find("op_").is_none(), "never who answers");
+}
+
+#[tokio::test]
+async fn a_call_that_does_not_ring_says_so() {
+    let bench = Bench::new();
+    let token = bench.fixture.token("centralino");
+    let contact = Contact { mode: Mode::Deferrable, not_admitted: Some(NotAdmitted::QueueFull), ..bench.fixture.contact() };
+    bench.fixture.processed(InputId(7), InputStatus { at: contact.opened_at, outcome: "applied".into(), contact: Some(contact) });
+    let (_, _, body) = bench.call("GET", &format!("/inputs/{}", InputId(7)), &token, "").await;
+    let contact = &body["contact"];
+    assert_eq!((&contact["mode"], &contact["admitted"]), (&"deferrable".into(), &false.into()), "{body}");
+    assert_eq!(contact["not_admitted"], "queue_full", "{body}");
+    let schema = &openapi_document()["components"]["schemas"]["ContactStatus"];
+    for field in ["mode", "admitted"] {
+        assert!(schema["required"].as_array().unwrap().contains(&field.into()), "{schema}");
+    }
+    assert!(schema["properties"]["not_admitted"].is_object(), "{schema}");
 }
 
 #[tokio::test]

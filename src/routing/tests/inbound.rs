@@ -4,9 +4,10 @@ use super::super::inbound::{Landing, landing};
 use super::world::{World, is_live, name};
 use crate::model::channel::{Channel, IdentityLevel};
 use crate::model::command::CommandBody;
-use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
+use crate::model::contact::{ContactState, Mode, NotAdmitted, Outcome, PendingOn, Resolution, StateName};
 use crate::model::conversation::Automatic;
-use crate::model::id::{AddressKey, CitizenId, ContactId, OperatorId};
+use crate::model::event::{AssignedReason, EventBody};
+use crate::model::id::{AddressKey, CitizenId, ContactId, OperatorId, QueueId};
 use crate::model::inbound::Signal;
 use crate::model::input::Reference;
 use crate::model::operator::OperatorProfile;
@@ -251,8 +252,47 @@ fn a_closed_queue_admits_live_contacts_as_letters() {
     let mut world = World::new();
     world.supervisor(CommandBody::CloseQueue { queue: name("urp") }).expect("closed");
     let call = world.arrive(10, "telefono");
-    assert_eq!(world.rows[&call].mode, Mode::Deferrable);
+    assert_eq!((world.rows[&call].mode, world.rows[&call].not_admitted), (Mode::Deferrable, Some(NotAdmitted::QueueClosed)));
     assert!(world.has("contact.deferrable"));
+}
+
+/// A burst: each of 200 operators takes one call at a time, the queue takes 200, and nobody has answered yet. The next call never
+/// rings: it is given, as a letter is, to the first who is free of calls, and its row and its event say why.
+#[test]
+fn the_call_beyond_a_full_queue_is_given_as_a_letter_is() {
+    let mut world = World::with(|plan| plan.queues.get_mut(&name::<QueueId>("urp")).expect("a queue").waiting_max = 200);
+    for number in 1..=200 {
+        world.hire(number, |_| {});
+    }
+    let calls: Vec<ContactId> = (1_000..1_400).map(|number| world.arrive(number, "telefono")).collect();
+    let count = |state: StateName| calls.iter().filter(|call| world.state(**call).name() == state).count();
+    assert_eq!((count(StateName::Offered), count(StateName::Queued)), (200, 200));
+    assert!(calls.iter().all(|call| world.rows[call].mode == Mode::Live && world.rows[call].not_admitted.is_none()));
+    assert!(!world.has("contact.deferrable") && !world.has("contact.assigned"));
+    let next = world.arrive(1_400, "telefono");
+    let row = &world.rows[&next];
+    assert_eq!((row.mode, row.not_admitted, row.state.name()), (Mode::Deferrable, Some(NotAdmitted::QueueFull), StateName::Queued));
+    assert!(world.events.contains(&EventBody::ContactDeferrable { not_admitted: Some(NotAdmitted::QueueFull) }));
+    world.rebuild();
+    while let Some(call) = calls.iter().copied().find(|call| world.offered_to(*call).is_some()) {
+        let who = world.accept(call);
+        let outcome = Outcome { topic: None, resolution: Resolution::Resolved };
+        world.by(who, CommandBody::Close { contact: call, outcome }).expect("closed");
+    }
+    let row = &world.rows[&next];
+    assert_eq!((row.state.name(), row.offers, row.not_admitted), (StateName::Active, 0, Some(NotAdmitted::QueueFull)), "it never rang");
+    let assigned = |body: &&EventBody| matches!(body, EventBody::ContactAssigned { reason: AssignedReason::Routed, .. });
+    assert_eq!(world.events.iter().filter(assigned).count(), 1);
+}
+
+/// Who says that it can wait is not refused anything.
+#[test]
+fn a_letter_is_admitted_however_full_the_queue_is() {
+    let mut world = World::with(|plan| plan.queues.get_mut(&name::<QueueId>("urp")).expect("a queue").waiting_max = 1);
+    for number in 10..13 {
+        let letter = world.arrive(number, "posta");
+        assert_eq!((world.rows[&letter].mode, world.rows[&letter].not_admitted), (Mode::Deferrable, None));
+    }
 }
 
 /// An open letter of a citizen that anna holds in one office, then a call to another: whether it rings at anna first. Bruno is there for

@@ -8,7 +8,7 @@ use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec
 use super::family::{Families, Labels};
 use super::{Metrics, lock};
 use crate::model::channel::Channel;
-use crate::model::contact::{Mode, Resolution, StateName};
+use crate::model::contact::{Mode, NotAdmitted, Resolution, StateName};
 use crate::model::event::{About, AssignedReason, Event, EventBody, QueuedReason};
 use crate::model::id::{AdministrationId, ContactId, PoolId, QueueId};
 use crate::model::time::Timestamp;
@@ -43,6 +43,7 @@ pub(super) struct ContactMetrics {
 
 struct Counters {
     received: IntCounterVec,
+    not_admitted: IntCounterVec,
     routed: IntCounterVec,
     escalated: IntCounterVec,
     transferred: IntCounterVec,
@@ -61,6 +62,7 @@ struct Waits {
 /// Everything that is counted per queue and channel, resolved once.
 struct Handles {
     received: IntCounter,
+    not_admitted: [IntCounter; 2],
     routed: IntCounter,
     escalated: IntCounter,
     transferred: IntCounter,
@@ -94,6 +96,11 @@ impl Counters {
         let mut counter = |name, labels, help| families.counter(name, labels, help);
         Self {
             received: counter("sportello_contacts_received_total", QUEUE, "Contacts opened."),
+            not_admitted: counter(
+                "sportello_contacts_not_admitted_total",
+                REASON,
+                "Live contacts not admitted as such, so that they wait like letters and do not ring: their queue is closed, or full.",
+            ),
             routed: counter(
                 "sportello_contacts_routed_total",
                 QUEUE,
@@ -181,6 +188,7 @@ impl ContactMetrics {
         let counters = &self.counters;
         Handles {
             received: counters.received.with_label_values(&labels),
+            not_admitted: ["closed", "full"].map(|reason| with(&counters.not_admitted, reason)),
             routed: counters.routed.with_label_values(&labels),
             escalated: counters.escalated.with_label_values(&labels),
             transferred: counters.transferred.with_label_values(&labels),
@@ -200,6 +208,9 @@ impl ContactMetrics {
         let handles = self.handles(about);
         match &event.body {
             EventBody::ContactReceived { .. } => handles.received.inc(),
+            EventBody::ContactDeferrable { not_admitted: Some(reason) } => {
+                handles.not_admitted[usize::from(*reason == NotAdmitted::QueueFull)].inc();
+            }
             EventBody::ContactQueued { reason, .. } => self.queued(event, about, &handles, *reason),
             EventBody::OfferMade { .. } => self.offered(event, about, &handles),
             EventBody::OfferAccepted { .. } => self.accepted(event, about, &handles),

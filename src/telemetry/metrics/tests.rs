@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::channel::Channel;
-use crate::model::contact::{Mode, Outcome, Resolution, StateName};
+use crate::model::contact::{Mode, NotAdmitted, Outcome, Resolution, StateName};
 use crate::model::event::{About, AssignedReason, Event, EventBody, QueuedReason};
 use crate::model::id::{AdministrationId, ContactId, ConversationId, OfficeId, OperatorId, PoolId, QueueId};
 use crate::model::operator::PresenceState;
@@ -83,6 +83,23 @@ fn a_letter_is_assigned() {
     shows(&metrics, &format!("sportello_deferrable_time_to_assign_seconds_sum{{{EMAIL},queue=\"urp\"}}"), "600");
     shows(&metrics, &format!("sportello_deferrable_time_to_assign_seconds_count{{{EMAIL},queue=\"urp\"}}"), "1");
     shows(&metrics, &format!("sportello_contacts_routed_total{{{EMAIL},queue=\"urp\"}}"), "1");
+}
+
+/// Only those that were turned into letters when they came: a citizen who leaves words is not one.
+#[test]
+fn calls_that_were_not_admitted_are_counted_by_why() {
+    let metrics = Metrics::new();
+    for (contact, not_admitted) in
+        [(1, Some(NotAdmitted::QueueFull)), (2, Some(NotAdmitted::QueueFull)), (3, Some(NotAdmitted::QueueClosed)), (4, None)]
+    {
+        // after it the contact is a deferrable one, by its channel still a call
+        let mut event = event(0, contact, Mode::Live, EventBody::ContactDeferrable { not_admitted });
+        event.about.as_mut().expect("about a contact").mode = Mode::Deferrable;
+        metrics.event(&pool(), &event);
+    }
+    let series = |reason| format!("sportello_contacts_not_admitted_total{{{PHONE},queue=\"urp\",reason=\"{reason}\"}}");
+    shows(&metrics, &series("full"), "2");
+    shows(&metrics, &series("closed"), "1");
 }
 
 #[test]

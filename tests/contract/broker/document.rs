@@ -57,7 +57,7 @@ fn what_is_written_is_valid() {
     let pool = PoolId::new("main").expect("a name");
     for (message, body) in [
         ("contactQueued", EventBody::ContactQueued { due: Timestamp::from_secs(9), reason: QueuedReason::New }),
-        ("contactDeferrable", EventBody::ContactDeferrable),
+        ("contactDeferrable", EventBody::ContactDeferrable { not_admitted: None }),
         ("messageSent", EventBody::MessageSent { message: MessageId(3), operator: None }),
     ] {
         let event = Event { seq: 1, at: Timestamp::from_secs(1), about: None, body };

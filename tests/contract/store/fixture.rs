@@ -56,6 +56,7 @@ pub fn contact(n: u128) -> Contact {
         channel: Channel::email(),
         account: AccountId::new("urp-mail").expect("name"),
         mode: Mode::Deferrable,
+        not_admitted: None,
         direction: Direction::Inbound,
         opened_by: None,
         continues: None,

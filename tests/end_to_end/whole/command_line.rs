@@ -1,6 +1,7 @@
 //! The command line against a running daemon: plan, operators, tokens, quarantine, settings, health.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use serde_json::json;
@@ -69,6 +70,7 @@ async fn plans(house: &House) {
         (metrics.contains("sportello_leader{pool=\"unione\"} 1") && metrics.lines().any(|line| waits(&line))).then_some(())
     })
     .await;
+    nothing_open_is_left_behind(house, &file).await;
     std::fs::write(&file, example.replacen("target = \"1d\"", "target = \"un giorno\"", 1)).unwrap();
     let line = 1 + example.lines().position(|line| line == "target = \"1d\"").unwrap();
     for arguments in [vec!["plan", "apply", path], vec!["check", "--plan", path]] {
@@ -79,8 +81,24 @@ async fn plans(house: &House) {
     std::fs::write(&file, &example).unwrap();
     let refused = house.run(&["plan", "apply", path]).await;
     assert_eq!(refused.status.code(), Some(1), "a queue where somebody waits cannot go: {}", said(&refused));
-    assert!(said(&refused).contains("cimitero"), "{}", said(&refused));
+    assert!(said(&refused).contains("queue `cimitero`") && said(&refused).contains("pool `unione`"), "{}", said(&refused));
     assert!(house.done(&["plan", "show"]).await.contains("cimitero-mail"));
+}
+
+/// A letter waits in the pool `unione`: nobody would see it if the pool went, or if its administration went to another.
+async fn nothing_open_is_left_behind(house: &House, file: &Path) {
+    let path = file.to_str().unwrap();
+    let stored = house.done(&["plan", "show"]).await;
+    let (without, _) = stored.split_once("[pool.unione]").expect("it is at the end");
+    let moved = stored.replacen("pool = \"unione\"", "pool = \"main\"", 1);
+    for (plan, wanted) in [(without, "pool `unione` has open contacts (1)"), (&moved, "administration `unione` has open contacts (1)")] {
+        std::fs::write(file, plan).unwrap();
+        house.done(&["check", "--plan", path]).await;
+        let refused = house.run(&["plan", "apply", path]).await;
+        assert!(refused.status.code() == Some(1) && said(&refused).contains(wanted), "{}", said(&refused));
+        assert!(said(&refused).contains("close them first"), "it says what to do: {}", said(&refused));
+    }
+    assert_eq!(house.done(&["plan", "show"]).await, stored);
 }
 
 async fn operators(house: &House) {
