@@ -211,6 +211,13 @@ impl Engine {
         self.queue_again(id, queued, effects);
     }
 
+    /// The owner has not looked at it: somebody else comes first now, whoever helped before.
+    fn take_from_idle_hands(&mut self, id: ContactId, operator: OperatorId, effects: &mut Effects) {
+        self.exclude(id, operator, false, effects);
+        self.change(id, effects, |contact| contact.preferred = contact.preferred.filter(|preferred| *preferred != operator));
+        self.release(id, ReleasedReason::Untouched, QueuedReason::Untouched, effects);
+    }
+
     /// A pending contact's time has come: its owner goes on if ready, else it waits with the owner preferred.
     pub(super) fn bring_back(&mut self, id: ContactId, assigned: AssignedReason, queued: QueuedReason, effects: &mut Effects) {
         let Some(operator) = self.contacts[&id].contact.state.owner() else { return };
@@ -306,7 +313,7 @@ impl Engine {
             ContactState::Active { untouched_until, operator } if untouched_until.is_none_or(|until| until > self.now) => {
                 self.silence_due(id, operator, effects);
             }
-            ContactState::Active { .. } => self.release(id, ReleasedReason::Untouched, QueuedReason::Untouched, effects),
+            ContactState::Active { operator, .. } => self.take_from_idle_hands(id, operator, effects),
             ContactState::Pending { .. } => self.bring_back(id, AssignedReason::Resumed, QueuedReason::Due, effects),
             ContactState::WrapUp { .. } => self.close(id, Outcome { topic: None, resolution: Resolution::NotGiven }, effects),
             ContactState::Deferred { .. } => self.queue_again(id, QueuedReason::Due, effects),
