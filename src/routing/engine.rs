@@ -474,6 +474,7 @@ impl Engine {
             .extend(self.contacts.values().filter(|entry| entry.contact.state == ContactState::Queued).map(|entry| entry.contact.id));
         self.to_fill.extend(self.operators.keys().copied().collect::<Vec<_>>());
         effects.events.push((None, EventBody::PlanApplied { version }));
+        self.withdraw(|_| true, effects);
         Ok(())
     }
 }

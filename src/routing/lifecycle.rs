@@ -6,6 +6,7 @@ use crate::model::command::RejectReason;
 use crate::model::contact::{Contact, ContactState, Exclusion, Mode, Offer, OfferState, OrderKey, Outcome, Resolution, Silence};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason, ReleasedReason};
 use crate::model::id::{ContactId, OfferId, OperatorId, QueueId};
+use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 
 use super::effects::Effects;
@@ -220,12 +221,26 @@ impl Engine {
 
     /// A pending contact's time has come: its owner goes on if ready, else it waits with the owner preferred.
     pub(super) fn bring_back(&mut self, id: ContactId, assigned: AssignedReason, queued: QueuedReason, effects: &mut Effects) {
-        let Some(operator) = self.contacts[&id].contact.state.owner() else { return };
-        if self.operators.get(&operator).is_some_and(|desk| desk.operator.is_ready()) {
+        self.go_on(id, Operator::is_ready, assigned, queued, effects);
+    }
+
+    /// The owner works on it again if they are there, as `is_there` has it, and still may; else it waits with the owner preferred.
+    pub(super) fn go_on(
+        &mut self,
+        id: ContactId,
+        is_there: impl Fn(&Operator) -> bool,
+        assigned: AssignedReason,
+        queued: QueuedReason,
+        effects: &mut Effects,
+    ) {
+        let contact = &self.contacts[&id].contact;
+        let Some(operator) = contact.state.owner() else { return };
+        let may = self.check_allowed(operator, contact).is_ok();
+        if may && self.operators.get(&operator).is_some_and(|desk| is_there(&desk.operator)) {
             self.change(id, effects, |contact| contact.state = ContactState::Active { operator, untouched_until: None });
             self.tell(id, effects, EventBody::ContactAssigned { operator, reason: assigned, untouched_until: None });
         } else {
-            self.queue_anew(id, Some(operator), queued, effects);
+            self.queue_anew(id, may.then_some(operator), queued, effects);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::channel::Channel;
 
 /// Grows whenever the same inputs would give other effects. Replay refuses a log written by another version.
-pub const ENGINE_VERSION: u32 = 5;
+pub const ENGINE_VERSION: u32 = 6;
 
 /// Offers missed in a row before an operator counts as away.
 pub(super) const MISSES_MAX: u8 = 2;

@@ -304,9 +304,10 @@ fn a_transfer_does_not_outlive_the_right_to_it() {
     world.by(anna, CommandBody::Transfer { contact: call, to: TransferTarget::Operator(bruno), reason: "other".into() }).expect("done");
     let profile = OperatorProfile { administrations: [name("comune")].into(), ..OperatorProfile::default() };
     world.supervisor(CommandBody::PutOperator { operator: bruno, profile, enabled: true }).expect("left the office");
-    world.by(bruno, CommandBody::Close { contact: busy, outcome: done() }).expect("closed");
-    assert_eq!(world.offered_to(call), None);
-    world.pass(30);
+    assert_eq!((world.offered_to(call), world.offered_to(busy)), (None, Some(anna)), "nor does what he has stay his");
+    world.accept(busy);
+    world.by(anna, CommandBody::Close { contact: busy, outcome: done() }).expect("closed");
+    world.pass(15);
     assert_eq!(world.offered_to(call), Some(anna), "nobody else is there");
 }
 
