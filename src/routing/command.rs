@@ -17,6 +17,8 @@ use super::lifecycle::waited;
 
 /// The longest code of a reason.
 const REASON_MAX: usize = 64;
+/// The reason of a transfer that says that its owner must abstain: from the whole conversation, like a conflict over an offer.
+const CONFLICT: &str = "conflict";
 /// The longest protocol number.
 const CASE_NUMBER_MAX: usize = 128;
 
@@ -358,8 +360,10 @@ impl Engine {
         };
         let office = self.plan.queues.get(&queue).map(|queue| queue.office.clone());
         self.rescind_offer(id, effects);
-        if let Some(sender) = sender {
-            self.exclude(id, sender, false, effects);
+        match sender {
+            Some(sender) if reason == CONFLICT => self.abstain(id, sender, effects),
+            Some(sender) => self.exclude(id, sender, false, effects),
+            None => {}
         }
         let key = self.place_in(&queue, tier, credit);
         let now = self.now;

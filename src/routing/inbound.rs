@@ -191,12 +191,13 @@ impl Engine {
     fn new_contact(&self, facts: &InboundFacts, follows: Option<&Reference>, classification: &Classification) -> Option<Contact> {
         let queue = self.plan.queues.get(&classification.queue)?;
         let origin = follows.map(|reference| &reference.origin);
+        let conversation = follows.map_or(facts.new_conversation, |reference| reference.conversation);
         Some(Contact {
             id: facts.new_contact,
             administration: facts.administration.clone(),
             office: queue.office.clone(),
             queue: classification.queue.clone(),
-            conversation: follows.map_or(facts.new_conversation, |reference| reference.conversation),
+            conversation,
             citizen: facts.citizen,
             citizen_level: facts.citizen_level,
             address: facts.address,
@@ -219,7 +220,7 @@ impl Engine {
             offers: 0,
             returns: 0,
             transfers: 0,
-            exclusions: Vec::new(),
+            exclusions: self.abstaining(conversation),
             wanted: None,
             preferred: self.preferred_operator(facts, &queue.office, origin.and_then(|origin| origin.owner)),
             case: None,

@@ -1,11 +1,12 @@
 //! The contact's way through its states: opened, queued, offered, returned, closed. Each transition is one method.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::command::RejectReason;
 use crate::model::contact::{Contact, ContactState, Exclusion, Mode, Offer, OfferState, OrderKey, Outcome, Resolution, Silence};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason, ReleasedReason};
-use crate::model::id::{ContactId, OfferId, OperatorId, QueueId};
+use crate::model::id::{ContactId, ConversationId, OfferId, OperatorId, QueueId};
 use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 
@@ -129,6 +130,35 @@ impl Engine {
         });
     }
 
+    /// An operator must abstain from the whole conversation: what they have of it, and what waits for them by name, goes to others. The
+    /// contact in which they say so is the caller's to move.
+    pub(super) fn abstain(&mut self, id: ContactId, operator: OperatorId, effects: &mut Effects) {
+        let conversation = self.contacts[&id].contact.conversation;
+        let open: Vec<ContactId> = self.in_conversation(conversation).map(|contact| contact.id).collect();
+        for sibling in open {
+            self.exclude(sibling, operator, true, effects);
+            let contact = &self.contacts[&sibling].contact;
+            match contact.state {
+                _ if sibling == id => {}
+                ContactState::Offered { operator: rings_at, .. } if rings_at == operator => self.revoke_offer(sibling, effects),
+                ContactState::Queued if contact.wanted == Some(operator) => self.wait_for_anybody(sibling, effects),
+                state if state.owner() == Some(operator) => {
+                    self.release(sibling, ReleasedReason::Returned, QueuedReason::Returned, effects);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Who must abstain from a conversation, as its open contacts know.
+    pub(super) fn abstaining(&self, conversation: ConversationId) -> Vec<Exclusion> {
+        let known = self.in_conversation(conversation).flat_map(|contact| &contact.exclusions);
+        let lasting: BTreeSet<OperatorId> =
+            known.filter(|exclusion| exclusion.until == Timestamp::MAX).map(|exclusion| exclusion.operator).collect();
+        let forever = |operator| Exclusion { operator, until: Timestamp::MAX, alone_until: Timestamp::MAX };
+        lasting.into_iter().map(forever).collect()
+    }
+
     // ── offers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Records how the live offer of a contact ended. The contact's state is the caller's to change.
@@ -160,7 +190,11 @@ impl Engine {
         self.end_offer(id, OfferState::Rejected, effects);
         self.tell(id, effects, EventBody::OfferRejected { ordinal, operator, reason });
         self.change(id, effects, |contact| contact.wanted = None);
-        self.exclude(id, operator, reason == RejectReason::Conflict, effects);
+        if reason == RejectReason::Conflict {
+            self.abstain(id, operator, effects);
+        } else {
+            self.exclude(id, operator, false, effects);
+        }
         self.queue_again(id, QueuedReason::Rejected, effects);
         if self.operators.get(&operator).is_some_and(|desk| desk.operator.misses > 0) {
             self.change_operator(operator, effects, |operator| operator.misses = 0);

@@ -1,6 +1,7 @@
 //! Tests of the engine: tables for each rule, and a seeded simulation that rebuilds the engine from its rows after every step.
 
 mod authority;
+mod conflict;
 mod failed;
 mod inbound;
 mod offers;
