@@ -324,6 +324,11 @@ impl World {
         self.state(contact).owner()
     }
 
+    /// Who is kept free for it.
+    pub(super) fn kept_for(&self, contact: ContactId) -> Option<OperatorId> {
+        self.engine.reserved.get(&contact).copied()
+    }
+
     pub(super) fn has(&self, event: &str) -> bool {
         self.events.iter().any(|body| body.name() == event)
     }
