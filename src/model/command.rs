@@ -168,7 +168,7 @@ pub enum CommandBody {
         contact: ContactId,
         /// Where to.
         to: TransferTarget,
-        /// Code of the reason.
+        /// Code of the reason; `conflict` excludes the owner from the whole conversation.
         reason: String,
     },
     /// Back to its queue, in its place.

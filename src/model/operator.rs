@@ -121,12 +121,17 @@ pub struct Operator {
 impl Operator {
     /// Whether new contacts may go to them.
     pub fn is_ready(&self) -> bool {
-        self.enabled && self.presence.state == PresenceState::Ready && self.presence.node.is_some() && self.presence.lost_at.is_none()
+        self.has_console() && self.presence.state == PresenceState::Ready
     }
 
     /// Whether they are signed in, ready or not.
     pub fn is_present(&self) -> bool {
-        self.enabled && self.presence.state != PresenceState::Offline && self.presence.node.is_some() && self.presence.lost_at.is_none()
+        self.has_console() && self.presence.state != PresenceState::Offline
+    }
+
+    /// Whether their console is open, whatever they say of themself.
+    pub fn has_console(&self) -> bool {
+        self.enabled && self.presence.node.is_some() && self.presence.lost_at.is_none()
     }
 }
 

@@ -8,6 +8,7 @@ use crate::model::contact::{Contact, ContactState, Mode, Outcome, PendingOn, Sta
 use crate::model::delivery::Delivery;
 use crate::model::event::{AssignedReason, EventBody, QueuedReason, ReleasedReason};
 use crate::model::id::{ContactId, OfferId, OperatorId};
+use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 
 use super::effects::{Applied, Effects};
@@ -16,6 +17,8 @@ use super::lifecycle::waited;
 
 /// The longest code of a reason.
 const REASON_MAX: usize = 64;
+/// The reason of a transfer that says that its owner must abstain: from the whole conversation, like a conflict over an offer.
+const CONFLICT: &str = "conflict";
 /// The longest protocol number.
 const CASE_NUMBER_MAX: usize = 128;
 
@@ -138,13 +141,16 @@ impl Engine {
     /// business, not a person's.
     pub(super) fn check_allowed(&self, operator: OperatorId, contact: &Contact) -> Result<(), Refusal> {
         let desk = self.operators.get(&operator).ok_or(Refusal::NotFound)?;
-        let profile = &desk.operator.profile;
+        let must_abstain = contact.exclusions.iter().any(|exclusion| exclusion.operator == operator && exclusion.until == Timestamp::MAX);
+        (self.is_within_reach(&desk.operator, contact) && !must_abstain).then_some(()).ok_or(Refusal::OperatorNotAllowed)
+    }
+
+    /// Whether an operator may see the contacts of its administration and office.
+    pub(super) fn is_within_reach(&self, operator: &Operator, contact: &Contact) -> bool {
         let restricted = self.plan.is_restricted(&contact.administration, &contact.office);
-        let allowed = desk.operator.enabled
-            && profile.administrations.contains(&contact.administration)
-            && (!restricted || profile.offices.contains(&contact.office))
-            && !contact.exclusions.iter().any(|exclusion| exclusion.operator == operator && exclusion.until == Timestamp::MAX);
-        allowed.then_some(()).ok_or(Refusal::OperatorNotAllowed)
+        operator.enabled
+            && operator.profile.administrations.contains(&contact.administration)
+            && (!restricted || operator.profile.offices.contains(&contact.office))
     }
 
     // ── offers ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,9 +233,14 @@ impl Engine {
 
     fn resume(&mut self, command: &Command, id: ContactId, effects: &mut Effects) -> Result<Applied, Refusal> {
         let contact = self.check_owner(command, id, &[StateName::Pending, StateName::WrapUp])?;
-        let operator = contact.state.owner().ok_or(Refusal::WrongState)?;
-        self.change(id, effects, |contact| contact.state = ContactState::Active { operator, untouched_until: None });
-        self.tell(id, effects, EventBody::ContactAssigned { operator, reason: AssignedReason::Resumed, untouched_until: None });
+        let owner = contact.state.owner().ok_or(Refusal::WrongState)?;
+        let is_own = command.actor.operator == Some(owner);
+        if is_own && !self.operators.get(&owner).is_some_and(|desk| desk.operator.has_console()) {
+            return Err(Refusal::NotConnected);
+        }
+        // whoever takes up their own does work, whether they have said so or not
+        let is_there = |operator: &Operator| is_own || operator.is_present();
+        self.go_on(id, is_there, AssignedReason::Resumed, QueuedReason::Due, effects);
         Ok(Applied::landed(id))
     }
 
@@ -349,8 +360,10 @@ impl Engine {
         };
         let office = self.plan.queues.get(&queue).map(|queue| queue.office.clone());
         self.rescind_offer(id, effects);
-        if let Some(sender) = sender {
-            self.exclude(id, sender, false, effects);
+        match sender {
+            Some(sender) if reason == CONFLICT => self.abstain(id, sender, effects),
+            Some(sender) => self.exclude(id, sender, false, effects),
+            None => {}
         }
         let key = self.place_in(&queue, tier, credit);
         let now = self.now;

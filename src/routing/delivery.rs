@@ -1,6 +1,8 @@
 //! Outbound messages: when the next attempt is ordered, and what an attempt's end means. An adapter makes exactly one attempt
 //! for each order; only a channel on which repeating is harmless is tried again after an unknown outcome.
 
+use sha2::{Digest, Sha256};
+
 use crate::model::channel::Channel;
 use crate::model::command::{Authority, Command, CommandBody, Refusal};
 use crate::model::contact::{Contact, ContactState, Direction};
@@ -63,6 +65,13 @@ fn is_news_that_it_went(attempt: u32, delivery: &Delivery, open: bool) -> bool {
         DeliveryState::Failed => nobody_knew && delivery.settled.is_none(),
         _ => false,
     }
+}
+
+/// The contact that follows when a message fails at an input: as unguessable as the message's own id, and another for each failure, for
+/// what followed the last one may be closed.
+fn follow_on_id(message: MessageId, seq: i64) -> ContactId {
+    let digest = Sha256::new().chain_update(message.0.to_be_bytes()).chain_update(seq.to_be_bytes()).finalize();
+    ContactId(u128::from_be_bytes(digest[..16].try_into().expect("a SHA-256 digest has 32 bytes")))
 }
 
 /// What a follow-on contact needs to know of this one.
@@ -265,6 +274,9 @@ impl Engine {
 
     /// Given up or come back: the operator is shown it, and a contact that nobody works on any more is brought back.
     pub(super) fn fail_delivery(&mut self, mut delivery: Delivery, state: DeliveryState, code: &str, effects: &mut Effects) {
+        if (delivery.state, state) == (DeliveryState::Bounced, DeliveryState::Bounced) {
+            return; // a second report on the same letter
+        }
         (delivery.state, delivery.due) = (state, self.now);
         (delivery.failure, delivery.settled) = (Some(code.to_owned()), None);
         let bounced = state == DeliveryState::Bounced;
@@ -272,22 +284,30 @@ impl Engine {
             EventBody::MessageFailed { message: delivery.message, operator: self.watcher(&delivery), code: code.to_owned(), bounced };
         self.tell_delivery(&delivery, effects, body);
         self.keep_delivery(delivery.clone(), effects);
-        match self.contacts.get(&delivery.contact).map(|entry| entry.contact.state) {
-            Some(ContactState::Pending { .. }) => {
-                self.bring_back(delivery.contact, AssignedReason::Resumed, QueuedReason::DeliveryFailed, effects)
-            }
+        match self.open_contact_of(&delivery).map(|contact| (contact.id, contact.state)) {
+            Some((id, ContactState::Pending { .. })) => self.bring_back(id, AssignedReason::Resumed, QueuedReason::DeliveryFailed, effects),
             // put off in the belief that the citizen has the answer
-            Some(ContactState::Deferred { .. }) => self.queue_again(delivery.contact, QueuedReason::DeliveryFailed, effects),
-            Some(state) if !state.is_final() => {}
-            _ if delivery.origin.is_copy => {}
-            _ => self.follow_failed(&delivery, effects),
+            Some((id, ContactState::Deferred { .. })) => self.queue_again(id, QueuedReason::DeliveryFailed, effects),
+            Some(_) => {}
+            None if delivery.origin.is_copy => {}
+            None => self.follow_failed(&delivery, effects),
         }
+    }
+
+    /// Where the message is somebody's work: the contact in which it was written or, when that is closed, the newest of its conversation.
+    /// A copy is nobody's.
+    fn open_contact_of(&self, delivery: &Delivery) -> Option<&Contact> {
+        let written_in = self.contacts.get(&delivery.contact).map(|entry| &entry.contact).filter(|contact| !contact.state.is_final());
+        let newest = || {
+            let open = self.in_conversation(delivery.conversation).filter(|contact| !contact.state.is_final());
+            open.filter(|contact| contact.administration == delivery.administration).max_by_key(|contact| (contact.opened_at, contact.id))
+        };
+        written_in.or_else(|| newest().filter(|_| !delivery.origin.is_copy))
     }
 
     /// A new contact in the conversation of a closed one whose answer never arrived: the citizen must not be lost.
     fn follow_failed(&mut self, delivery: &Delivery, effects: &mut Effects) {
-        // the message's id is unguessable and has at most one follow-on of this kind
-        let id = ContactId(delivery.message.0);
+        let id = follow_on_id(delivery.message, self.seq);
         let Some((name, queue)) = self.queue_of(delivery) else { return };
         if self.contacts.contains_key(&id) {
             return;

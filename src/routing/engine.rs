@@ -80,6 +80,8 @@ pub struct Engine {
     /// Contacts to be placed and operators to be filled once the present input is done.
     pub(super) to_place: VecDeque<ContactId>,
     pub(super) to_fill: BTreeSet<OperatorId>,
+    /// Whether somebody left in the present input, or can do less.
+    pub(super) fewer_present: bool,
 }
 
 impl Engine {
@@ -104,6 +106,7 @@ impl Engine {
             by_citizen: BTreeMap::new(),
             to_place: VecDeque::new(),
             to_fill: BTreeSet::new(),
+            fewer_present: false,
         };
         for operator in rows.operators {
             engine.admit_operator(operator);
@@ -231,11 +234,12 @@ impl Engine {
         effects.finished.insert(id, contact);
     }
 
-    /// Changes a contact: out of the indexes of its old state, into those of the new one; its version grows.
+    /// Changes a contact: out of the indexes of its old state, into those of the new one; its version grows. One that waits before and
+    /// after is looked at again: a reminder of its own that fell due at this very time is set no more.
     pub(super) fn change(&mut self, id: ContactId, effects: &mut Effects, change: impl FnOnce(&mut Contact)) {
         self.leave_state(id);
-        self.release_reservation(id, effects);
         let entry = self.contacts.get_mut(&id).expect("only known contacts are changed");
+        let waited = entry.contact.state == ContactState::Queued;
         change(&mut entry.contact);
         if !matches!(entry.contact.state, ContactState::Active { .. }) {
             entry.contact.silence = None;
@@ -243,6 +247,10 @@ impl Engine {
         entry.contact.version += 1;
         self.reclass(id);
         self.enter_state(id);
+        self.review_reservation(id, effects);
+        if waited && self.contacts[&id].contact.state == ContactState::Queued {
+            self.to_place.push_back(id);
+        }
         effects.contacts.insert(id);
     }
 
@@ -358,24 +366,31 @@ impl Engine {
 
     /// Changes an operator; their version grows, and they are filled again once the input is done.
     pub(super) fn change_operator(&mut self, id: OperatorId, effects: &mut Effects, change: impl FnOnce(&mut Operator)) {
-        let before = {
+        let (before, lost_before) = {
             let desk = self.operators.get_mut(&id).expect("only known operators are changed");
+            let lost_before = desk.operator.presence.lost_at;
             change(&mut desk.operator);
             desk.operator.version += 1;
-            desk.profile
+            (desk.profile, lost_before)
         };
         let desk = self.operators.get(&id).expect("a known operator");
         let profile = self.demand.profile(&desk.operator);
         if profile != before {
             self.leave_idle(id);
-            self.demand.profiles[before as usize].present.remove(&id);
+            self.fewer_present |= self.demand.profiles[before as usize].present.remove(&id);
             self.operators.get_mut(&id).expect("a known operator").profile = profile;
         }
         let operator = &self.operators[&id].operator;
-        self.timers.set(Timer::Operator(id), operator_deadline(operator, self.now));
+        // what fell due and has not happened yet is not put off by another input that comes first
+        let overdue = self.timers.overdue(Timer::Operator(id), self.now).filter(|_| operator.presence.lost_at == lost_before);
+        self.timers.set(Timer::Operator(id), overdue.or_else(|| operator_deadline(operator, self.now)));
+        let kept_for = operator.reserved_for;
         self.place_idle(id);
         self.to_fill.insert(id);
         effects.operators.insert(id);
+        if let Some(contact) = kept_for {
+            self.review_reservation(contact, effects);
+        }
     }
 
     fn leave_idle(&mut self, id: OperatorId) {
@@ -395,7 +410,7 @@ impl Engine {
         if desk.operator.is_present() {
             present.insert(id);
         } else {
-            present.remove(&id);
+            self.fewer_present |= present.remove(&id);
         }
         if !desk.operator.is_ready() {
             return;
@@ -469,11 +484,20 @@ impl Engine {
         let rows = self.all_rows();
         let mut again = Self::rebuild(self.pool.clone(), plan, self.now, rows);
         again.seq = self.seq;
+        for (at, timer) in self.timers.all().take_while(|(at, _)| *at <= self.now) {
+            if matches!(timer, Timer::Operator(_)) {
+                again.timers.set(*timer, Some(*at));
+            }
+        }
         *self = again;
+        for contact in self.reserved.keys().copied().collect::<Vec<_>>() {
+            self.review_reservation(contact, effects);
+        }
         self.to_place
             .extend(self.contacts.values().filter(|entry| entry.contact.state == ContactState::Queued).map(|entry| entry.contact.id));
         self.to_fill.extend(self.operators.keys().copied().collect::<Vec<_>>());
         effects.events.push((None, EventBody::PlanApplied { version }));
+        self.withdraw(|_| true, effects);
         Ok(())
     }
 }

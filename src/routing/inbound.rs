@@ -9,6 +9,7 @@ use crate::model::event::{AssignedReason, EventBody, QueuedReason};
 use crate::model::id::{ContactId, ConversationId, OfficeId, OperatorId};
 use crate::model::inbound::Signal;
 use crate::model::input::{Classification, InboundFacts, Reference, SignalFacts};
+use crate::model::operator::Operator;
 use crate::model::requirement::Requirement;
 use crate::plan::rule::TIER_DEFAULT;
 
@@ -23,7 +24,7 @@ pub(super) enum Landing {
     Append,
     /// It is added and the owner goes on: if ready with the contact, else it waits with the owner preferred.
     WakeOwner,
-    /// It is added and the owner works on it again.
+    /// It is added and the owner works on it again if they are there, ready or not; else it waits with the owner preferred.
     Reactivate,
     /// It is added; somebody who is standing there wakes a contact that was put off.
     WakeIfLive,
@@ -111,18 +112,19 @@ impl Engine {
         let is_live = contact.mode == Mode::Live;
         let applied = self.append(id, facts, effects);
         if is_live && facts.mode == Mode::Deferrable {
-            self.leave(id, state, effects);
-            return applied;
+            if state.owner().is_none() {
+                self.leave(id, state, effects);
+                return applied;
+            }
+            if rule != Landing::Append {
+                self.change(id, effects, |contact| contact.mode = Mode::Deferrable);
+                self.tell(id, effects, EventBody::ContactDeferrable);
+            }
         }
         match (rule, state) {
             (Landing::WakeOwner, _) => self.bring_back(id, AssignedReason::CitizenWrote, QueuedReason::CitizenWrote, effects),
-            (Landing::Reactivate, ContactState::WrapUp { operator, .. }) => {
-                self.change(id, effects, |contact| contact.state = ContactState::Active { operator, untouched_until: None });
-                self.tell(
-                    id,
-                    effects,
-                    EventBody::ContactAssigned { operator, reason: AssignedReason::CitizenWrote, untouched_until: None },
-                );
+            (Landing::Reactivate, _) => {
+                self.go_on(id, Operator::is_present, AssignedReason::CitizenWrote, QueuedReason::CitizenWrote, effects);
             }
             (Landing::WakeIfLive, _) if is_live => self.queue_again(id, QueuedReason::CitizenWrote, effects),
             (Landing::ComeBack, _) => self.queue_again(id, QueuedReason::CameBack, effects),
@@ -190,12 +192,13 @@ impl Engine {
     fn new_contact(&self, facts: &InboundFacts, follows: Option<&Reference>, classification: &Classification) -> Option<Contact> {
         let queue = self.plan.queues.get(&classification.queue)?;
         let origin = follows.map(|reference| &reference.origin);
+        let conversation = follows.map_or(facts.new_conversation, |reference| reference.conversation);
         Some(Contact {
             id: facts.new_contact,
             administration: facts.administration.clone(),
             office: queue.office.clone(),
             queue: classification.queue.clone(),
-            conversation: follows.map_or(facts.new_conversation, |reference| reference.conversation),
+            conversation,
             citizen: facts.citizen,
             citizen_level: facts.citizen_level,
             address: facts.address,
@@ -219,7 +222,7 @@ impl Engine {
             offers: 0,
             returns: 0,
             transfers: 0,
-            exclusions: Vec::new(),
+            exclusions: self.abstaining(conversation),
             wanted: None,
             preferred: self.preferred_operator(facts, &queue.office, origin.and_then(|origin| origin.owner)),
             case: None,

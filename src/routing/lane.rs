@@ -17,8 +17,10 @@ pub(super) struct Load {
     pub live_units: u16,
     /// Desk slots taken.
     pub desk_slots: u16,
+    /// Live contacts by what each costs.
+    costs: BTreeMap<u16, u16>,
     /// Contacts by channel.
-    channels: BTreeMap<Channel, u8>,
+    channels: BTreeMap<Channel, u16>,
     /// Contacts that ring, are worked on or wrapped up.
     pub holding: BTreeSet<ContactId>,
 }
@@ -39,7 +41,11 @@ impl Load {
         }
         *self.channels.entry(contact.channel.clone()).or_default() += 1;
         match contact.mode {
-            Mode::Live => self.live_units += live_cost(&contact.channel),
+            Mode::Live => {
+                let cost = live_cost(&contact.channel);
+                self.live_units += cost;
+                *self.costs.entry(cost).or_default() += 1;
+            }
             Mode::Deferrable => self.desk_slots += 1,
         }
     }
@@ -49,21 +55,25 @@ impl Load {
         if !self.holding.remove(&contact.id) {
             return;
         }
-        if let Some(count) = self.channels.get_mut(&contact.channel) {
-            *count -= 1;
-            if *count == 0 {
-                self.channels.remove(&contact.channel);
-            }
-        }
+        take_one(&mut self.channels, &contact.channel);
         match contact.mode {
-            Mode::Live => self.live_units -= live_cost(&contact.channel),
+            Mode::Live => {
+                let cost = live_cost(&contact.channel);
+                self.live_units -= cost;
+                take_one(&mut self.costs, &cost);
+            }
             Mode::Deferrable => self.desk_slots -= 1,
         }
     }
 
+    /// Whether some of it is live and costs less than that.
+    pub(super) fn has_cheaper_than(&self, cost: u16) -> bool {
+        self.costs.first_key_value().is_some_and(|(least, _)| *least < cost)
+    }
+
     /// Whether a contact of this kind still fits.
     pub(super) fn fits(&self, capacity: &Capacity, mode: Mode, channel: &Channel) -> bool {
-        let below_cap = capacity.channels.get(channel).is_none_or(|cap| self.channels.get(channel).copied().unwrap_or(0) < *cap);
+        let below_cap = capacity.channels.get(channel).is_none_or(|cap| self.channels.get(channel).copied().unwrap_or(0) < u16::from(*cap));
         below_cap
             && match mode {
                 Mode::Live => self.live_units.saturating_add(live_cost(channel)) <= capacity.live_units,
@@ -85,6 +95,15 @@ impl Load {
         match mode {
             Mode::Live => live,
             Mode::Deferrable => (if live > 0 { 8 } else { 0 }) + u8::try_from(self.desk_slots.min(7)).unwrap_or(7),
+        }
+    }
+}
+
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, u16>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! The contact's way through its states: opened, queued, offered, returned, closed. Each transition is one method.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::command::RejectReason;
 use crate::model::contact::{Contact, ContactState, Exclusion, Mode, Offer, OfferState, OrderKey, Outcome, Resolution, Silence};
 use crate::model::event::{AssignedReason, EventBody, QueuedReason, ReleasedReason};
-use crate::model::id::{ContactId, OfferId, OperatorId, QueueId};
+use crate::model::id::{ContactId, ConversationId, OfferId, OperatorId, QueueId};
+use crate::model::operator::Operator;
 use crate::model::time::Timestamp;
 
 use super::effects::Effects;
@@ -128,6 +130,35 @@ impl Engine {
         });
     }
 
+    /// An operator must abstain from the whole conversation: what they have of it, and what waits for them by name, goes to others. The
+    /// contact in which they say so is the caller's to move.
+    pub(super) fn abstain(&mut self, id: ContactId, operator: OperatorId, effects: &mut Effects) {
+        let conversation = self.contacts[&id].contact.conversation;
+        let open: Vec<ContactId> = self.in_conversation(conversation).map(|contact| contact.id).collect();
+        for sibling in open {
+            self.exclude(sibling, operator, true, effects);
+            let contact = &self.contacts[&sibling].contact;
+            match contact.state {
+                _ if sibling == id => {}
+                ContactState::Offered { operator: rings_at, .. } if rings_at == operator => self.revoke_offer(sibling, effects),
+                ContactState::Queued if contact.wanted == Some(operator) => self.wait_for_anybody(sibling, effects),
+                state if state.owner() == Some(operator) => {
+                    self.release(sibling, ReleasedReason::Returned, QueuedReason::Returned, effects);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Who must abstain from a conversation, as its open contacts know.
+    pub(super) fn abstaining(&self, conversation: ConversationId) -> Vec<Exclusion> {
+        let known = self.in_conversation(conversation).flat_map(|contact| &contact.exclusions);
+        let lasting: BTreeSet<OperatorId> =
+            known.filter(|exclusion| exclusion.until == Timestamp::MAX).map(|exclusion| exclusion.operator).collect();
+        let forever = |operator| Exclusion { operator, until: Timestamp::MAX, alone_until: Timestamp::MAX };
+        lasting.into_iter().map(forever).collect()
+    }
+
     // ── offers ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
     /// Records how the live offer of a contact ended. The contact's state is the caller's to change.
@@ -159,7 +190,11 @@ impl Engine {
         self.end_offer(id, OfferState::Rejected, effects);
         self.tell(id, effects, EventBody::OfferRejected { ordinal, operator, reason });
         self.change(id, effects, |contact| contact.wanted = None);
-        self.exclude(id, operator, reason == RejectReason::Conflict, effects);
+        if reason == RejectReason::Conflict {
+            self.abstain(id, operator, effects);
+        } else {
+            self.exclude(id, operator, false, effects);
+        }
         self.queue_again(id, QueuedReason::Rejected, effects);
         if self.operators.get(&operator).is_some_and(|desk| desk.operator.misses > 0) {
             self.change_operator(operator, effects, |operator| operator.misses = 0);
@@ -211,14 +246,35 @@ impl Engine {
         self.queue_again(id, queued, effects);
     }
 
+    /// The owner has not looked at it: somebody else comes first now, whoever helped before.
+    fn take_from_idle_hands(&mut self, id: ContactId, operator: OperatorId, effects: &mut Effects) {
+        self.exclude(id, operator, false, effects);
+        self.change(id, effects, |contact| contact.preferred = contact.preferred.filter(|preferred| *preferred != operator));
+        self.release(id, ReleasedReason::Untouched, QueuedReason::Untouched, effects);
+    }
+
     /// A pending contact's time has come: its owner goes on if ready, else it waits with the owner preferred.
     pub(super) fn bring_back(&mut self, id: ContactId, assigned: AssignedReason, queued: QueuedReason, effects: &mut Effects) {
-        let Some(operator) = self.contacts[&id].contact.state.owner() else { return };
-        if self.operators.get(&operator).is_some_and(|desk| desk.operator.is_ready()) {
+        self.go_on(id, Operator::is_ready, assigned, queued, effects);
+    }
+
+    /// The owner works on it again if they are there, as `is_there` has it, and still may; else it waits with the owner preferred.
+    pub(super) fn go_on(
+        &mut self,
+        id: ContactId,
+        is_there: impl Fn(&Operator) -> bool,
+        assigned: AssignedReason,
+        queued: QueuedReason,
+        effects: &mut Effects,
+    ) {
+        let contact = &self.contacts[&id].contact;
+        let Some(operator) = contact.state.owner() else { return };
+        let may = self.check_allowed(operator, contact).is_ok();
+        if may && self.operators.get(&operator).is_some_and(|desk| is_there(&desk.operator)) {
             self.change(id, effects, |contact| contact.state = ContactState::Active { operator, untouched_until: None });
             self.tell(id, effects, EventBody::ContactAssigned { operator, reason: assigned, untouched_until: None });
         } else {
-            self.queue_anew(id, Some(operator), queued, effects);
+            self.queue_anew(id, may.then_some(operator), queued, effects);
         }
     }
 
@@ -306,7 +362,7 @@ impl Engine {
             ContactState::Active { untouched_until, operator } if untouched_until.is_none_or(|until| until > self.now) => {
                 self.silence_due(id, operator, effects);
             }
-            ContactState::Active { .. } => self.release(id, ReleasedReason::Untouched, QueuedReason::Untouched, effects),
+            ContactState::Active { operator, .. } => self.take_from_idle_hands(id, operator, effects),
             ContactState::Pending { .. } => self.bring_back(id, AssignedReason::Resumed, QueuedReason::Due, effects),
             ContactState::WrapUp { .. } => self.close(id, Outcome { topic: None, resolution: Resolution::NotGiven }, effects),
             ContactState::Deferred { .. } => self.queue_again(id, QueuedReason::Due, effects),

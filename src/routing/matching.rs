@@ -10,11 +10,11 @@ use crate::plan::Policy;
 
 use super::demand::NO_HEAD;
 use super::effects::Effects;
-use super::engine::{Desk, Engine};
+use super::engine::{Desk, Engine, Entry};
 use super::idle::start_of;
-use super::lane::lane;
+use super::lane::{Load, lane};
 use super::lifecycle::{OFFER_TIMEOUT_DEFAULT, UNTOUCHED_DEFAULT, waited};
-use super::parameters::live_cost;
+use super::parameters::{LIVE_COST_LEAST, live_cost};
 use super::timer::promoted_at;
 
 /// Bands of used capacity that differ: see `Load::band`.
@@ -24,6 +24,11 @@ impl Engine {
     /// Places what the input queued and fills whom it freed, until nothing moves. Waiting contacts first, in their order;
     /// then operators, who waited longest first.
     pub(super) fn settle(&mut self, effects: &mut Effects) {
+        if std::mem::take(&mut self.fewer_present) {
+            // whoever is alone now may have what they were not to be asked for again
+            let held = self.contacts.values().map(|entry| &entry.contact).filter(|contact| contact.state == ContactState::Queued);
+            self.to_place.extend(held.filter(|contact| !contact.exclusions.is_empty()).map(|contact| contact.id));
+        }
         while !self.to_place.is_empty() || !self.to_fill.is_empty() {
             let mut waiting: Vec<(OrderKey, ContactId)> =
                 self.to_place.drain(..).filter_map(|id| self.contacts.get(&id).map(|entry| (entry.contact.key, id))).collect();
@@ -31,6 +36,7 @@ impl Engine {
             for (_, id) in waiting {
                 self.place(id, effects);
             }
+            self.reserve_for_heads(effects);
             let mut free: Vec<(i64, OperatorId)> = std::mem::take(&mut self.to_fill)
                 .into_iter()
                 .filter_map(|id| self.operators.get(&id).map(|desk| (desk.operator.last_assigned, id)))
@@ -40,6 +46,7 @@ impl Engine {
                 self.fill(id, effects);
             }
         }
+        self.reserve_for_heads(effects);
     }
 
     /// Gives a waiting contact to the best operator with room, if there is one.
@@ -106,7 +113,7 @@ impl Engine {
     }
 
     /// Whether an operator whose profile fits could take the contact now.
-    fn could_take(&self, desk: &Desk, class: u32, contact: &Contact) -> bool {
+    pub(super) fn could_take(&self, desk: &Desk, class: u32, contact: &Contact) -> bool {
         let operator = &desk.operator;
         operator.is_ready()
             && desk.load.fits(&operator.profile.capacity, contact.mode, &contact.channel)
@@ -154,6 +161,19 @@ impl Engine {
             .is_some_and(|reserved| contact.mode == Mode::Live && contact.key > reserved.contact.key)
     }
 
+    /// Keeps somebody free for the first contact of each live class that waits, where there is nobody yet. What costs least is fit in
+    /// as soon as anything ends.
+    fn reserve_for_heads(&mut self, effects: &mut Effects) {
+        for class in 0..self.demand.heads.len() {
+            let data = &self.demand.classes[class];
+            if self.demand.heads[class] == NO_HEAD || data.mode() != Mode::Live || live_cost(data.channel()) == LIVE_COST_LEAST {
+                continue;
+            }
+            let Some((_, head)) = data.waiting.first().copied() else { continue };
+            self.reserve_for(u32::try_from(class).expect("fewer classes than contacts"), head, effects);
+        }
+    }
+
     /// Keeps one operator free for the first contact of a class that fits nobody: whoever has most room among those who hold
     /// cheaper live work. They take nothing later than it, so overtaking is bounded.
     fn reserve_for(&mut self, class: u32, id: ContactId, effects: &mut Effects) {
@@ -165,22 +185,13 @@ impl Engine {
         if self.reserved.contains_key(&id) {
             return;
         }
-        let holds_cheaper = |desk: &Desk| {
-            desk.load
-                .holding
-                .iter()
-                .filter_map(|held| self.contacts.get(held))
-                .any(|held| held.contact.mode == Mode::Live && live_cost(&held.contact.channel) < cost)
-        };
         let chosen = self.demand.classes[class as usize]
             .profiles
             .iter()
             .flat_map(|(profile, _)| self.demand.profiles[*profile as usize].present.iter())
             .map(|operator| &self.operators[operator])
-            .filter(|desk| {
-                desk.operator.is_ready() && desk.operator.reserved_for.is_none() && desk.operator.profile.capacity.live_units >= cost
-            })
-            .filter(|desk| holds_cheaper(desk) && !self.is_excluded(&desk.operator, class, contact))
+            .filter(|desk| desk.operator.reserved_for.is_none() && desk.load.has_cheaper_than(cost))
+            .filter(|desk| self.could_be_kept_for(desk, class, contact))
             .min_by_key(|desk| (desk.load.live_units, desk.operator.last_assigned, desk.operator.id))
             .map(|desk| desk.operator.id);
         if let Some(operator) = chosen {
@@ -190,6 +201,14 @@ impl Engine {
             effects.operators.insert(operator);
             self.reserved.insert(id, operator);
         }
+    }
+
+    /// Whether an operator whose profile fits could take the contact if they held nothing else.
+    pub(super) fn could_be_kept_for(&self, desk: &Desk, class: u32, contact: &Contact) -> bool {
+        let capacity = &desk.operator.profile.capacity;
+        desk.operator.is_ready()
+            && Load::default().fits(capacity, contact.mode, &contact.channel)
+            && !self.is_excluded(&desk.operator, class, contact)
     }
 
     /// Gives an operator the first contacts that fit, live ones before deferrable ones, until nothing fits.
@@ -263,6 +282,21 @@ impl Engine {
                 contact.wanted = None;
             });
             self.tell(id, effects, EventBody::ContactAssigned { operator, reason, untouched_until });
+        }
+    }
+
+    /// Looks again at who is kept free for a contact, after either has changed. The contact is placed anew if they cannot be any more.
+    pub(super) fn review_reservation(&mut self, id: ContactId, effects: &mut Effects) {
+        let Some(desk) = self.reserved.get(&id).and_then(|holder| self.operators.get(holder)) else { return };
+        let still_for = |entry: &Entry| {
+            let contact = &entry.contact;
+            let waits = contact.state == ContactState::Queued && contact.mode == Mode::Live && contact.wanted.is_none();
+            let class = entry.class.filter(|class| waits && self.demand.fits(*class, desk.profile));
+            class.is_some_and(|class| self.could_be_kept_for(desk, class, contact))
+        };
+        if !self.contacts.get(&id).is_some_and(still_for) {
+            self.release_reservation(id, effects);
+            self.to_place.push_back(id);
         }
     }
 

@@ -36,10 +36,13 @@ pub(super) const RETRIES: [Duration; 7] = [
 /// The share of a queue's target at which a deferrable contact goes to operators who are busy with live ones: a quarter left.
 pub(super) const PROMOTION_DIVISOR: u32 = 4;
 
+/// The least that a live contact takes.
+pub(super) const LIVE_COST_LEAST: u16 = 33;
+
 /// Units of live capacity that a contact of `channel` takes, of an operator's hundred.
 pub(super) fn live_cost(channel: &Channel) -> u16 {
     match channel.as_str() {
-        Channel::WEBCHAT => 33,
+        Channel::WEBCHAT => LIVE_COST_LEAST,
         _ => 100,
     }
 }

@@ -1,7 +1,7 @@
 //! Operators come and go: what they say, whether their console is there, and what becomes of what they hold.
 
 use crate::model::command::Refusal;
-use crate::model::contact::{ContactState, Mode};
+use crate::model::contact::{Contact, ContactState, Mode};
 use crate::model::event::{EventBody, QueuedReason, ReleasedReason};
 use crate::model::id::{ContactId, OperatorId};
 use crate::model::operator::{Operator, OperatorProfile, Presence, PresenceState};
@@ -123,7 +123,9 @@ impl Engine {
                 operator.enabled = enabled;
             });
             self.revoke_offers(id, effects);
-            if !enabled {
+            if enabled {
+                self.withdraw(|operator| operator == id, effects);
+            } else {
                 self.dismiss_operator(id, effects);
             }
         } else {
@@ -157,6 +159,25 @@ impl Engine {
         }
         self.want_no_more(id, |_| true, effects);
         self.tell_presence(id, effects);
+    }
+
+    /// What operators may not see any more is not theirs any more: by a change of theirs, or of the plan. What waits for them by name
+    /// waits for anybody.
+    pub(super) fn withdraw(&mut self, whose: impl Fn(OperatorId) -> bool, effects: &mut Effects) {
+        let concerns = |contact: &Contact| contact.state.owner().or(contact.state.holder()).or(contact.wanted);
+        let is_lost = |contact: &Contact| {
+            let is_within_reach = |id| self.operators.get(&id).is_some_and(|desk| self.is_within_reach(&desk.operator, contact));
+            concerns(contact).is_some_and(|id| whose(id) && !is_within_reach(id))
+        };
+        let lost: Vec<ContactId> =
+            self.contacts.values().map(|entry| &entry.contact).filter(|contact| is_lost(contact)).map(|contact| contact.id).collect();
+        for contact in lost {
+            match self.contacts[&contact].contact.state {
+                ContactState::Queued => self.wait_for_anybody(contact, effects),
+                ContactState::Offered { .. } => self.revoke_offer(contact, effects),
+                _ => self.release(contact, ReleasedReason::OwnerLost, QueuedReason::OwnerLost, effects),
+            }
+        }
     }
 
     /// Contacts transferred to an operator who will not take them wait for anybody who can: a live one as soon as that colleague

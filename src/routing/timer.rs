@@ -54,6 +54,11 @@ impl Timers {
         self.order.first().map(|(at, _)| *at)
     }
 
+    /// When a timer was due that has not been taken yet.
+    pub(super) fn overdue(&self, timer: Timer, now: Timestamp) -> Option<Timestamp> {
+        self.at.get(&timer).copied().filter(|at| *at <= now)
+    }
+
     /// Takes the first timer due at `now`.
     pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
         let (at, timer) = *self.order.first()?;

@@ -28,8 +28,17 @@ fn the_table_is_total() {
     assert_eq!(StateName::ALL.map(|state| (state, landing(state))), expected);
 }
 
+/// Where its owner is when the citizen writes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Owner {
+    Ready,
+    Away,
+    SignedOut,
+    Lost,
+}
+
 /// Brings a contact into a state, lets the citizen write, and returns where the message landed and the state after.
-fn write_in(state: StateName, account: &str, owner_ready: bool) -> (bool, StateName, World) {
+fn write_in(state: StateName, account: &str, owner: Owner, for_later: bool) -> (bool, StateName, World) {
     let mut world = World::new();
     let anna = (state != StateName::Queued && state != StateName::Abandoned).then(|| world.hire(1, |_| {}));
     let contact = world.arrive(10, account);
@@ -50,42 +59,74 @@ fn write_in(state: StateName, account: &str, owner_ready: bool) -> (bool, StateN
             let silent = world.receive(facts);
             world.signal(30, silent, Signal::Abandoned).expect("abandoned");
             world.pass(5);
-            let landed = world.answer(11, silent);
+            let landed = write(&mut world, silent, for_later);
             return (landed == silent, world.state(silent).name(), world);
         }
         _ => {}
     }
-    if let (Some(anna), false) = (anna, owner_ready) {
-        world.by(anna, CommandBody::Away { operator: anna, reason: "lunch".into() }).expect("away");
+    let gone = |signed_out| CommandBody::Disconnect { operator: OperatorId(1), node: "desk-1".into(), signed_out };
+    match owner {
+        Owner::Ready => {}
+        Owner::Away => by(&mut world, CommandBody::Away { operator: OperatorId(1), reason: "lunch".into() }),
+        Owner::SignedOut => by(&mut world, gone(true)),
+        Owner::Lost => by(&mut world, gone(false)),
     }
-    let landed = world.answer(11, contact);
+    let landed = write(&mut world, contact, for_later);
     let after = world.state(landed).name();
     (landed == contact, after, world)
 }
 
+/// The citizen writes; for later: words in a live contact that nobody need be there for.
+fn write(world: &mut World, contact: ContactId, for_later: bool) -> ContactId {
+    if !for_later {
+        return world.answer(11, contact);
+    }
+    let row = world.rows[&contact].clone();
+    let mut facts = world.facts(11, row.account.as_str());
+    (facts.address, facts.thread, facts.mode, facts.answerable) = (row.address, vec![contact], Mode::Deferrable, true);
+    world.receive(facts)
+}
+
 #[test]
 fn row_by_row() {
-    // state before, account, owner ready → joins the same contact?, state after
+    use Owner::{Away, Lost, Ready, SignedOut};
+    // state before, account, owner, for later → joins the same contact?, state after
     let rows = [
-        (StateName::Queued, "telefono", true, true, StateName::Queued),
-        (StateName::Offered, "telefono", true, true, StateName::Offered),
-        (StateName::Active, "posta", true, true, StateName::Active),
-        (StateName::Pending, "posta", true, true, StateName::Active),
-        (StateName::Pending, "posta", false, true, StateName::Queued),
-        (StateName::WrapUp, "telefono", true, true, StateName::Active),
-        (StateName::Deferred, "posta", true, true, StateName::Deferred),
-        (StateName::Deferred, "telefono", true, true, StateName::Offered),
-        (StateName::Abandoned, "telefono", true, true, StateName::Queued),
-        (StateName::Closed, "posta", true, false, StateName::Active),
+        (StateName::Queued, "telefono", Ready, false, true, StateName::Queued),
+        (StateName::Offered, "telefono", Ready, false, true, StateName::Offered),
+        (StateName::Active, "posta", Ready, false, true, StateName::Active),
+        (StateName::Pending, "posta", Ready, false, true, StateName::Active),
+        (StateName::Pending, "posta", Away, false, true, StateName::Queued),
+        (StateName::WrapUp, "telefono", Ready, false, true, StateName::Active),
+        (StateName::WrapUp, "telefono", Away, false, true, StateName::Active),
+        (StateName::WrapUp, "telefono", SignedOut, false, true, StateName::Queued),
+        (StateName::WrapUp, "telefono", Lost, false, true, StateName::Queued),
+        (StateName::Deferred, "posta", Ready, false, true, StateName::Deferred),
+        (StateName::Deferred, "telefono", Ready, false, true, StateName::Offered),
+        (StateName::Abandoned, "telefono", Ready, false, true, StateName::Queued),
+        (StateName::Closed, "posta", Ready, false, false, StateName::Active),
+        (StateName::Queued, "chat", Ready, true, true, StateName::Queued),
+        (StateName::Offered, "chat", Ready, true, true, StateName::Active),
+        (StateName::Active, "chat", Ready, true, true, StateName::Active),
+        (StateName::Pending, "chat", Ready, true, true, StateName::Active),
+        (StateName::Pending, "chat", Away, true, true, StateName::Queued),
+        (StateName::WrapUp, "chat", Ready, true, true, StateName::Active),
+        (StateName::WrapUp, "chat", SignedOut, true, true, StateName::Queued),
+        (StateName::Deferred, "chat", Ready, true, true, StateName::Active),
+        (StateName::Abandoned, "chat", Ready, true, true, StateName::Queued),
     ];
-    for (before, account, ready, joins, after) in rows {
-        let (joined, state, world) = write_in(before, account, ready);
-        assert_eq!((joined, state), (joins, after), "{before} {account} ready={ready}");
+    for (before, account, owner, for_later, joins, after) in rows {
+        let (joined, state, world) = write_in(before, account, owner, for_later);
+        assert_eq!((joined, state), (joins, after), "{before} {account} {owner:?} for later={for_later}");
+        if for_later && before != StateName::Active {
+            let contact = if before == StateName::Abandoned { ContactId(20) } else { ContactId(10) };
+            assert_eq!(world.rows[&contact].mode, Mode::Deferrable, "{before} {owner:?}: nobody is standing there");
+        }
         if before == StateName::Closed {
             assert_eq!(world.rows[&ContactId(11)].continues, Some(ContactId(10)));
             assert_eq!(world.rows[&ContactId(11)].conversation, world.rows[&ContactId(10)].conversation);
         }
-        if before == StateName::Pending && !ready {
+        if before == StateName::Pending && owner == Away {
             assert!(world.rows[&ContactId(10)].preferred.is_some());
         }
     }

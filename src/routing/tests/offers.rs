@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::parameters::LIVE_OWNER_GONE;
 use super::world::{World, name, operator};
 use crate::model::command::{CommandBody, Refusal, RejectReason, TransferTarget};
-use crate::model::contact::{ContactState, Outcome, Resolution, StateName};
+use crate::model::contact::{ContactState, Outcome, PendingOn, Resolution, StateName};
 use crate::model::event::{EventBody, QueuedReason};
 use crate::model::id::{ContactId, OfferId, OperatorId};
 use crate::model::operator::OperatorProfile;
@@ -304,9 +304,10 @@ fn a_transfer_does_not_outlive_the_right_to_it() {
     world.by(anna, CommandBody::Transfer { contact: call, to: TransferTarget::Operator(bruno), reason: "other".into() }).expect("done");
     let profile = OperatorProfile { administrations: [name("comune")].into(), ..OperatorProfile::default() };
     world.supervisor(CommandBody::PutOperator { operator: bruno, profile, enabled: true }).expect("left the office");
-    world.by(bruno, CommandBody::Close { contact: busy, outcome: done() }).expect("closed");
-    assert_eq!(world.offered_to(call), None);
-    world.pass(30);
+    assert_eq!((world.offered_to(call), world.offered_to(busy)), (None, Some(anna)), "nor does what he has stay his");
+    world.accept(busy);
+    world.by(anna, CommandBody::Close { contact: busy, outcome: done() }).expect("closed");
+    world.pass(15);
     assert_eq!(world.offered_to(call), Some(anna), "nobody else is there");
 }
 
@@ -352,4 +353,26 @@ fn a_wrap_up_has_a_ceiling() {
     assert_eq!(world.state(call).name(), StateName::Closed);
     assert_eq!(world.rows[&call].outcome.as_ref().map(|outcome| outcome.resolution), Some(Resolution::NotGiven));
     assert!(matches!(world.state(next), ContactState::Offered { .. }));
+}
+
+/// Whoever let a letter lie is not who gets it next while a colleague is free: not as the one who helped last, nor as the one who is
+/// good for less else.
+#[test]
+fn an_untouched_letter_goes_to_a_colleague_who_is_free() {
+    for is_preferred in [true, false] {
+        let mut world = World::new();
+        let anna = world.hire(1, |_| {});
+        let mut facts = world.facts(10, "posta");
+        facts.last_helper = is_preferred.then_some(anna);
+        let letter = world.receive(facts);
+        assert_eq!(world.owner(letter), Some(anna));
+        let bruno = world.hire(2, |profile| {
+            profile.skills.insert(name("tributi"), 3);
+        });
+        let other = world.arrive(11, "f24");
+        world.by(bruno, CommandBody::Pend { contact: other, on: PendingOn::Office, back_after: None }).expect("pending");
+        world.pass(1801);
+        assert_eq!(world.owner(letter), Some(bruno), "preferred={is_preferred}");
+        assert_eq!(world.rows[&letter].preferred, None, "preferred={is_preferred}");
+    }
 }

@@ -4,8 +4,9 @@ use super::world::{World, name};
 use crate::model::command::{CommandBody, Refusal};
 use crate::model::contact::{ContactState, Mode, Outcome, PendingOn, Resolution, StateName};
 use crate::model::delivery::{AttemptResult, DeliveryReport, DeliveryState};
-use crate::model::id::{AccountId, AdministrationId, MessageId, QueueId};
+use crate::model::id::{AccountId, AdministrationId, MessageId, OperatorId, QueueId};
 use crate::model::input::{DeliveryFacts, Input};
+use crate::model::operator::OperatorProfile;
 use crate::model::time::Timestamp;
 
 fn closed() -> Outcome {
@@ -84,6 +85,7 @@ fn a_failed_send_is_tried_again_and_then_shown() {
     world.by(anna, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
     assert!(world.has("message.attempting"));
     world.by(anna, CommandBody::Close { contact: letter, outcome: closed() }).expect("closed");
+    world.by(anna, CommandBody::Away { operator: anna, reason: "lunch".into() }).expect("away");
     for attempt in 1..=8 {
         report(&mut world, attempt, AttemptResult::Temporary { code: "connect".into() });
         world.pass(24 * 3600);
@@ -212,4 +214,91 @@ fn another_administrations_adapter_has_no_say() {
     let applied = world.input(Input::Delivery(Box::new(DeliveryFacts { administration, report, stored })));
     assert_eq!(applied.result, Err(Refusal::NotFound));
     assert!(!world.has("message.failed"));
+}
+
+fn member(profile: &mut OperatorProfile) {
+    profile.offices = [name("sociali")].into();
+}
+
+/// Whoever may not have an office's contacts any more has none of them, pending ones included; the rest stays.
+#[test]
+fn who_leaves_an_office_keeps_nothing_of_it() {
+    let mut world = World::new();
+    let anna = world.hire(1, |profile| {
+        member(profile);
+        profile.capacity.live_units = 300;
+    });
+    let [pending, active, wraps_up, rings] = [10, 11, 12, 13].map(|number| {
+        let call = world.arrive(number, "assistenti");
+        if number < 13 {
+            world.accept(call);
+        }
+        if number == 10 {
+            world.by(anna, CommandBody::Pend { contact: call, on: PendingOn::Citizen, back_after: None }).expect("pending");
+        }
+        call
+    });
+    world.by(anna, CommandBody::WrapUp { contact: wraps_up }).expect("wraps up");
+    let letter = world.arrive(14, "posta");
+    world.supervisor(CommandBody::Assign { contact: letter, operator: anna }).expect("assigned");
+    let profile = OperatorProfile { administrations: [name("comune")].into(), ..OperatorProfile::default() };
+    world.supervisor(CommandBody::PutOperator { operator: anna, profile, enabled: true }).expect("left the office");
+    for call in [pending, active, wraps_up, rings] {
+        assert_eq!(world.state(call).name(), StateName::Queued, "{call}");
+    }
+    assert_eq!(world.owner(letter), Some(anna));
+    world.hire(2, |profile| {
+        member(profile);
+        profile.capacity.live_units = 400;
+    });
+    assert!([pending, active, wraps_up, rings].iter().all(|call| world.offered_to(*call) == Some(OperatorId(2))));
+}
+
+/// So it is when the office becomes a restricted one.
+#[test]
+fn an_office_that_is_restricted_from_now_on_is_so_at_once() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let (letter, pending) = (world.arrive(10, "posta"), world.arrive(11, "posta"));
+    world.by(anna, CommandBody::Pend { contact: pending, on: PendingOn::Citizen, back_after: None }).expect("pending");
+    let bruno = world.hire(2, |profile| profile.offices = [name("urp")].into());
+    world.replan(|plan| {
+        let office = plan.administrations.get_mut(&name("comune")).and_then(|body| body.offices.get_mut(&name("urp")));
+        office.expect("in the plan").restricted = true;
+    });
+    assert_eq!((world.owner(letter), world.owner(pending)), (Some(bruno), Some(bruno)));
+}
+
+/// A supervisor takes up what lies with somebody who is not there: it is not theirs to lie with again.
+#[test]
+fn what_is_taken_up_again_goes_to_who_is_there() {
+    for (leaves, hers) in [(Some(true), false), (Some(false), false), (None, true)] {
+        let mut world = World::new();
+        let anna = world.hire(1, |_| {});
+        let letter = world.arrive(10, "posta");
+        world.by(anna, CommandBody::Pend { contact: letter, on: PendingOn::Citizen, back_after: None }).expect("pending");
+        let body = match leaves {
+            Some(signed_out) => CommandBody::Disconnect { operator: anna, node: "desk-1".into(), signed_out },
+            None => CommandBody::Away { operator: anna, reason: "back_office".into() },
+        };
+        world.by(anna, body).expect("left");
+        let bruno = world.hire(2, |_| {});
+        world.supervisor(CommandBody::Resume { contact: letter }).expect("taken up");
+        assert_eq!(world.owner(letter), Some(if hers { anna } else { bruno }), "{leaves:?}");
+    }
+}
+
+/// Who has signed out, and looks in again without saying that they work, takes their own contact up all the same.
+#[test]
+fn ones_own_contact_is_taken_up_by_whoever_has_the_console_open() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    world.by(anna, CommandBody::Pend { contact: letter, on: PendingOn::Citizen, back_after: None }).expect("pending");
+    world.by(anna, CommandBody::Disconnect { operator: anna, node: "desk-1".into(), signed_out: true }).expect("out");
+    assert_eq!(world.by(anna, CommandBody::Resume { contact: letter }), Err(Refusal::NotConnected));
+    world.by(anna, CommandBody::Connect { operator: anna, node: "desk-1".into(), country: None }).expect("in");
+    world.hire(2, |_| {});
+    world.by(anna, CommandBody::Resume { contact: letter }).expect("taken up");
+    assert_eq!(world.owner(letter), Some(anna));
 }

@@ -1,5 +1,6 @@
 //! A small municipality for the engine's tests: a plan, operators, and short ways to say what happens.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use crate::model::event::{About, EventBody};
 use crate::model::id::*;
 use crate::model::inbound::Signal;
 use crate::model::input::{AboutMessage, DeliveryFacts, InboundFacts, Input, Reference, SignalFacts};
-use crate::model::operator::OperatorProfile;
+use crate::model::operator::{Operator, OperatorProfile};
 use crate::model::requirement::{Comparison, Requirement};
 use crate::model::time::Timestamp;
 use crate::plan::{Account, Administration, Office, Plan, Policy, Queue};
+use crate::routing::parameters::ABANDONED_GRACE;
 use crate::routing::{Applied, Effects, Engine, Rows};
 
 pub(super) fn name<T: std::str::FromStr>(text: &str) -> T
@@ -94,8 +96,47 @@ pub(super) struct World {
     pub events: Vec<EventBody>,
     /// What each of the events is about.
     pub abouts: Vec<Option<About>>,
-    pub rows: std::collections::BTreeMap<ContactId, Contact>,
-    pub deliveries: std::collections::BTreeMap<MessageId, Delivery>,
+    pub rows: BTreeMap<ContactId, Contact>,
+    pub deliveries: BTreeMap<MessageId, Delivery>,
+    pub stored: Stored,
+}
+
+/// What a store would hold of the rows that the engine told it to write: what is done is not loaded again.
+#[derive(Default)]
+pub(super) struct Stored {
+    contacts: BTreeMap<ContactId, Contact>,
+    operators: BTreeMap<OperatorId, Operator>,
+    deliveries: BTreeMap<MessageId, Delivery>,
+    queues: BTreeMap<QueueId, bool>,
+}
+
+impl Stored {
+    fn write(&mut self, rows: &Rows) {
+        self.contacts.extend(rows.contacts.iter().map(|contact| (contact.id, contact.clone())));
+        self.contacts.retain(|_, contact| !matches!(contact.state, ContactState::Closed { .. }));
+        self.operators.extend(rows.operators.iter().map(|operator| (operator.id, operator.clone())));
+        self.deliveries.extend(rows.deliveries.iter().map(|delivery| (delivery.message, delivery.clone())));
+        self.deliveries.retain(|_, delivery| delivery.state.is_open());
+        self.queues.extend(rows.queues.iter().cloned());
+        self.queues.retain(|_, closed| *closed);
+    }
+
+    /// What a new leader loads at `now`.
+    pub(super) fn rows(&self, now: Timestamp) -> Rows {
+        Rows {
+            contacts: in_grace(self.contacts.values(), now),
+            offers: Vec::new(),
+            operators: self.operators.values().cloned().collect(),
+            deliveries: self.deliveries.values().cloned().collect(),
+            queues: self.queues.iter().map(|(queue, closed)| (queue.clone(), *closed)).collect(),
+        }
+    }
+}
+
+/// Without the abandoned ones whose grace is over.
+pub(super) fn in_grace<'a>(contacts: impl Iterator<Item = &'a Contact>, now: Timestamp) -> Vec<Contact> {
+    let is_over = |contact: &&Contact| matches!(contact.state, ContactState::Abandoned { at } if at.plus(ABANDONED_GRACE) <= now);
+    contacts.filter(|contact| !is_over(contact)).cloned().collect()
 }
 
 pub(super) fn operator(number: u128) -> OperatorId {
@@ -120,6 +161,7 @@ impl World {
             abouts: Vec::new(),
             rows: Default::default(),
             deliveries: Default::default(),
+            stored: Stored::default(),
         }
     }
 
@@ -129,6 +171,7 @@ impl World {
         let applied = self.engine.apply(self.now, self.seq, &input, &mut effects);
         self.seq += effects.events.len() as i64;
         let rows = self.engine.rows(&effects);
+        self.stored.write(&rows);
         self.rows.extend(rows.contacts.into_iter().map(|contact| (contact.id, contact)));
         self.deliveries.extend(rows.deliveries.into_iter().map(|delivery| (delivery.message, delivery)));
         for (about, body) in effects.events {
@@ -156,7 +199,7 @@ impl World {
 
     /// The engine is made again from its rows, as the next leader does.
     pub(super) fn rebuild(&mut self) {
-        let (plan, rows) = (Arc::clone(self.engine.plan()), self.engine.all_rows());
+        let (plan, rows) = (Arc::clone(self.engine.plan()), self.stored.rows(self.now));
         self.engine = Engine::rebuild(name("main"), plan, self.now, rows);
     }
 
@@ -286,6 +329,11 @@ impl World {
 
     pub(super) fn owner(&self, contact: ContactId) -> Option<OperatorId> {
         self.state(contact).owner()
+    }
+
+    /// Who is kept free for it.
+    pub(super) fn kept_for(&self, contact: ContactId) -> Option<OperatorId> {
+        self.engine.reserved.get(&contact).copied()
     }
 
     pub(super) fn has(&self, event: &str) -> bool {
