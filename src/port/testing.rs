@@ -671,7 +671,8 @@ impl Chats for FakeChats {
         let Some(chat) = chats.iter_mut().find(|chat| chat.administration == *body && chat.id == id) else { return Ok(()) };
         match change {
             ChatChange::Gone(as_of) => chat.gone |= chat.present_until == as_of,
-            ChatChange::TranscriptSent => chat.transcript_to = None,
+            ChatChange::EndTold => chat.gone |= chat.ended,
+            ChatChange::TranscriptSent(to) => drop(chat.transcript_to.take_if(|wanted| *wanted == to)),
             _ => {}
         }
         Ok(())
@@ -690,6 +691,9 @@ impl Chats for FakeChats {
         limit: u32,
     ) -> Result<Vec<ChatSession>, StoreError> {
         Ok(self.list(body, after, limit, |chat| (!chat.gone && chat.present_until < since).then_some(chat.present_until)))
+    }
+    async fn ended_chats(&self, body: &AdministrationId, after: Option<&ChatSession>, limit: u32) -> Result<Vec<ChatSession>, StoreError> {
+        Ok(self.list(body, after, limit, |chat| (!chat.gone && chat.ended).then_some(chat.present_until)))
     }
     async fn wanted_transcripts(
         &self,
@@ -772,9 +776,11 @@ impl Broker for FakeBroker {
     }
 }
 
-/// Leases that everybody holds who asks; nobody leads.
+/// Leases that everybody holds who asks while the database is there; nobody leads.
 #[derive(Default)]
-pub struct FakeLeases;
+pub struct FakeLeases {
+    pub away: AtomicBool,
+}
 
 #[async_trait]
 impl Leases for FakeLeases {
@@ -788,7 +794,7 @@ impl Leases for FakeLeases {
         Ok(())
     }
     async fn hold(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreError> {
-        Ok(true)
+        if self.away.load(Ordering::Relaxed) { Err(StoreError::Unavailable("away".into())) } else { Ok(true) }
     }
     async fn let_go(&self, _: &str, _: &str) -> Result<(), StoreError> {
         Ok(())
