@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
 
 use axum::Router;
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use self::access::{Measures, Visitor};
 use self::hub::Hub;
 use self::room::{Room, Wanted};
+use self::tidy::Steady;
 use super::outbound::OutboundDeps;
 use crate::model::channel::{Channel, IdentityLevel, Language};
 use crate::model::contact::Mode;
@@ -140,6 +142,10 @@ struct WebChat {
     hub: Arc<Hub>,
     room: Room,
     measures: Measures,
+    /// Whether the database knows who is connected.
+    steady: Steady,
+    /// Until when this node has said last that its chats are connected, in microseconds since 1970.
+    said_until: AtomicI64,
     /// Bytes of files on their way.
     upload_memory: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -161,6 +167,7 @@ pub struct WebChatHandle {
 pub fn start(options: WebChatOptions, deps: WebChatDeps, shutdown: CancellationToken, tracker: TaskTracker) -> WebChatHandle {
     let (chat, feed) = build(options, deps, shutdown.clone(), tracker.clone());
     tracker.spawn(hub::run(Arc::clone(&chat.hub), feed, chat.asides.listen(), shutdown));
+    tracker.spawn(tidy::say(Arc::clone(&chat)));
     tracker.spawn(tidy::run(Arc::clone(&chat)));
     WebChatHandle { counters: Arc::clone(&chat.counters), router: routes::router(chat) }
 }
@@ -186,6 +193,8 @@ fn build(
         hub: Hub::new(Arc::clone(&store), Arc::clone(&counters)),
         room: Room::new(Arc::clone(&store)),
         measures: Measures::new(options.sessions_per_minute, options.sockets),
+        steady: Steady::default(),
+        said_until: AtomicI64::default(),
         upload_memory: Arc::new(Semaphore::new(limits::UPLOADS_IN_MEMORY * options.attachment_bytes_max)),
         store,
         chats,

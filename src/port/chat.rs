@@ -48,20 +48,22 @@ pub struct ChatSession {
 pub enum ChatChange {
     /// There is a connection until then at least: the citizen is not gone any more.
     Present(Timestamp),
-    /// The last connection was closed then.
-    Absent(Timestamp),
+    /// The last connection was closed then, unless more is known than until when whoever says so has said that there is one.
+    Absent(Timestamp, Timestamp),
     /// The pool was told that the citizen is gone, as of this [`ChatSession::present_until`].
     Gone(Timestamp),
     /// The citizen left for good.
     Ended,
+    /// The pool was told so: from now on they are gone, whatever connection there is.
+    EndTold,
     /// The citizen gave an address to be answered at, which is kept until then at least.
     Email(String, Timestamp),
     /// The operator has seen everything up to this number.
     OperatorRead(i64),
     /// The citizen has seen everything up to this number.
     CitizenRead(i64),
-    /// The transcript was handed over.
-    TranscriptSent,
+    /// The transcript was handed over to this address; another that was asked for meanwhile still waits.
+    TranscriptSent(String),
 }
 
 /// The chats of all administrations.
@@ -95,6 +97,14 @@ pub trait Chats: Send + Sync {
         &self,
         administration: &AdministrationId,
         since: Timestamp,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError>;
+
+    /// Chats that the citizen ended and of which the pool was not told: the longest gone first, those behind `after`, at most `limit`.
+    async fn ended_chats(
+        &self,
+        administration: &AdministrationId,
         after: Option<&ChatSession>,
         limit: u32,
     ) -> Result<Vec<ChatSession>, StoreError>;

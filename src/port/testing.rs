@@ -196,6 +196,7 @@ pub struct Rows {
     pub nodes: u64,
     /// Desk nodes by how long nobody has heard of them.
     pub silent: BTreeMap<String, Duration>,
+    pub parts: Vec<(SentPart, String)>,
 }
 
 /// A store in memory.
@@ -494,11 +495,16 @@ impl Store for FakeStore {
     async fn quarantine_counts(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(Vec::new())
     }
-    async fn put_part_id(&self, _: &AdministrationId, _: SentPart, _: u32, _: &str) -> Result<(), StoreError> {
+    async fn put_part_id(&self, _: &AdministrationId, part: SentPart, _: u32, name: &str) -> Result<(), StoreError> {
+        self.up()?.parts.push((part, name.to_owned()));
         Ok(())
     }
-    async fn part_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<SentPart>, StoreError> {
-        Ok(None)
+    async fn parts_named(&self, _: &AdministrationId, names: &[String; 3]) -> Result<Vec<SentPart>, StoreError> {
+        let rows = self.up()?;
+        let named =
+            |names: &[String]| rows.parts.iter().filter(|(_, name)| names.contains(name)).map(|(part, _)| *part).collect::<Vec<_>>();
+        let exact = named(&names[..1]);
+        Ok(if exact.is_empty() { named(names) } else { exact })
     }
     async fn part_arrived(&self, _: &AdministrationId, _: SentPart) -> Result<bool, StoreError> {
         Ok(true)
@@ -680,7 +686,8 @@ impl Chats for FakeChats {
         let Some(chat) = chats.iter_mut().find(|chat| chat.administration == *body && chat.id == id) else { return Ok(()) };
         match change {
             ChatChange::Gone(as_of) => chat.gone |= chat.present_until == as_of,
-            ChatChange::TranscriptSent => chat.transcript_to = None,
+            ChatChange::EndTold => chat.gone |= chat.ended,
+            ChatChange::TranscriptSent(to) => drop(chat.transcript_to.take_if(|wanted| *wanted == to)),
             _ => {}
         }
         Ok(())
@@ -699,6 +706,9 @@ impl Chats for FakeChats {
         limit: u32,
     ) -> Result<Vec<ChatSession>, StoreError> {
         Ok(self.list(body, after, limit, |chat| (!chat.gone && chat.present_until < since).then_some(chat.present_until)))
+    }
+    async fn ended_chats(&self, body: &AdministrationId, after: Option<&ChatSession>, limit: u32) -> Result<Vec<ChatSession>, StoreError> {
+        Ok(self.list(body, after, limit, |chat| (!chat.gone && chat.ended).then_some(chat.present_until)))
     }
     async fn wanted_transcripts(
         &self,
@@ -781,9 +791,11 @@ impl Broker for FakeBroker {
     }
 }
 
-/// Leases that everybody holds who asks; nobody leads.
+/// Leases that everybody holds who asks while the database is there; nobody leads.
 #[derive(Default)]
-pub struct FakeLeases;
+pub struct FakeLeases {
+    pub away: AtomicBool,
+}
 
 #[async_trait]
 impl Leases for FakeLeases {
@@ -797,7 +809,7 @@ impl Leases for FakeLeases {
         Ok(())
     }
     async fn hold(&self, _: &str, _: &str, _: Duration) -> Result<bool, StoreError> {
-        Ok(true)
+        if self.away.load(Ordering::Relaxed) { Err(StoreError::Unavailable("away".into())) } else { Ok(true) }
     }
     async fn let_go(&self, _: &str, _: &str) -> Result<(), StoreError> {
         Ok(())

@@ -21,14 +21,18 @@ macro_rules! chat_columns {
 const OPEN: &str = "insert into chat (administration, id, account, name, email, topic, language, created_at, expires_at, present_until) \
      values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const CHAT: &str = concat!(chat_columns!(), "where administration = $1 and id = $2 and expires_at > $3");
-/// What a node says later about its own connection must not hide what another said of a newer one.
-const PRESENT: &str = "update chat set gone = 0, present_until = case when present_until < $3 then $3 else present_until end \
+/// What a node says later about its own connection must not hide what another said of a newer one. Of a chat that was ended the pool
+/// was told for good, connected or not.
+const PRESENT: &str = "update chat set gone = case when ended = 1 then gone else 0 end, \
+     present_until = case when present_until < $3 then $3 else present_until end \
      where administration = $1 and id = $2";
-const ALL_PRESENT: &str = "update chat set gone = 0, present_until = case when present_until < $3 then $3 else present_until end \
+const ALL_PRESENT: &str = "update chat set gone = case when ended = 1 then gone else 0 end, \
+     present_until = case when present_until < $3 then $3 else present_until end \
      where administration = $1 and id in (select value ->> 0 from json_each($2))";
-const ABSENT: &str = "update chat set present_until = $3 where administration = $1 and id = $2";
+const ABSENT: &str = "update chat set present_until = $3 where administration = $1 and id = $2 and present_until <= $4";
 const GONE: &str = "update chat set gone = 1 where administration = $1 and id = $2 and present_until = $3";
 const ENDED: &str = "update chat set ended = 1 where administration = $1 and id = $2";
+const END_TOLD: &str = "update chat set gone = 1 where administration = $1 and id = $2 and ended = 1";
 const EMAIL: &str = "update chat set email = $3, expires_at = case when expires_at < $4 then $4 else expires_at end \
      where administration = $1 and id = $2";
 const OPERATOR_READ: &str = "update chat set operator_read = $3 where administration = $1 and id = $2 and operator_read < $3";
@@ -36,10 +40,15 @@ const CITIZEN_READ: &str = "update chat set citizen_read = $3 where administrati
 const WANT_TRANSCRIPT: &str = "update chat set transcript_to = $3, transcript_sent = 0, \
      transcript_addresses = transcript_addresses + case when transcript_to = $3 then 0 else 1 end \
      where administration = $1 and id = $2 and (transcript_to = $3 or transcript_addresses < $4) returning id";
-const TRANSCRIPT_SENT: &str = "update chat set transcript_sent = 1 where administration = $1 and id = $2";
+const TRANSCRIPT_SENT: &str = "update chat set transcript_sent = 1 where administration = $1 and id = $2 and transcript_to = $3";
 const ABSENT_CHATS: &str = concat!(
     chat_columns!(),
     "where administration = $1 and gone = 0 and (present_until, id) > ($2, $3) and present_until < $4 order by present_until, id limit $5"
+);
+/// By the index of those who are not gone.
+const ENDED_CHATS: &str = concat!(
+    chat_columns!(),
+    "where administration = $1 and gone = 0 and ended = 1 and (present_until, id) > ($2, $3) order by present_until, id limit $4"
 );
 const WANTED_TRANSCRIPTS: &str = concat!(
     chat_columns!(),
@@ -109,13 +118,14 @@ impl<E: Engine> Chats for SqlStore<E> {
     async fn change_chat(&self, administration: &AdministrationId, id: ChatSessionId, change: ChatChange) -> Result<(), StoreError> {
         let (sql, last): (_, Vec<super::value::Value>) = match change {
             ChatChange::Present(until) => (PRESENT, vec![until.into()]),
-            ChatChange::Absent(at) => (ABSENT, vec![at.into()]),
+            ChatChange::Absent(at, known) => (ABSENT, vec![at.into(), known.into()]),
             ChatChange::Gone(as_of) => (GONE, vec![as_of.into()]),
             ChatChange::Ended => (ENDED, Vec::new()),
+            ChatChange::EndTold => (END_TOLD, Vec::new()),
             ChatChange::Email(email, until) => (EMAIL, vec![clean(&email).into(), until.into()]),
             ChatChange::OperatorRead(seq) => (OPERATOR_READ, vec![seq.into()]),
             ChatChange::CitizenRead(seq) => (CITIZEN_READ, vec![seq.into()]),
-            ChatChange::TranscriptSent => (TRANSCRIPT_SENT, Vec::new()),
+            ChatChange::TranscriptSent(to) => (TRANSCRIPT_SENT, vec![clean(&to).into()]),
         };
         let mut arguments = arguments![administration, &id];
         arguments.extend(last);
@@ -150,6 +160,17 @@ impl<E: Engine> Chats for SqlStore<E> {
         let (time, id) = place(after, |chat| chat.present_until);
         let arguments = arguments![administration, time, id, since, limit];
         let rows = read(&*self.engine, Scope::of([administration]), ABSENT_CHATS, arguments).await?;
+        rows.iter().map(read_chat).collect()
+    }
+
+    async fn ended_chats(
+        &self,
+        administration: &AdministrationId,
+        after: Option<&ChatSession>,
+        limit: u32,
+    ) -> Result<Vec<ChatSession>, StoreError> {
+        let (time, id) = place(after, |chat| chat.present_until);
+        let rows = read(&*self.engine, Scope::of([administration]), ENDED_CHATS, arguments![administration, time, id, limit]).await?;
         rows.iter().map(read_chat).collect()
     }
 

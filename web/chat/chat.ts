@@ -3,7 +3,7 @@ import { ChatApi, ChatError, type NewSession, type RunningUpload } from './api';
 import { Connection, SYSTEM, type Clock, type SocketLike } from './connection';
 import { emptyModel, isOver, type ChatModel, type Unsent } from './model';
 import { LIMITS, type ChatFile, type Config, type Limits } from './protocol';
-import { frameOf, reduce, type Action, type Effect } from './reducer';
+import { reduce, type Action, type Effect } from './reducer';
 import type { Keep, Session } from './storage';
 
 export type Screen = 'loading' | 'failed' | 'start' | 'talk';
@@ -22,6 +22,8 @@ export interface ChatOptions {
 /** How long a message may stay unacknowledged on a line that seems to stand. */
 const ACCEPTED_WITHIN_MS = 10_000;
 const LATER_MS = 3_000;
+/** The timer of what is sent again a little later: no message's id. */
+const LATER = '';
 /** At most one typing frame in so long. */
 export const TYPING_EVERY_MS = 3_000;
 const CLOCK_MS = 1_000;
@@ -91,7 +93,6 @@ export class Chat {
     const token = await this.options.api.session(wish);
     const session = { token, name, email, language: this.language };
     this.keep.session = session;
-    this.wasOver = false;
     this.connect(session);
     if (text) this.leave(email, text);
   }
@@ -151,6 +152,7 @@ export class Chat {
     const { model, effects } = reduce(this.model, action);
     this.model = model;
     for (const effect of effects) this.carryOut(effect);
+    if (effects.some((effect) => effect.do === 'over')) this.follow();
     this.tick();
     this.changed(effects.filter((effect) => effect.do === 'tell'));
   }
@@ -159,13 +161,22 @@ export class Chat {
     const token = this.session?.token ?? '';
     switch (effect.do) {
       case 'send': this.carry(effect); break;
-      case 'send_later': this.expect(effect.id, LATER_MS, () => this.repeat(effect.id)); break;
+      case 'send_later':
+        this.expect(effect.id, 0);
+        if (!this.waits.has(LATER)) this.expect(LATER, LATER_MS, () => this.dispatch({ do: 'again' }));
+        break;
       case 'keep': this.keep.keep(token, effect.unsent); break;
       case 'forget': this.keep.forget(effect.id); this.expect(effect.id, 0); break;
       case 'tell': break;
       case 'over':
-        this.keep.clear();
+        this.keep.clear(token);
         this.connection?.linger();
+        break;
+      case 'live':
+        this.wasOver = false;
+        // Another tab may have begun a new one meanwhile.
+        if (this.session && !this.keep.session) this.keep.session = this.session;
+        this.connection?.goOn();
         break;
     }
   }
@@ -176,12 +187,7 @@ export class Chat {
     if (sent && 'id' in frame) this.expect(frame.id, ACCEPTED_WITHIN_MS, () => this.connection?.reset());
   }
 
-  private repeat(id: string): void {
-    const unsent = this.model.unsent.find((each) => each.id === id && each.state === 'waiting');
-    if (unsent) this.carry({ do: 'send', frame: frameOf(unsent) });
-  }
-
-  /** One timer for each message that has no acknowledgement. */
+  /** One timer for each message that has no acknowledgement, and one for all that go again a little later. */
   private expect(id: string, ms: number, run?: () => void): void {
     this.clock.cancel(this.waits.get(id));
     this.waits.delete(id);
@@ -191,6 +197,7 @@ export class Chat {
   private connect(session: Session): void {
     this.disconnect();
     this.session = session;
+    this.wasOver = false;
     this.language = session.language;
     this.model = emptyModel(this.keep.unsent(session.token));
     if (!this.config) void this.loadConfig(session.language);
@@ -215,9 +222,10 @@ export class Chat {
   private refused(why: 'session_over' | 'foreign_origin' | 'broken'): void {
     const nothingSeen = this.model.last === null && this.model.unsent.length === 0;
     if (why !== 'session_over' || !nothingSeen) return this.dispatch({ do: 'refusal', why });
-    this.keep.clear();
+    this.keep.clear(this.session?.token ?? '');
     this.wasOver = true;
     this.startOver();
+    this.follow();
   }
 
   private disconnect(): void {

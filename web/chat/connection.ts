@@ -104,6 +104,14 @@ export class Connection {
     if (!this.socket) this.options.onLink('off');
   }
 
+  /** The conversation goes on after all: a lost line is made anew again. */
+  goOn(): void {
+    if (this.wanted) return;
+    this.wanted = true;
+    this.watch();
+    if (!this.socket) this.connect();
+  }
+
   /** Sends a frame if the line stands; false if it does not. */
   send(frame: ClientFrame): boolean {
     if (!this.socket || !this.welcomed) return false;

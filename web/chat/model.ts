@@ -26,6 +26,8 @@ export interface ChatModel {
   refusal?: Refusal;
   messages: readonly Message[];
   unsent: readonly Unsent[];
+  /** Something is to be sent again a little later: what is written until then goes behind it. */
+  resting: boolean;
   marks: Marks;
   state: ChatState;
   /** Somebody types, until then. */
@@ -46,7 +48,7 @@ export interface ChatModel {
 
 export function emptyModel(unsent: readonly Unsent[] = []): ChatModel {
   return {
-    last: null, stated: 0, link: 'off', messages: [], unsent, marks: { delivered: 0, read: 0 }, state: { status: 'idle', open: true },
+    last: null, stated: 0, link: 'off', messages: [], unsent, resting: false, marks: { delivered: 0, read: 0 }, state: { status: 'idle', open: true },
     unattended: false, unread: 0, read: 0,
   };
 }

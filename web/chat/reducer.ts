@@ -10,6 +10,8 @@ export type Action =
   /** The citizen sends something, or another tab's unsent ones are taken over. */
   | { do: 'write'; unsent: Unsent }
   | { do: 'retry' | 'discard'; id: string }
+  /** What had to wait a little goes again. */
+  | { do: 'again' }
   /** The end of the conversation's text is on a visible screen. */
   | { do: 'seen' }
   | { do: 'transcript'; email: string }
@@ -18,13 +20,15 @@ export type Action =
 
 export type Effect =
   | { do: 'send'; frame: ClientFrame }
-  /** Sends what has no acknowledgement again a little later. */
+  /** This one has to wait: a little later everything without an acknowledgement goes again, in its order. */
   | { do: 'send_later'; id: string }
   | { do: 'keep'; unsent: Unsent }
   | { do: 'forget'; id: string }
   | { do: 'tell'; what: 'message' | 'ended' | 'warning' }
   /** The session is over and the conversation with it. */
-  | { do: 'over' };
+  | { do: 'over' }
+  /** It was over and goes on. */
+  | { do: 'live' };
 
 export interface Step { model: ChatModel; effects: Effect[] }
 
@@ -37,6 +41,7 @@ export function reduce(model: ChatModel, action: Action): Step {
     case 'refusal': return refuse(model, action.why);
     case 'write': return write(model, action.unsent);
     case 'retry': return retry(model, action.id);
+    case 'again': return { model: { ...model, resting: false }, effects: isOver(model) ? [] : waitingOf(model) };
     case 'discard': return { model: { ...model, unsent: without(model.unsent, action.id) }, effects: [{ do: 'forget', id: action.id }] };
     case 'seen': return seen(model);
     case 'transcript': return { model: { ...model, transcript: { email: action.email, state: 'asked' } }, effects: [transcriptOf(action.email)] };
@@ -87,10 +92,9 @@ function welcome(model: ChatModel, frame: Extract<ServerFrame, { type: 'welcome'
   const last = Math.max(model.last ?? 0, frame.after, ...fresh.map((message) => message.seq));
   const { typing: _typing, warning: _warning, ...rest } = expired(model, now);
   const marks = frame.marks ?? model.marks;
-  const filled = withMessages({ ...rest, last, stated: 0, marks }, fresh, model.last !== null);
+  const filled = withMessages({ ...rest, last, stated: 0, marks, resting: false }, fresh, model.last !== null);
   const stated = withState(filled.model, frame.state);
-  const waiting = stated.model.unsent.filter((unsent) => unsent.state === 'waiting');
-  const again: Effect[] = isOver(stated.model) ? [] : waiting.map((unsent) => ({ do: 'send', frame: frameOf(unsent) }));
+  const again: Effect[] = isOver(stated.model) ? [] : waitingOf(stated.model);
   if (model.transcript?.state === 'asked') again.push(transcriptOf(model.transcript.email));
   return { model: stated.model, effects: [...filled.effects, ...stated.effects, ...again] };
 }
@@ -114,17 +118,16 @@ function withMessages(model: ChatModel, messages: readonly Message[], news = tru
 function withState(model: ChatModel, state: ChatModel['state']): Step {
   const was = isOver(model);
   const stated = { ...model, state, unattended: state.status === 'served' || state.status === 'left' ? false : model.unattended };
-  if (!isOver(stated)) return still(stated);
+  if (!isOver(stated)) return { model: stated, effects: was ? [{ do: 'live' }] : [] };
   const { warning: _warning, ...calm } = withoutTyping(stated);
   const left = calm.unsent.map((unsent) => (unsent.state === 'waiting' ? { ...unsent, state: 'refused' as const, code: 'ended' } : unsent));
-  return { model: { ...calm, unattended: false, unsent: left }, effects: was ? [] : [{ do: 'tell', what: 'ended' }, { do: 'over' }] };
+  return { model: { ...calm, unattended: false, unsent: left, resting: false }, effects: was ? [] : [{ do: 'tell', what: 'ended' }, { do: 'over' }] };
 }
 
 function write(model: ChatModel, unsent: Unsent): Step {
   if (model.unsent.some((each) => each.id === unsent.id) || model.messages.some((each) => each.client_id === unsent.id)) return still(model);
   const { warning: _warning, ...calm } = model;
-  const effects: Effect[] = [{ do: 'keep', unsent }, { do: 'send', frame: frameOf(unsent) }];
-  return { model: { ...calm, unsent: [...model.unsent, unsent] }, effects };
+  return { model: { ...calm, unsent: [...model.unsent, unsent] }, effects: keptAndSent(model, unsent) };
 }
 
 function retry(model: ChatModel, id: string): Step {
@@ -132,7 +135,7 @@ function retry(model: ChatModel, id: string): Step {
   if (!unsent || unsent.state === 'accepted') return still(model);
   const { code: _code, ...rest } = unsent;
   const waiting: Unsent = { ...rest, state: 'waiting' };
-  return { model: replaced(model, waiting), effects: [{ do: 'keep', unsent: waiting }, { do: 'send', frame: frameOf(waiting) }] };
+  return { model: replaced(model, waiting), effects: keptAndSent(model, waiting) };
 }
 
 function accepted(model: ChatModel, id: string): Step {
@@ -147,7 +150,7 @@ function refused(model: ChatModel, frame: Extract<ServerFrame, { type: 'refused'
   if (id === TRANSCRIPT) return still(withTranscript(model, 'refused', code));
   const unsent = model.unsent.find((each) => each.id === id);
   if (!unsent || unsent.state !== 'waiting') return still(model);
-  if (code === 'later') return { model, effects: [{ do: 'send_later', id: unsent.id }] };
+  if (code === 'later') return { model: { ...model, resting: true }, effects: [{ do: 'send_later', id: unsent.id }] };
   return { model: replaced(model, { ...unsent, state: 'refused', code }), effects: [{ do: 'forget', id: unsent.id }] };
 }
 
@@ -185,6 +188,10 @@ function withTranscript(model: ChatModel, state: 'confirmed' | 'refused', code =
   return model.transcript ? { ...model, transcript: { ...model.transcript, state, code } } : model;
 }
 
+/** Nothing overtakes what is to be sent again. */
+const keptAndSent = (model: ChatModel, unsent: Unsent): Effect[] => [{ do: 'keep', unsent }, ...(model.resting ? [] : [sendOf(unsent)])];
+const waitingOf = (model: ChatModel): Effect[] => model.unsent.filter((unsent) => unsent.state === 'waiting').map(sendOf);
+const sendOf = (unsent: Unsent): Effect => ({ do: 'send', frame: frameOf(unsent) });
 const transcriptOf = (email: string): Effect => ({ do: 'send', frame: { type: TRANSCRIPT, email } });
 const replaced = (model: ChatModel, unsent: Unsent): ChatModel => ({ ...model, unsent: model.unsent.map((each) => (each.id === unsent.id ? unsent : each)) });
 const without = (list: readonly Unsent[], id: string) => list.filter((each) => each.id !== id);

@@ -82,10 +82,14 @@ export class Keep {
     this.local.removeItem(this.key(`unsent.${id}`));
   }
 
-  /** The conversation is over: nothing of it stays for the next person at this computer. */
-  clear(): void {
-    this.session = undefined;
-    for (const key of this.unsentKeys()) this.local.removeItem(key);
+  /** This session's conversation is over: nothing of it stays for the next person at this computer. What another tab has begun
+   *  since then stays. */
+  clear(token: string): void {
+    if (this.session?.token === token) this.session = undefined;
+    for (const key of this.unsentKeys()) {
+      const kept = parse<{ session: string }>(this.local.getItem(key));
+      if (!kept || kept.session === token) this.local.removeItem(key);
+    }
     this.draft = '';
   }
 

@@ -252,6 +252,74 @@ describe('the chat', () => {
     expect(kinds(sockets[0]!)).toEqual(['hello', 'id-1', 'id-1']);
     expect(sockets.length).toBe(1);
   });
+  it('nothing overtakes a message refused for now: one timer sends all that wait, in their order', async () => {
+    const { chat: one, sockets, begin, clock, kinds } = chat();
+    await begin();
+    sockets[0]!.welcome();
+    for (const text of ['a', 'b']) one.send(text, []);
+    for (const id of ['id-1', 'id-2']) { sockets[0]!.say({ type: 'refused', id, code: 'later' }); clock.pass(1_000); }
+    one.send('c', []);
+    expect(kinds(sockets[0]!)).toEqual(['hello', 'id-1', 'id-2']);
+    clock.pass(1_000);
+    expect(kinds(sockets[0]!).slice(3)).toEqual(['id-1', 'id-2', 'id-3']);
+    one.send('d', []);
+    expect(kinds(sockets[0]!).slice(6)).toEqual(['id-4']);
+    clock.pass(6_000);
+    expect(kinds(sockets[0]!).length).toBe(7);
+  });
+  it('after a lost line all goes again at once, whatever was to be later', async () => {
+    const { chat: one, sockets, begin, clock, kinds } = chat();
+    await begin();
+    sockets[0]!.welcome();
+    one.send('a', []);
+    sockets[0]!.say({ type: 'refused', id: 'id-1', code: 'later' });
+    sockets[0]!.break();
+    one.send('b', []);
+    clock.pass(500);
+    sockets[1]!.welcome();
+    one.send('c', []);
+    clock.pass(5_000);
+    expect(kinds(sockets[1]!)).toEqual(['hello', 'id-1', 'id-2', 'id-3']);
+  });
+  it('a tab that learns late of the old end leaves the new conversation alone, and follows it', async () => {
+    const first = chat();
+    const stale = chat(first.shelf);
+    await first.begin();
+    stale.chat.resume();
+    for (const { sockets } of [first, stale]) sockets[0]!.welcome();
+    stale.chat.send('old', []);
+    const fresh = { token: 'fresh', name: 'Rosa', email: '', language: 'it' };
+    stale.keep.session = fresh;
+    stale.keep.keep('fresh', { id: 'new', kind: 'message', text: 'new', files: [], at: stale.clock.now(), state: 'waiting' });
+    stale.sockets[0]!.say({ type: 'state', seq: 5, status: 'ended', open: true, reason: 'operator' });
+    expect(stale.keep.session).toEqual(fresh);
+    expect(stale.chat.session).toEqual(fresh);
+    stale.sockets[1]!.welcome();
+    expect(stale.sockets[1]!.sent).toMatchObject([{ type: 'hello', session: 'fresh' }, { id: 'new' }]);
+    // and one whose old session is not even known any more
+    first.sockets[0]!.break();
+    first.clock.pass(500);
+    first.chat.model = { ...first.chat.model, last: null, unsent: [] };
+    first.sockets[1]!.onopen?.();
+    first.sockets[1]!.break(4401);
+    expect([first.keep.session, first.chat.session, first.chat.wasOver]).toEqual([fresh, fresh, false]);
+    expect(first.keep.unsent('fresh').length).toBe(1);
+  });
+  it('a conversation that goes on after its end is kept again, and its line made anew', async () => {
+    const { chat: one, sockets, begin, keep, clock } = chat();
+    await begin();
+    sockets[0]!.welcome();
+    sockets[0]!.say({ type: 'state', seq: 5, status: 'ended', open: true, reason: 'operator' });
+    expect(keep.session).toBeUndefined();
+    sockets[0]!.say({ type: 'state', seq: 6, status: 'served', open: true, name: 'Anna' });
+    expect(keep.session?.token).toBe('token');
+    one.send('x', []);
+    sockets[0]!.break();
+    clock.pass(60_000);
+    expect(sockets.length).toBeGreaterThan(1);
+    sockets.at(-1)!.onopen?.();
+    expect(sockets.at(-1)!.sent[0]).toMatchObject({ type: 'hello', session: 'token' });
+  });
   it('typing is told at most every three seconds, and anew after a message', async () => {
     const { chat: one, sockets, begin, clock, kinds } = chat();
     await begin();

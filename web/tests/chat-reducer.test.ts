@@ -77,10 +77,19 @@ describe('what is sent', () => {
     const { model, effects } = run(emptyModel(), welcome(1), { do: 'write', unsent: unsent('a') }, { do: 'write', unsent: unsent('b') }, frame({ type: 'refused', id: 'a', code: 'later' }), frame({ type: 'refused', id: 'b', code: 'too_long' }));
     expect(effects).toContainEqual({ do: 'send_later', id: 'a' });
     expect(model.unsent).toMatchObject([{ id: 'a', state: 'waiting' }, { id: 'b', state: 'refused', code: 'too_long' }]);
-    const again = run(model, { do: 'retry', id: 'b' });
+    const again = run(model, { do: 'again' }, { do: 'retry', id: 'b' });
     expect(again.model.unsent[1]).toEqual(unsent('b'));
-    expect(sent(again.effects)).toEqual([frameOf(unsent('b'))]);
+    expect(sent(again.effects)).toEqual([frameOf(unsent('a')), frameOf(unsent('b'))]);
     expect(run(model, { do: 'discard', id: 'b' }).model.unsent.map((each) => each.id)).toEqual(['a']);
+  });
+  it('is not overtaken, after "later", by what is written then', () => {
+    const later = run(emptyModel(), welcome(1), { do: 'write', unsent: unsent('a') }, { do: 'write', unsent: unsent('b') }, frame({ type: 'refused', id: 'a', code: 'later' }), frame({ type: 'accepted', id: 'b' }));
+    const written = run(later.model, { do: 'write', unsent: unsent('c') }, { do: 'retry', id: 'a' });
+    expect(written.effects).toEqual([{ do: 'keep', unsent: unsent('c') }, { do: 'keep', unsent: unsent('a') }]);
+    const again = run(written.model, { do: 'again' }, { do: 'write', unsent: unsent('d') });
+    expect(sent(again.effects)).toEqual(['a', 'c', 'd'].map((id) => frameOf(unsent(id))));
+    const resumed = run(written.model, welcome(1), { do: 'write', unsent: unsent('d') });
+    expect(sent(resumed.effects)).toEqual(['a', 'c', 'd'].map((id) => frameOf(unsent(id))));
   });
   it('is not resent by a retry of what is accepted', () => {
     const { model } = run(emptyModel(), welcome(1), { do: 'write', unsent: unsent('a') }, frame({ type: 'accepted', id: 'a' }));
@@ -145,6 +154,12 @@ describe('the end', () => {
     expect(effects.filter((effect) => effect.do === 'over').length).toBe(1);
     expect(model.unsent).toMatchObject([{ id: 'a', state: 'refused', code: 'ended' }]);
     expect(sent(effects).length).toBe(1);
+  });
+  it('may be taken back: the conversation goes on', () => {
+    const over = run(emptyModel(), welcome(1), ended);
+    for (const back of [frame({ type: 'state', seq: 10, status: 'served', open: true }), welcome(10, [], { status: 'waiting', open: true })]) {
+      expect(run(over.model, back, frame({ type: 'state', seq: 11, status: 'served', open: true })).effects).toEqual([{ do: 'live' }]);
+    }
   });
   it('comes with a session that is over', () => {
     const { model, effects } = run(emptyModel(), welcome(1, [message(1)]), { do: 'refusal', why: 'session_over' });

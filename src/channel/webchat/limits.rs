@@ -72,8 +72,12 @@ pub const PRESENT_EVERY: Duration = Duration::from_secs(10);
 pub const PRESENT_FOR: Duration = Duration::from_secs(15);
 /// How often a waiting citizen's place in the queue is looked at.
 pub const PLACE_EVERY: Duration = Duration::from_secs(4);
-/// How long what is known of queues and operators is believed.
+/// How long what is known of queues and operators is believed, and that it could not be read.
 pub const ROOM_AGE_MAX: Duration = Duration::from_secs(2);
+/// How long that may take to be read: a citizen's chat goes on without.
+pub const ROOM_WITHIN: Duration = Duration::from_secs(1);
+/// How long a message that was answered `later` is waited for before others go.
+pub const LATER_WITHIN: Duration = Duration::from_secs(10);
 /// What a client is told to wait, in seconds, when there is no place for it.
 pub const RETRY_SECONDS: u32 = 30;
 /// What a client is told to wait, in seconds, when its other files are still on their way.

@@ -106,6 +106,11 @@ pub fn signal(
     outgoing(prefix, visitor, input, InboundEvent::Signal(data))
 }
 
+/// That the citizen ended the chat for good: the same however often it is said.
+pub fn ended(ids: &IdMaker, prefix: &str, visitor: &Visitor, session: &ChatSession) -> Result<Outgoing, wire::WireError> {
+    signal(ids, prefix, visitor, session, Signal::Ended, "end".to_owned())
+}
+
 fn outgoing(prefix: &str, visitor: &Visitor, input: InputId, event: InboundEvent) -> Result<Outgoing, wire::WireError> {
     let traceparent = Some(TraceParent::start().to_string());
     let event = wire::inbound_event(prefix, input, &visitor.account, now(), traceparent.clone(), event);

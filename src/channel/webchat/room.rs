@@ -2,13 +2,15 @@
 //! operator is called. Read from the store, believed for a moment.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use std::sync::Mutex as Lock;
 use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
 
-use super::limits::{NOTICE_CHARACTERS_MAX, PLACE_EVERY, ROOM_AGE_MAX};
+use super::limits::{NOTICE_CHARACTERS_MAX, PLACE_EVERY, ROOM_AGE_MAX, ROOM_WITHIN};
 use crate::model::channel::{Channel, Language};
 use crate::model::contact::{Mode, StateName};
 use crate::model::id::{AdministrationId, ContactId, OperatorId, PoolId, QueueId};
@@ -36,7 +38,6 @@ pub struct Wanted {
 }
 
 struct Known {
-    at: Instant,
     operators: Vec<Operator>,
     /// Closed queues, with what they say to citizens.
     closed: HashMap<QueueId, Option<String>>,
@@ -51,34 +52,59 @@ pub struct Attendance {
     pub notice: Option<String>,
 }
 
-type Places = HashMap<(AdministrationId, QueueId), (Instant, Arc<HashMap<ContactId, u32>>)>;
+/// What was read last of one thing, or why it could not be.
+type Slot<T> = Arc<Mutex<Option<(Instant, Result<Arc<T>, StoreError>)>>>;
+
+/// What is read of each thing once for everybody, and believed for a moment. As many as the plan has of them.
+struct Believed<K, T> {
+    slots: Lock<HashMap<K, Slot<T>>>,
+    age_max: Duration,
+}
+
+impl<K: Eq + Hash, T> Believed<K, T> {
+    fn new(age_max: Duration) -> Self {
+        Self { slots: Lock::default(), age_max }
+    }
+
+    /// One reads, the others who want the same wait for it, as long as it may take; that it failed is believed, too.
+    async fn get(&self, key: K, read: impl Future<Output = Result<T, StoreError>>) -> Result<Arc<T>, StoreError> {
+        let slot = Slot::clone(self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default());
+        let mut slot = slot.lock().await;
+        if let Some((at, known)) = &*slot {
+            let age_max = if known.is_ok() { self.age_max } else { ROOM_AGE_MAX };
+            if at.elapsed() < age_max {
+                return known.clone();
+            }
+        }
+        let late = || StoreError::Unavailable("no answer in time".to_owned());
+        let known = timeout(ROOM_WITHIN, read).await.unwrap_or_else(|_| Err(late())).map(Arc::new);
+        *slot = Some((Instant::now(), known.clone()));
+        known
+    }
+}
 
 /// The rooms of all pools.
 pub struct Room {
     store: Arc<dyn Store>,
-    known: Mutex<HashMap<PoolId, Arc<Known>>>,
-    places: Mutex<Places>,
+    known: Believed<PoolId, Known>,
+    places: Believed<(AdministrationId, QueueId), HashMap<ContactId, u32>>,
     names: Lock<HashMap<OperatorId, (Instant, Option<String>)>>,
 }
 
 impl Room {
     /// Nothing is known yet.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, known: Mutex::default(), places: Mutex::default(), names: Lock::default() }
+        Self { store, known: Believed::new(ROOM_AGE_MAX), places: Believed::new(PLACE_EVERY), names: Lock::default() }
     }
 
     async fn known(&self, pool: &PoolId) -> Result<Arc<Known>, StoreError> {
-        // one reads, the others wait for it
-        let mut known = self.known.lock().await;
-        if let Some(room) = known.get(pool).filter(|room| room.at.elapsed() < ROOM_AGE_MAX) {
-            return Ok(Arc::clone(room));
-        }
-        let operators = self.store.operators(pool).await?;
-        let closed = self.store.queue_states(pool).await?.into_iter().filter(|state| state.closed);
-        let closed = closed.map(|state| (state.queue, state.notice.as_deref().and_then(shown))).collect();
-        let room = Arc::new(Known { at: Instant::now(), operators, closed });
-        known.insert(pool.clone(), Arc::clone(&room));
-        Ok(room)
+        let read = async {
+            let operators = self.store.operators(pool).await?;
+            let closed = self.store.queue_states(pool).await?.into_iter().filter(|state| state.closed);
+            let closed = closed.map(|state| (state.queue, state.notice.as_deref().and_then(shown))).collect();
+            Ok(Known { operators, closed })
+        };
+        self.known.get(pool.clone(), read).await
     }
 
     /// Whether a citizen who comes now is answered, and what the queue says if it is closed.
@@ -92,23 +118,18 @@ impl Room {
 
     /// The place of a waiting contact in its queue, from 1.
     pub async fn place(&self, administration: &AdministrationId, queue: &QueueId, contact: ContactId) -> Result<Option<u32>, StoreError> {
-        let key = (administration.clone(), queue.clone());
-        let mut places = self.places.lock().await;
-        if let Some((_, places)) = places.get(&key).filter(|(at, _)| at.elapsed() < PLACE_EVERY) {
-            return Ok(places.get(&contact).copied());
-        }
-        let states = vec![StateName::Queued, StateName::Offered];
-        let filter = ContactFilter { states, queue: Some(queue.clone()), ..ContactFilter::default() };
-        let waiting = self.store.contacts(std::slice::from_ref(administration), &filter, Page { limit: PLACES_MAX, offset: 0 }).await?;
-        // who rings already is before everybody else; then as the queue has it
-        let live = waiting.iter().map(|summary| &summary.contact).filter(|contact| contact.mode == Mode::Live);
-        let mut in_order: Vec<_> = live.map(|contact| (contact.state.name() == StateName::Queued, contact.key, contact.id)).collect();
-        in_order.sort_unstable();
-        let found: HashMap<ContactId, u32> = (1..).zip(in_order).map(|(place, (.., id))| (id, place)).collect();
-        let found = Arc::new(found);
-        places.retain(|_, (at, _)| at.elapsed() < PLACE_EVERY);
-        places.insert(key, (Instant::now(), Arc::clone(&found)));
-        Ok(found.get(&contact).copied())
+        let read = async {
+            let states = vec![StateName::Queued, StateName::Offered];
+            let filter = ContactFilter { states, queue: Some(queue.clone()), ..ContactFilter::default() };
+            let waiting = self.store.contacts(std::slice::from_ref(administration), &filter, Page { limit: PLACES_MAX, offset: 0 }).await?;
+            // who rings already is before everybody else; then as the queue has it
+            let live = waiting.iter().map(|summary| &summary.contact).filter(|contact| contact.mode == Mode::Live);
+            let mut in_order: Vec<_> = live.map(|contact| (contact.state.name() == StateName::Queued, contact.key, contact.id)).collect();
+            in_order.sort_unstable();
+            Ok((1..).zip(in_order).map(|(place, (.., id))| (id, place)).collect::<HashMap<_, _>>())
+        };
+        let places = self.places.get((administration.clone(), queue.clone()), read).await?;
+        Ok(places.get(&contact).copied())
     }
 
     /// What an operator is called before citizens.
@@ -167,6 +188,27 @@ mod tests {
     use super::*;
     use crate::model::operator::{Presence, PresenceState};
     use crate::port::testing;
+
+    /// A database that hangs holds up who asks it, for a moment, and nobody who asks something else.
+    #[tokio::test(start_paused = true)]
+    async fn one_question_without_an_answer_holds_up_no_other() {
+        let believed = Arc::new(Believed::<u8, u8>::new(ROOM_AGE_MAX));
+        let began = Instant::now();
+        let hung = |_| {
+            let believed = Arc::clone(&believed);
+            tokio::spawn(async move { believed.get(1, std::future::pending()).await })
+        };
+        let asked: Vec<_> = (0..3).map(hung).collect();
+        tokio::task::yield_now().await;
+        assert_eq!(believed.get(2, async { Ok(7) }).await.as_deref(), Ok(&7));
+        assert!(began.elapsed().is_zero());
+        for asked in asked {
+            assert!(matches!(asked.await.expect("no panic"), Err(StoreError::Unavailable(_))));
+        }
+        assert!(began.elapsed() < ROOM_WITHIN * 2, "who waited asks not again what has just failed");
+        assert!(believed.get(1, async { Ok(8) }).await.is_err(), "nor who comes then");
+        assert_eq!(believed.get(2, async { Ok(9) }).await.as_deref(), Ok(&7), "what is known is believed");
+    }
 
     #[test]
     fn notices_that_are_shown() {

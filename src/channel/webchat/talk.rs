@@ -1,6 +1,7 @@
 //! One socket's talk, once its chat is known: what the citizen says, what the pool's events make of it, and what they are told.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
@@ -20,6 +21,7 @@ use crate::model::conversation::Message as Row;
 use crate::model::delivery::DeliveryState;
 use crate::model::event::Event;
 use crate::model::id::{ContactId, ConversationId, MessageId};
+use crate::model::time::Timestamp;
 use crate::port::aside::{Aside, AsideBody};
 use crate::port::chat::{ChatChange, ChatSession};
 use crate::port::clock::now;
@@ -36,6 +38,8 @@ pub struct Talk {
     visitor: Visitor,
     session: ChatSession,
     conversation: ConversationId,
+    /// Until when it said itself that there is a connection.
+    said_until: Timestamp,
     /// What it hears.
     pub line: Line,
     /// What it said.
@@ -73,7 +77,8 @@ impl Talk {
         }
         let unread = away("a chat cannot be read now");
         let line = chat.hub.join(&visitor.pool, &session, conversation).await.map_err(&unread)?;
-        let present = ChatChange::Present(now().plus(PRESENT_FOR));
+        let said_until = now().plus(PRESENT_FOR);
+        let present = ChatChange::Present(said_until);
         chat.chats.change_chat(&session.administration, session.id, present).await.map_err(&unread)?;
         // the number first: rows read after it are at least that new
         let seq = chat.store.last_seq(&visitor.pool).await.map_err(&unread)?;
@@ -94,6 +99,7 @@ impl Talk {
             visitor: visitor.clone(),
             session,
             conversation,
+            said_until,
             line,
             state,
             told: None,
@@ -141,7 +147,9 @@ impl Talk {
             return;
         }
         let at = if lost { now().minus(self.chat.options.ping_every * 2) } else { now() };
-        let absent = ChatChange::Absent(at);
+        // whoever has said more than this node has a newer connection
+        let known = self.said_until.max(Timestamp(self.chat.said_until.load(Ordering::Relaxed)));
+        let absent = ChatChange::Absent(at, known);
         if let Err(error) = self.chat.chats.change_chat(&self.session.administration, self.session.id, absent).await {
             tracing::warn!(%error, "a chat's end could not be noted; it is found by its time");
         }

@@ -89,7 +89,7 @@ pub async fn send(chat: &Shared, session: &ChatSession) -> Result<(), String> {
 }
 
 async fn done(chat: &Shared, session: &ChatSession) -> Result<(), String> {
-    let sent = ChatChange::TranscriptSent;
+    let sent = ChatChange::TranscriptSent(session.transcript_to.clone().unwrap_or_default());
     chat.chats.change_chat(&session.administration, session.id, sent).await.map_err(|error| error.to_string())
 }
 

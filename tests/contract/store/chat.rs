@@ -12,6 +12,7 @@ on_both!(
     a_chat_is_resumed_and_forgotten,
     what_is_known_never_goes_back,
     absence_and_transcripts_are_found,
+    an_end_is_told_once,
     everybody_has_their_turn_however_many_there_are
 );
 
@@ -88,7 +89,13 @@ async fn absence_and_transcripts_are_found(place: Place) {
     };
     assert_eq!(absent(31).await, [1]);
     assert_eq!(absent(91).await, [1, 2, 3]);
-    store.change_chat(&comune(), ChatSessionId(3), ChatChange::Absent(seconds(40))).await.expect("changes");
+    let gone = async |known| {
+        let change = ChatChange::Absent(seconds(40), seconds(known));
+        store.change_chat(&comune(), ChatSessionId(3), change).await.expect("changes");
+    };
+    gone(89).await;
+    assert_eq!(absent(41).await, [1], "another node knows more");
+    gone(90).await;
     assert_eq!(absent(41).await, [1, 3], "the last connection was closed");
     store.change_chat(&comune(), ChatSessionId(1), ChatChange::Gone(seconds(29))).await.expect("changes");
     assert_eq!(absent(31).await, [1], "it came back meanwhile: what was said of the time before does not count");
@@ -102,13 +109,42 @@ async fn absence_and_transcripts_are_found(place: Place) {
     let want = async |email: &str| store.want_transcript(&comune(), ChatSessionId(2), email, 2).await.expect("changes");
     assert!(want("x@example.it").await);
     assert_eq!(wanted().await.iter().map(|chat| chat.transcript_to.clone()).collect::<Vec<_>>(), [Some("x@example.it".to_owned())]);
-    store.change_chat(&comune(), ChatSessionId(2), ChatChange::TranscriptSent).await.expect("changes");
+    let sent = async |email: &str| {
+        store.change_chat(&comune(), ChatSessionId(2), ChatChange::TranscriptSent(email.into())).await.expect("changes");
+    };
+    sent("w@example.it").await;
+    assert_eq!(wanted().await.len(), 1, "that one was for another address");
+    sent("x@example.it").await;
     assert_eq!(wanted().await, []);
     for (email, expected) in [("y@example.it", true), ("z@example.it", false), ("y@example.it", true), ("x@example.it", false)] {
         assert_eq!(want(email).await, expected, "{email}");
     }
     assert_eq!(wanted().await[0].transcript_to.as_deref(), Some("y@example.it"), "the last that was taken");
     assert!(!store.want_transcript(&comune(), ChatSessionId(99), "x@example.it", 2).await.expect("reads"), "no chat");
+}
+
+async fn an_end_is_told_once(place: Place) {
+    let store = &place.store;
+    for n in 1..=3 {
+        store.open_chat(&chat(n)).await.expect("keeps");
+    }
+    let untold = async |after: Option<&ChatSession>| store.ended_chats(&comune(), after, 10).await.expect("reads");
+    let change = async |n, change| store.change_chat(&comune(), ChatSessionId(n), change).await.expect("changes");
+    assert_eq!(untold(None).await, []);
+    change(3, ChatChange::EndTold).await;
+    for n in [1, 2] {
+        change(n, ChatChange::Ended).await;
+    }
+    let ended = untold(None).await;
+    assert_eq!(ended.iter().map(|chat| chat.id.0).collect::<Vec<_>>(), [1, 2], "nobody ended the third");
+    assert_eq!(untold(ended.first()).await, ended[1..]);
+    change(1, ChatChange::EndTold).await;
+    // a connection that is still open changes nothing of it
+    change(1, ChatChange::Present(seconds(60))).await;
+    store.chats_present(&comune(), &[1, 2].map(ChatSessionId), seconds(90)).await.expect("changes");
+    assert_eq!(untold(None).await.iter().map(|chat| chat.id.0).collect::<Vec<_>>(), [2]);
+    let absent = store.absent_chats(&comune(), seconds(200), None, 10).await.expect("reads");
+    assert_eq!(absent.iter().map(|chat| chat.id.0).collect::<Vec<_>>(), [3, 2], "the first is gone for good");
 }
 
 /// Whether a chat is due its contact says, not its row: those that are not must hide nobody.

@@ -95,7 +95,11 @@ export class Talk {
     this.updateTranscript(over);
     this.opened?.update?.();
     if (over && !this.wasOver) this.end();
+    const goesOn = !over && this.wasOver;
+    const inside = goesOn && this.hasFocus(this.over);
+    if (goesOn) this.wasOver = false;
     this.arrange(over);
+    if (inside) this.composer.area.focus();
     if (this.isWatched() && this.log.isAtEnd && model.unread > 0) this.chat.dispatch({ do: 'seen' });
   }
 
@@ -164,11 +168,15 @@ export class Talk {
   /** The conversation ended just now: whoever was writing is taken to what they can do next. */
   private end(): void {
     this.wasOver = true;
-    const root = this.root.getRootNode() as ShadowRoot;
-    const inside = root.activeElement !== null && this.bottom.contains(root.activeElement);
+    const inside = this.hasFocus(this.bottom);
     this.close(false);
     this.fitOver();
     if (inside) this.ending.focus();
+  }
+
+  private hasFocus(part: HTMLElement): boolean {
+    const { activeElement } = this.root.getRootNode() as ShadowRoot;
+    return activeElement != null && part.contains(activeElement);
   }
 
   private fitOver(): void {

@@ -12,7 +12,6 @@ use crate::channel::webchat::socket::{End, Wire};
 use crate::model::channel::Channel;
 use crate::model::delivery::{AttemptResult, DeliveryReport};
 use crate::model::id::ContactId;
-use crate::model::inbound::Signal;
 use crate::port::aside::{Aside, AsideBody};
 use crate::port::chat::ChatChange;
 use crate::port::clock::now;
@@ -74,22 +73,29 @@ impl Talk {
     }
 
     fn send(&mut self, words: Words<'_>) -> Option<Refused> {
-        if !self.chat.measures.message(self.session.id) {
+        let id = words.id.to_owned();
+        if self.outbox.must_wait(&id) || !self.chat.measures.message(self.session.id) {
+            self.outbox.put_off(&id);
             return Some(Refused::Later);
         }
-        let id = words.id.to_owned();
         let plan = self.chat.current_plan();
         let made = publish::message(&self.chat.ids, &self.chat.options.event_prefix, &plan, &self.visitor, &self.session, words);
         let Ok((message, outgoing)) = made else { return Some(Refused::TooLong) };
-        if self.outbox.push(Some(id), Some(message), outgoing) { None } else { Some(Refused::Later) }
+        if self.outbox.push(Some(id.clone()), Some(message), outgoing) {
+            return None;
+        }
+        self.outbox.put_off(&id);
+        Some(Refused::Later)
     }
 
     /// A message of this socket is out, or not.
     pub async fn published(&mut self, published: Published, wire: &mut Wire) -> Result<(), End> {
         let Published { client_id, message, outcome } = published;
         let Some(id) = client_id else {
-            if let Err(error) = outcome {
-                tracing::warn!(%error, "a chat's signal was not published");
+            match outcome {
+                Ok(()) => self.keep(ChatChange::EndTold).await,
+                // whoever looks after the chats says it again
+                Err(error) => tracing::warn!(%error, "the end of a chat was not published"),
             }
             return Ok(());
         };
@@ -126,12 +132,9 @@ impl Talk {
             return Ok(Some(Refused::Later));
         }
         (self.session.ended, self.state.ended_by_citizen) = (true, true);
-        let prefix = &self.chat.options.event_prefix;
-        let signal = publish::signal(&self.chat.ids, prefix, &self.visitor, &self.session, Signal::Ended, "end".to_owned());
-        if let Ok(outgoing) = signal
-            && !self.outbox.push(None, None, outgoing)
-        {
-            return Ok(Some(Refused::Later));
+        // if it does not get through, whoever looks after the chats says it again
+        if let Ok(ended) = publish::ended(&self.chat.ids, &self.chat.options.event_prefix, &self.visitor, &self.session) {
+            let _is_full = self.outbox.push(None, None, ended);
         }
         self.tell_state(wire, false).await?;
         Ok(None)

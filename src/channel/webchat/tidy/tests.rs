@@ -13,6 +13,7 @@ use crate::model::contact::Direction;
 use crate::model::conversation::Message;
 use crate::model::id::{AccountId, IdMaker, OperatorId, QueueId};
 use crate::plan::{Account, Plan};
+use crate::port::broker::{Outgoing, PublishError};
 use crate::port::testing::{self, FakeAsides, FakeBlobs, FakeBroker, FakeChats, FakeLeases, FakeRouter, FakeStore};
 
 /// The channel on fakes. `comune` has a chat account only, `asl` an email account too.
@@ -22,6 +23,7 @@ struct Setting {
     chats: Arc<FakeChats>,
     router: Arc<FakeRouter>,
     broker: Arc<FakeBroker>,
+    lease: Arc<FakeLeases>,
 }
 
 fn plan() -> Plan {
@@ -43,6 +45,7 @@ impl Setting {
     fn new() -> Self {
         let (store, chats, router, broker) =
             (Arc::<FakeStore>::default(), Arc::<FakeChats>::default(), Arc::<FakeRouter>::default(), Arc::<FakeBroker>::default());
+        let lease = Arc::<FakeLeases>::default();
         let options = WebChatOptions {
             accounts: BTreeMap::new(),
             public_origin: "https://chat.example".to_owned(),
@@ -60,7 +63,7 @@ impl Setting {
         let deps = WebChatDeps {
             store: Arc::<FakeStore>::clone(&store),
             chats: Arc::<FakeChats>::clone(&chats),
-            leases: Arc::new(FakeLeases),
+            leases: Arc::<FakeLeases>::clone(&lease),
             blobs: Arc::new(FakeBlobs::default()),
             broker: Arc::<FakeBroker>::clone(&broker),
             publisher: Arc::<FakeBroker>::clone(&broker),
@@ -71,7 +74,7 @@ impl Setting {
             ids: IdMaker::new([1; 32]),
         };
         let (chat, _feed) = build(options, deps, CancellationToken::new(), TaskTracker::new());
-        Self { chat, store, chats, router, broker }
+        Self { chat, store, chats, router, broker, lease }
     }
 
     /// A chat with its contact, in which an operator has written.
@@ -110,7 +113,12 @@ impl Setting {
     }
 
     async fn look(&self, body: &str, round: &mut Round) {
-        look_after(&self.chat, &testing::administration(body), round).await;
+        look_after(&self.chat, &testing::administration(body), round, true).await;
+    }
+
+    /// How many signals were published so far.
+    fn signals(&self) -> usize {
+        self.broker.batches.lock().unwrap().concat().len()
     }
 
     /// Where transcripts are still waited for.
@@ -125,6 +133,10 @@ fn active() -> ContactState {
 
 fn closed() -> ContactState {
     ContactState::Closed { at: Timestamp(1) }
+}
+
+fn ago(seconds: u64) -> impl FnOnce(&mut ChatSession) {
+    move |session| session.present_until = now().minus(Duration::from_secs(seconds))
 }
 
 fn wants(session: &mut ChatSession) {
@@ -179,7 +191,6 @@ async fn transcripts_of_chats_that_go_on_hide_none_that_is_due() {
 #[tokio::test]
 async fn who_has_more_time_hides_nobody_whose_time_is_over() {
     let setting = Setting::new();
-    let ago = |seconds| move |session: &mut ChatSession| session.present_until = now().minus(Duration::from_secs(seconds));
     for n in 1..=250 {
         setting.add(n, "comune", "urp", active(), ago(600));
     }
@@ -191,4 +202,86 @@ async fn who_has_more_time_hides_nobody_whose_time_is_over() {
     }
     let gone: Vec<u128> = setting.chats.0.lock().unwrap().iter().filter(|chat| chat.gone).map(|chat| chat.id.0).collect();
     assert_eq!(gone, [251]);
+}
+
+/// What the rows say after an outage, or after nobody was there for long, is that everybody is gone.
+#[tokio::test(start_paused = true)]
+async fn nobody_is_taken_for_gone_before_they_could_come_back() {
+    let setting = Setting::new();
+    setting.add(1, "asl", "cup", active(), ago(3_600));
+    tokio::spawn(run(Arc::clone(&setting.chat)));
+    tokio::time::sleep(Duration::from_secs(44)).await;
+    assert_eq!(setting.signals(), 0, "browsers may still come back");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(setting.signals(), 1);
+    setting.lease.away.store(true, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    setting.add(2, "asl", "cup", active(), ago(3_600));
+    setting.lease.away.store(false, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_secs(44)).await;
+    assert_eq!(setting.signals(), 1, "nodes may not have said yet whom they have");
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert_eq!(setting.signals(), 2);
+}
+
+#[test]
+fn a_database_that_hung_and_a_machine_that_slept_are_breaks() {
+    let (steady, clock) = (Steady::default(), Instant::now());
+    let answered = |seconds: u64, slept: u64| {
+        let at = Timestamp(0).plus(Duration::from_secs(seconds + slept));
+        steady.answered(clock + Duration::from_secs(seconds), at);
+    };
+    for second in (0..=46).step_by(2) {
+        assert!(!steady.is_long());
+        answered(second, 0);
+    }
+    assert!(steady.is_long());
+    answered(58, 0);
+    assert!(!steady.is_long(), "twelve seconds without an answer");
+    for second in (60..=104).step_by(2) {
+        answered(second, 0);
+    }
+    assert!(steady.is_long());
+    answered(106, 3_600);
+    assert!(!steady.is_long(), "an hour for everybody but this machine's clock");
+}
+
+#[tokio::test]
+async fn who_is_connected_here_or_came_back_elsewhere_is_not_gone() {
+    let setting = Setting::new();
+    setting.add(1, "asl", "cup", active(), ago(3_600));
+    let stale = setting.chats.0.lock().unwrap()[0].clone();
+    let conversation = conversation_of(&setting.chat.ids, &stale.account, stale.id);
+    let visitor = Visitor::of_account(&setting.chat.current_plan(), &stale.account).expect("an account");
+    let line = setting.chat.hub.join(&visitor.pool, &stale, conversation).await.expect("joins");
+    setting.look("asl", &mut Round::default()).await;
+    assert_eq!(setting.signals(), 0, "there is a socket, whatever the row says");
+    drop(line);
+    setting.chats.0.lock().unwrap()[0].present_until = now().plus(Duration::from_secs(15));
+    assert_eq!(abandon(&setting.chat, &stale).await, Ok(None));
+    assert_eq!(setting.signals(), 0, "the row is newer than the list");
+    setting.chats.0.lock().unwrap()[0].present_until = stale.present_until;
+    setting.look("asl", &mut Round::default()).await;
+    assert_eq!(setting.signals(), 1);
+}
+
+/// The row says that the citizen ended it, and the broker was away.
+#[tokio::test]
+async fn an_end_that_did_not_get_through_is_said_again() {
+    let setting = Setting::new();
+    setting.add(1, "asl", "cup", active(), |session| session.ended = true);
+    setting.add(2, "asl", "cup", active(), |_| {});
+    *setting.broker.refuses.lock().unwrap() = |_: &Outgoing| Some(PublishError::Unavailable("away".into()));
+    let mut round = Round::default();
+    let body = testing::administration("asl");
+    look_after(&setting.chat, &body, &mut round, false).await;
+    *setting.broker.refuses.lock().unwrap() = |_| None;
+    for _ in 0..3 {
+        look_after(&setting.chat, &body, &mut round, false).await;
+    }
+    let said = setting.broker.batches.lock().unwrap().concat();
+    let session = setting.chats.0.lock().unwrap()[0].clone();
+    let visitor = Visitor::of_account(&setting.chat.current_plan(), &session.account).expect("an account");
+    let end = ended(&setting.chat.ids, "sportello", &visitor, &session).expect("encodes");
+    assert_eq!(said.iter().map(|said| said.id.clone()).collect::<Vec<_>>(), [end.id], "once, connected or not");
 }
