@@ -341,7 +341,7 @@ impl Engine {
             offers: 0,
             returns: 0,
             transfers: 0,
-            exclusions: Vec::new(),
+            exclusions: self.abstaining(delivery.conversation),
             wanted: None,
             preferred: delivery.origin.owner,
             case: None,
