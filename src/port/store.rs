@@ -689,8 +689,9 @@ pub trait Store: Send + Sync {
     async fn put_part_id(&self, administration: &AdministrationId, part: SentPart, total: u32, provider_id: &str)
     -> Result<(), StoreError>;
 
-    /// The part, of the newest attempt, that the provider named in one of these ways.
-    async fn part_named(&self, administration: &AdministrationId, provider_ids: &[String; 3]) -> Result<Option<SentPart>, StoreError>;
+    /// The part, of attempts of the last days, that the provider named in the first of these ways; if there is none, in any of them.
+    /// Two: it may be either, or yet another.
+    async fn parts_named(&self, administration: &AdministrationId, provider_ids: &[String; 3]) -> Result<Vec<SentPart>, StoreError>;
 
     /// A part arrived. Whether all of its attempt have now.
     async fn part_arrived(&self, administration: &AdministrationId, part: SentPart) -> Result<bool, StoreError>;

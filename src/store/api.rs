@@ -237,8 +237,8 @@ impl<E: Engine> Store for SqlStore<E> {
         installation::put_part_id(&*self.engine, administration, part, total, provider_id).await
     }
 
-    async fn part_named(&self, administration: &AdministrationId, provider_ids: &[String; 3]) -> Result<Option<SentPart>, StoreError> {
-        installation::part_named(&*self.engine, administration, provider_ids).await
+    async fn parts_named(&self, administration: &AdministrationId, provider_ids: &[String; 3]) -> Result<Vec<SentPart>, StoreError> {
+        installation::parts_named(&*self.engine, administration, provider_ids).await
     }
 
     async fn part_arrived(&self, administration: &AdministrationId, part: SentPart) -> Result<bool, StoreError> {

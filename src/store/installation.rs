@@ -12,11 +12,14 @@ use super::value::{arguments, clean};
 
 const PUT_PART_ID: &str = "insert into attempt_part (administration, message, attempt, number, total, provider_id) \
      values ($1, $2, $3, $4, $5, $6) on conflict (administration, message, attempt, number) do update set provider_id = excluded.provider_id";
-/// Earlier releases kept one name, with the attempt.
-const PART_NAMED: &str = "select p.message, p.attempt, p.number from (\
-     select message, attempt, number from attempt_part where administration = $1 and provider_id in ($2, $3, $4) union all \
-     select message, attempt, 1 from attempt where administration = $1 and provider_id in ($2, $3, $4)) p \
-     join attempt a on a.administration = $1 and a.message = p.message and a.attempt = p.attempt order by a.begun_at desc limit 1";
+/// Earlier releases kept one name, with the attempt. Those named as the first spelling says come first. An SMSC's numbers begin anew
+/// some day: older attempts are not meant.
+const PARTS_NAMED: &str = "select distinct p.message, p.attempt, p.number, \
+     cast(case when p.provider_id = $2 then 1 else 0 end as bigint) as exact from (\
+     select message, attempt, number, provider_id from attempt_part where administration = $1 and provider_id in ($2, $3, $4) union all \
+     select message, attempt, 1, provider_id from attempt where administration = $1 and provider_id in ($2, $3, $4)) p \
+     join attempt a on a.administration = $1 and a.message = p.message and a.attempt = p.attempt \
+     where a.begun_at >= (select us from clock) - $5 order by exact desc limit 2";
 const PART_ARRIVED: &str =
     "update attempt_part set arrived = 1 where administration = $1 and message = $2 and attempt = $3 and number = $4";
 const PARTS_ARRIVED: &str = "select count(*), coalesce(max(total), 0) from attempt_part \
@@ -44,6 +47,8 @@ const ORDERED: &str = concat!(
     " from message m where m.administration = $1 and m.id = $2 and m.delivery = 'attempting' and m.attempts = $3"
 );
 
+/// How long after its attempt a part is found by the provider's name of it: an SMSC tries for some days at most.
+const NAMED_WITHIN: Duration = Duration::from_secs(7 * 86_400);
 /// How often the next version of a plan is tried when somebody else stores one at the same moment.
 const PLAN_TRIES: u32 = 10;
 
@@ -116,15 +121,22 @@ pub async fn put_part_id<E: Engine>(
     engine.write(Scope::of([administration]), vec![(PUT_PART_ID, arguments)]).await.map(drop)
 }
 
-/// The part, of the newest attempt, that the provider named in one of these ways.
-pub async fn part_named<E: Engine>(
+/// The parts, of attempts of the last days, that the provider named in the first of these ways; if there is none, in any of them.
+pub async fn parts_named<E: Engine>(
     engine: &E,
     administration: &AdministrationId,
     [first, second, third]: &[String; 3],
-) -> Result<Option<SentPart>, StoreError> {
-    let arguments = arguments![administration, clean(first), clean(second), clean(third)];
-    let rows = read(engine, Scope::of([administration]), PART_NAMED, arguments).await?;
-    rows.first().map(|row| Ok(SentPart { message: row.parse(0)?, attempt: row.small(1)?, number: row.small(2)? })).transpose()
+) -> Result<Vec<SentPart>, StoreError> {
+    let arguments = arguments![administration, clean(first), clean(second), clean(third), NAMED_WITHIN];
+    let rows = read(engine, Scope::of([administration]), PARTS_NAMED, arguments).await?;
+    let exact = rows.first().map(|row| row.int(3)).transpose()?;
+    let mut found = Vec::new();
+    for row in rows {
+        if Some(row.int(3)?) == exact {
+            found.push(SentPart { message: row.parse(0)?, attempt: row.small(1)?, number: row.small(2)? });
+        }
+    }
+    Ok(found)
 }
 
 /// A part arrived. Whether all of its attempt have now: of two that arrive at once each is written before the other is counted.

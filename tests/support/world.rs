@@ -320,7 +320,7 @@ impl Store for World {
     async fn put_part_id(&self, _: &AdministrationId, _: SentPart, _: u32, _: &str) -> Result<(), StoreError> {
         absent()
     }
-    async fn part_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Option<SentPart>, StoreError> {
+    async fn parts_named(&self, _: &AdministrationId, _: &[String; 3]) -> Result<Vec<SentPart>, StoreError> {
         absent()
     }
     async fn part_arrived(&self, _: &AdministrationId, _: SentPart) -> Result<bool, StoreError> {

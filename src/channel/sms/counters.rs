@@ -17,7 +17,8 @@ impl SmsCounters {
     /// A webhook or `deliver_sm`: `taken`, `nothing`, `repeated`, `unproven`, `unreadable`, `refused`. A message of several parts:
     /// `parts_whole`, `parts_timeout`, `parts_limit`, `parts_reused`, and a part of it that came late: `parts_late`. An attempt to send: `sent`, `temporary`, `permanent`,
     /// `unknown`. An order: `quarantined`. A citizen's word: `stop`, `start`. A file that could not be had: `media_missing`.
-    /// A session with an SMSC that ended: `smpp_ended`.
+    /// A session with an SMSC that ended: `smpp_ended`. A receipt for no message of ours: `receipt_unclaimed`; for more than one that it
+    /// could mean: `receipt_ambiguous`.
     pub fn count(&self, account: &AccountId, outcome: &'static str) {
         self.add(account, outcome, 1);
     }

@@ -37,8 +37,8 @@ mod lanes;
 
 /// Attribute with the number of files that could not be fetched.
 pub const MEDIA_MISSING: &str = "media_missing";
-/// How soon after it was sent a receipt may come, before the id of what was sent is kept.
-const OVERTAKING_MAX: Duration = Duration::from_secs(1);
+/// How long a receipt is kept whose message is not known: the id of what was sent is noted a minute later at the latest.
+const UNCLAIMED_FOR: Duration = Duration::from_secs(75);
 /// How often a file is asked for before the message goes without it.
 const FETCHES_MAX: u32 = 4;
 /// How long all files of a message may take together.
@@ -73,13 +73,29 @@ pub struct Courier {
 /// It is handed on, or held; or it could not be, and must be tried again.
 pub type Handed = Result<(), String>;
 
+/// What became of an entry that hindered nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// It is handed on, or held.
+    Done,
+    /// A receipt of a message that is not noted yet. It may be somebody else's: what stands behind it goes.
+    Unclaimed,
+}
+
 impl Courier {
     /// Hands on what was held, once; held again, it says so in the quarantine.
     pub async fn again(&self, content: &Bytes) -> Handed {
-        self.hand_on(content, &CancellationToken::new()).await
+        self.hand_on(content, &CancellationToken::new()).await.map(drop)
     }
 
-    async fn hand_on(&self, content: &Bytes, shutdown: &CancellationToken) -> Handed {
+    async fn hand_on(&self, content: &Bytes, shutdown: &CancellationToken) -> Result<Outcome, String> {
+        match serde_json::from_slice(content) {
+            Ok(Taken { account, at, said: Said::Status(status), .. }) => self.status(&account, at, status, content).await,
+            _ => self.hand_on_other(content, shutdown).await.map(|()| Outcome::Done),
+        }
+    }
+
+    async fn hand_on_other(&self, content: &Bytes, shutdown: &CancellationToken) -> Handed {
         let taken: Taken = match serde_json::from_slice(content) {
             Ok(taken) => taken,
             Err(error) => return self.hold("spool", content, format!("a spool entry cannot be read: {error}")).await,
@@ -90,8 +106,11 @@ impl Courier {
         let Destination::Inbound { administration, .. } = &destination else { unreachable!("a way in") };
         match taken.said {
             Said::Received(received) => self.received(&taken.account, administration, taken.at, received, content, shutdown).await,
-            Said::Status(status) => self.status(&taken.account, administration, taken.at, status).await,
-            Said::Nothing => Ok(()),
+            Said::Unreadable(_) => {
+                let reason = "the SMSC sent a message that cannot be read: its bytes in hexadecimal are in the entry".to_owned();
+                self.hold(taken.account.as_str(), content, reason).await
+            }
+            Said::Status(_) | Said::Nothing => Ok(()),
         }
     }
 
@@ -269,23 +288,36 @@ impl Courier {
     }
 
     /// What became of a message of ours. One that is not ours, sent by somebody else with the same account, is passed over.
-    async fn status(&self, account: &AccountId, administration: &AdministrationId, at: Timestamp, status: Status) -> Handed {
+    async fn status(&self, account: &AccountId, at: Timestamp, status: Status, content: &Bytes) -> Result<Outcome, String> {
+        let Some(Destination::Inbound { administration, .. }) = destination(&self.deps.plan, account) else {
+            return self.hold(account.as_str(), content, no_account(account)).await.map(|()| Outcome::Done);
+        };
         let named = match &status.reference {
             Some(reference) => read_reference(reference),
-            None => match self.part_named(account, administration, at, &status.id).await? {
+            None => match &self.parts_named(account, &administration, &status.id).await?[..] {
+                [] if now().since(at) < UNCLAIMED_FOR => return Ok(Outcome::Unclaimed),
+                [] => {
+                    self.counters.count(account, "receipt_unclaimed");
+                    None
+                }
                 // the message arrived when all its parts have; that one did not is enough to know that it did not
-                Some(part) if status.progress == Progress::Delivered && !self.is_last(administration, part).await? => None,
-                part => part.map(|part| (part.message, part.attempt)),
+                [part] if status.progress == Progress::Delivered && !self.is_last(&administration, *part).await? => None,
+                [part] => Some((part.message, part.attempt)),
+                [..] => {
+                    self.counters.count(account, "receipt_ambiguous");
+                    tracing::warn!(%account, "a receipt names several messages of the account {account}, and counts for none");
+                    None
+                }
             },
         };
-        let Some((message, attempt)) = named else { return Ok(()) };
+        let Some((message, attempt)) = named else { return Ok(Outcome::Done) };
         let result = match status.progress {
             Progress::Sent => AttemptResult::Sent { provider_id: Some(status.id) },
             Progress::Delivered => AttemptResult::Delivered,
             Progress::Failed(code) => AttemptResult::Bounced { code },
         };
         let report = DeliveryReport { message, attempt, result };
-        publish_report(&self.deps, &Channel::sms(), account, &report, None).await
+        publish_report(&self.deps, &Channel::sms(), account, &report, None).await.map(|()| Outcome::Done)
     }
 
     /// Whether, with this part, all have arrived.
@@ -293,20 +325,11 @@ impl Courier {
         self.deps.store.part_arrived(administration, part).await.map_err(|error| error.to_string())
     }
 
-    /// The part that the provider calls so, in whatever base it writes numbers. A receipt may overtake the note of its id.
-    async fn part_named(
-        &self,
-        account: &AccountId,
-        administration: &AdministrationId,
-        at: Timestamp,
-        id: &str,
-    ) -> Result<Option<SentPart>, String> {
+    /// The parts that the provider may call so, in whatever base it writes numbers.
+    async fn parts_named(&self, account: &AccountId, administration: &AdministrationId, id: &str) -> Result<Vec<SentPart>, String> {
         let mut names = smpp::pdu::spellings(id).into_iter().map(|id| provider_name(account, &id));
         let names = std::array::from_fn(|_| names.next().unwrap_or_default());
-        match self.deps.store.part_named(administration, &names).await.map_err(|error| error.to_string())? {
-            None if now().since(at) < OVERTAKING_MAX => Err("a receipt for a message that is not noted yet".to_owned()),
-            found => Ok(found),
-        }
+        self.deps.store.parts_named(administration, &names).await.map_err(|error| error.to_string())
     }
 
     async fn hold(&self, key: &str, content: &Bytes, reason: String) -> Handed {

@@ -16,6 +16,8 @@ pub enum Said {
     Received(Received),
     /// A message of ours got on.
     Status(Status),
+    /// An SMSC said something that cannot be read: its bytes in hexadecimal, for a person to look at.
+    Unreadable(String),
     /// Nothing that matters here: a message on its way, a test.
     Nothing,
 }

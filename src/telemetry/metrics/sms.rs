@@ -17,6 +17,7 @@ pub(super) struct SmsMetrics {
     media_missing: IntCounterVec,
     sessions_ended: IntCounterVec,
     multipart: IntCounterVec,
+    receipts: IntCounterVec,
     spool_entries: IntGauge,
     spool_bytes: IntGauge,
     spool_oldest: IntGauge,
@@ -74,6 +75,11 @@ impl SmsMetrics {
                 &["account", "outcome"],
                 "Messages of several parts handed on: whole, or with parts missing (timeout, limit, reused); late: a part after its message.",
             ),
+            receipts: families.counter(
+                "sportello_sms_receipts_total",
+                &["account", "outcome"],
+                "Receipts of an SMSC that count for no message: unclaimed (nobody's, or its id was not kept), ambiguous (it could be several).",
+            ),
             spool_entries: alone(families.gauge("sportello_sms_spool_entries", &[], "Webhooks on this disk that are not published yet.")),
             spool_bytes: alone(families.gauge("sportello_sms_spool_bytes", &[], "Their bytes.")),
             spool_oldest: alone(families.gauge("sportello_sms_spool_oldest_seconds", &[], "How long the oldest of them has waited.")),
@@ -96,6 +102,9 @@ impl Metrics {
             "smpp_ended" => show(&sms.sessions_ended.with_label_values(&[account]), total),
             "parts_whole" | "parts_timeout" | "parts_limit" | "parts_reused" | "parts_late" => {
                 show(&sms.multipart.with_label_values(&[account, name.trim_start_matches("parts_")]), total);
+            }
+            "receipt_unclaimed" | "receipt_ambiguous" => {
+                show(&sms.receipts.with_label_values(&[account, name.trim_start_matches("receipt_")]), total);
             }
             "send_ms" => {
                 let seconds = sms.attempt_seconds.with_label_values(&[account]);

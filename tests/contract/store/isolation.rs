@@ -59,7 +59,7 @@ async fn nothing_is_seen_of_another(place: Place) {
             ("conversation", store.conversation(&whose, ConversationId(1)).await.expect("reads").is_some()),
             ("message", store.message(&whose, MessageId(1)).await.expect("reads").is_some()),
             ("messages_of_contact", !store.messages_of_contact(&whose, ContactId(1)).await.expect("reads").is_empty()),
-            ("part_named", store.part_named(&whose, &["urp/1", "", ""].map(str::to_owned)).await.expect("reads").is_some()),
+            ("parts_named", !store.parts_named(&whose, &["urp/1", "", ""].map(str::to_owned)).await.expect("reads").is_empty()),
             ("begin_attempt", store.begin_attempt(&whose, MessageId(1), 1).await.expect("asks") != AttemptStart::Void),
             ("unread", !store.unread(administrations, OperatorId(8), &[ContactId(1)]).await.expect("reads").is_empty()),
             ("opted_out", store.opted_out(&whose, &Channel::sms(), AddressKey(1)).await.expect("reads").is_some()),

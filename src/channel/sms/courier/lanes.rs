@@ -1,7 +1,6 @@
 //! A lane for each account: what holds up one account's messages, a full queue or a slow picture, holds up no other's.
 
-use std::collections::HashMap;
-use std::collections::hash_map;
+use std::collections::{HashMap, VecDeque, hash_map};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,10 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::{Courier, Handed, Letter};
+use super::{Courier, Handed, Letter, Outcome};
 use crate::channel::outbound::{back_off, wait};
 use crate::channel::sms::parts::Parts;
 use crate::channel::sms::provider::Said;
@@ -28,6 +27,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const FORGET_ROUNDS: u32 = 600;
 /// Texts published together: the broker confirms them once.
 const TOGETHER_MAX: usize = 64;
+/// The longest time between two questions for a receipt's message.
+const ASK_AGAIN_MAX: Duration = Duration::from_secs(16);
+/// Receipts of one account that wait for their message's note; beyond it one more is looked at no further.
+const UNCLAIMED_MAX: usize = 1_000;
 
 impl Courier {
     /// Hands everything on, each account's in its order, until the spool or the process ends. What is under way then comes again. A
@@ -129,9 +132,10 @@ struct Worker {
 }
 
 impl Worker {
-    /// Hands on entries in their order until no more can come. One that cannot be handed on now holds up those behind it.
+    /// Hands on entries in their order until no more can come. One that cannot be handed on now holds up those behind it, but for
+    /// a receipt whose message is not known yet: that waits aside.
     async fn run(self, mut entries: mpsc::UnboundedReceiver<Entry>, look: Arc<Notify>) {
-        let (mut waiting, mut failures) = (Vec::new(), 0);
+        let (mut waiting, mut failures, mut aside) = (Vec::new(), 0, Aside::default());
         while !self.shutdown.is_cancelled() {
             if waiting.is_empty() {
                 tokio::select! {
@@ -139,16 +143,25 @@ impl Worker {
                     () = self.shutdown.cancelled() => return,
                     count = entries.recv_many(&mut waiting, TOGETHER_MAX) => if count == 0 { return },
                     () = look.notified() => {}
+                    () = aside.is_due() => {
+                        self.claim(&mut aside).await;
+                        continue;
+                    }
                 }
             }
             let handed = match &waiting[..] {
-                [] => self.give_up().await.map(|()| 0),
+                [] => self.give_up().await.map(|()| (0, Outcome::Done)),
                 entries => self.hand_on_first(entries).await,
             };
             match handed {
-                Ok(handed) => {
+                Ok((handed, outcome)) => {
                     failures = 0;
-                    waiting.drain(..handed).for_each(Entry::done);
+                    let handed = waiting.drain(..handed);
+                    match outcome {
+                        Outcome::Done => handed.for_each(Entry::done),
+                        Outcome::Unclaimed => handed.for_each(|entry| aside.put(entry)),
+                    }
+                    self.claim(&mut aside).await;
                 }
                 Err(reason) => {
                     failures += 1;
@@ -160,28 +173,42 @@ impl Worker {
         }
     }
 
+    /// Asks again for those that are due.
+    async fn claim(&self, aside: &mut Aside) {
+        while let Some(unclaimed) = aside.take_due() {
+            match self.courier.hand_on(&unclaimed.entry.content, &self.shutdown).await {
+                Ok(Outcome::Done) => unclaimed.entry.done(),
+                Ok(Outcome::Unclaimed) => aside.put_again(unclaimed),
+                Err(reason) => {
+                    tracing::warn!(account = self.account.as_ref().map(AccountId::as_str), reason, "a receipt waits on");
+                    aside.put_again(unclaimed);
+                }
+            }
+        }
+    }
+
     /// Hands on the first entries that go together: texts that need nothing but the broker, or one entry of another kind. How many
-    /// they were.
-    async fn hand_on_first(&self, entries: &[Entry]) -> Result<usize, String> {
+    /// they were, and what became of them.
+    async fn hand_on_first(&self, entries: &[Entry]) -> Result<(usize, Outcome), String> {
         let letters: Vec<Letter> = entries.iter().map_while(|entry| self.courier.plain(&entry.content)).collect();
         let count = letters.len();
         if count > 1 {
             match self.courier.publish(letters).await {
-                Ok(()) => return Ok(count),
+                Ok(()) => return Ok((count, Outcome::Done)),
                 // one of them, and it is not said which: the first alone
                 Err(PublishError::Invalid(_)) => {}
                 Err(error) => return Err(error.to_string()),
             }
         }
-        self.step(&entries[0].content).await.map(|()| 1)
+        self.step(&entries[0].content).await.map(|outcome| (1, outcome))
     }
 
-    async fn step(&self, content: &Bytes) -> Handed {
+    async fn step(&self, content: &Bytes) -> Result<Outcome, String> {
         match serde_json::from_slice::<Taken>(content) {
             Ok(taken) if matches!(&taken.said, Said::Received(received) if received.part.is_some()) => {
                 let account = taken.account.clone();
                 on_disk(&self.parts, move |parts| parts.add(&taken)).await?;
-                self.hand_out(account).await
+                self.hand_out(account).await.map(|()| Outcome::Done)
             }
             _ => self.courier.hand_on(content, &self.shutdown).await,
         }
@@ -209,6 +236,49 @@ impl Worker {
             on_disk(&self.parts, move |parts| parts.done(&ready)).await?;
         }
         Ok(())
+    }
+}
+
+/// A receipt whose message is not known yet.
+struct Unclaimed {
+    entry: Entry,
+    tries: u32,
+    at: Instant,
+}
+
+/// Receipts that wait aside, in the order in which they are asked for again. They stay in the spool meanwhile.
+#[derive(Default)]
+struct Aside(VecDeque<Unclaimed>);
+
+impl Aside {
+    /// One more. Of too many, the one that has been asked for most often counts as nobody's.
+    fn put(&mut self, entry: Entry) {
+        if self.0.len() >= UNCLAIMED_MAX
+            && let Some(oldest) = self.0.pop_back()
+        {
+            tracing::warn!("too many receipts wait for their messages: one is not waited for any more");
+            oldest.entry.done();
+        }
+        self.put_again(Unclaimed { entry, tries: 0, at: Instant::now() });
+    }
+
+    fn put_again(&mut self, unclaimed: Unclaimed) {
+        let tries = unclaimed.tries + 1;
+        let unclaimed = Unclaimed { tries, at: Instant::now() + back_off(tries).min(ASK_AGAIN_MAX), ..unclaimed };
+        let place = self.0.partition_point(|other| other.at <= unclaimed.at);
+        self.0.insert(place, unclaimed);
+    }
+
+    fn take_due(&mut self) -> Option<Unclaimed> {
+        self.0.pop_front_if(|unclaimed| unclaimed.at <= Instant::now())
+    }
+
+    /// Waits until one is due; for ever while none waits.
+    async fn is_due(&self) {
+        match self.0.front() {
+            Some(unclaimed) => sleep_until(unclaimed.at).await,
+            None => std::future::pending().await,
+        }
     }
 }
 

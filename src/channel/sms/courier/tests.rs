@@ -211,6 +211,67 @@ async fn what_comes_for_an_account_that_is_gone_is_held() {
     }
 }
 
+fn receipt(id: &str, at: i64) -> Bytes {
+    entry("urp-sms", Said::Status(Status { id: id.to_owned(), reference: None, progress: Progress::Delivered }), at)
+}
+
+/// Which messages have arrived, by the reports since somebody asked last.
+fn arrived(broker: &FakeBroker) -> Vec<String> {
+    broker.taken().concat().iter().map(|report| data(report, "message").as_str().expect("a message").to_owned()).collect()
+}
+
+fn sent(message: u128, name: &str) -> (SentPart, String) {
+    let part = SentPart { message: MessageId(message), attempt: 1, number: 1 };
+    (part, provider_name(&AccountId::new("urp-sms").expect("a name"), name))
+}
+
+#[tokio::test]
+async fn a_receipt_counts_for_the_message_of_that_name_and_for_none_of_two() {
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+    store.rows().parts = vec![sent(1, "10"), sent(2, "16"), sent(3, "3039")];
+    for (id, expected) in
+        [("10", vec![MessageId(1).to_string()]), ("0016", vec![MessageId(2).to_string()]), ("12345", vec![MessageId(3).to_string()])]
+    {
+        hand_on(courier(&broker, &store), &[receipt(id, 1)]).await;
+        assert_eq!(arrived(&broker), expected, "{id}");
+    }
+    store.rows().parts = vec![sent(1, "a"), sent(2, "16")];
+    let courier = courier(&broker, &store);
+    let counters = Arc::clone(&courier.counters);
+    hand_on(courier, &[receipt("10", 1), receipt("77", 1)]).await;
+    assert_eq!(arrived(&broker), [""; 0], "either is possible");
+    let counted: Vec<_> = counters.all().into_iter().map(|(_, name, total)| (name, total)).collect();
+    assert_eq!(counted, [("receipt_ambiguous", 1), ("receipt_unclaimed", 1)]);
+}
+
+/// The note of its message's id may come a minute later; what stands behind it does not wait.
+#[tokio::test]
+async fn a_receipt_waits_aside_for_its_message() {
+    let (broker, store, folder) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()), tempfile::tempdir().expect("a folder"));
+    let (spool, entries) = spool::open(folder.path(), 1 << 20).expect("opens");
+    let parts = Parts::open(&folder.path().join("parts"), Timestamp(0), Arc::default()).expect("opens");
+    spool.put(receipt("10", now().0)).await.expect("kept");
+    spool.put(said("urp-sms", "uno", "uno", 1)).await.expect("kept");
+    let shutdown = CancellationToken::new();
+    let run = tokio::spawn(courier(&broker, &store).run(Vec::new(), entries, parts, shutdown.clone()));
+    wait_for("what stands behind it goes", || spool.depth().entries == 1).await;
+    assert_eq!(published(&broker), [["uno"]]);
+    store.rows().parts.push(sent(1, "10"));
+    wait_for("its message is known now", || spool.depth().entries == 0).await;
+    assert_eq!(arrived(&broker), [MessageId(1).to_string()]);
+    shutdown.cancel();
+    run.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn what_an_smsc_said_that_cannot_be_read_is_held() {
+    let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
+    let left = hand_on(courier(&broker, &store), &[entry("urp-sms", Said::Unreadable("00ff".to_owned()), 1), taken("uno")]).await;
+    assert_eq!((left.entries, published(&broker)), (0, vec![vec!["uno".to_owned()]]));
+    let held = store.rows().quarantine.drain(..).map(|item| (item.source, item.key)).collect::<Vec<_>>();
+    assert_eq!(held, [("sms".to_owned(), "urp-sms".to_owned())]);
+}
+
 async fn wait_for(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..1000 {
         if condition() {
