@@ -29,16 +29,18 @@ use crate::model::address::Address;
 use crate::model::channel::Channel;
 use crate::model::conversation::Message;
 use crate::model::delivery::AttemptResult;
-use crate::model::id::{AccountId, IdMaker};
+use crate::model::id::{AccountId, AdministrationId, IdMaker};
 use crate::model::text_message::ShortAlphabet;
 use crate::plan::Plan;
 use crate::port::clock::now;
-use crate::port::store::{SentPart, Store};
+use crate::port::store::{SentPart, Store, StoreError};
 
 /// How long a provider may take to answer.
 const WITHIN: Duration = Duration::from_secs(20);
 /// How often a later part of a message is tried while the SMSC does not take it.
 const PART_TRIES_MAX: u32 = 4;
+/// How often it is tried again to keep the SMSC's id of a part: for about a minute (1, 2, 4, … 32 s).
+const NOTE_TRIES: u32 = 6;
 /// The longest answer that is read, in bytes.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// The longest list of messages that is read, in bytes.
@@ -124,11 +126,12 @@ impl SmsSender {
         let orders = pdu::submit(from, to, &message.text, smpp.alphabet(), reference).map_err(permanent)?;
         let total = u32::try_from(orders.len()).expect("at most 255");
         let mut id = String::new();
+        let mut under_way = smpp.order();
         for (number, order) in (1..).zip(orders) {
             let is_first = number == 1;
             let mut failures = 0;
             id = loop {
-                match smpp.submit(order.clone()).await {
+                match under_way.submit(order.clone()).await {
                     Ok(id) => break id,
                     Err(SubmitError::Refused(code)) if is_first => return Err(permanent(&code)),
                     Err(SubmitError::NotBound) if is_first => return Err(temporary("not_bound")),
@@ -145,8 +148,9 @@ impl SmsSender {
             };
             // at once: the receipt of a part may come before the next one is taken
             let (part, name) = (SentPart { message: message.id, attempt, number }, provider_name(account, &pdu::spellings(&id)[0]));
-            if let Err(error) = self.store.put_part_id(&message.administration, part, total, &name).await {
-                tracing::warn!(message = %message.id, part = number, %error, "the SMSC's id is not kept: its receipt will not be known");
+            let note = Note { administration: message.administration.clone(), part, total, name };
+            if note.keep(&*self.store).await.is_err() {
+                tokio::spawn(note.keep_later(Arc::clone(&self.store)));
             }
         }
         Ok(id)
@@ -192,6 +196,36 @@ impl SmsSender {
                 ask(signed(self.client.post(url.clone()), &reference, secret.expose_secret(), body), generic::answer).await
             }
         }
+    }
+}
+
+/// How an SMSC named a part: its receipt knows no other name.
+struct Note {
+    administration: AdministrationId,
+    part: SentPart,
+    total: u32,
+    name: String,
+}
+
+impl Note {
+    async fn keep(&self, store: &dyn Store) -> Result<(), StoreError> {
+        let kept = store.put_part_id(&self.administration, self.part, self.total, &self.name).await;
+        kept.inspect_err(|error| {
+            let SentPart { message, number, .. } = self.part;
+            tracing::warn!(%message, part = number, %error, "the SMSC's id of a part of message {message} is not kept yet");
+        })
+    }
+
+    /// The message goes on meanwhile. A receipt that comes first waits as long.
+    async fn keep_later(self, store: Arc<dyn Store>) {
+        for failures in 1..=NOTE_TRIES {
+            tokio::time::sleep(back_off(failures)).await;
+            if self.keep(&*store).await.is_ok() {
+                return;
+            }
+        }
+        let SentPart { message, number, .. } = self.part;
+        tracing::error!(%message, part = number, "the SMSC's id of a part of message {message} is not kept: its receipt will not be known");
     }
 }
 
@@ -315,4 +349,27 @@ async fn log(file: &PathBuf, account: &AccountId, reference: &str, parts: usize)
     };
     written.await.map_err(|_: std::io::Error| temporary("log"))?;
     Ok(format!("log-{reference}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::model::id::MessageId;
+    use crate::port::testing::{FakeStore, administration};
+
+    #[tokio::test(start_paused = true)]
+    async fn an_id_that_the_store_does_not_take_is_kept_later() {
+        let store = Arc::new(FakeStore::default());
+        let part = SentPart { message: MessageId(1), attempt: 1, number: 2 };
+        let note = Note { administration: administration("comune"), part, total: 2, name: "urp-sms/10".to_owned() };
+        store.away.store(true, Ordering::Relaxed);
+        let keeping = tokio::spawn(note.keep_later(Arc::clone(&store) as Arc<dyn Store>));
+        tokio::time::sleep(Duration::from_secs(50)).await;
+        store.away.store(false, Ordering::Relaxed);
+        assert!(store.rows().parts.is_empty());
+        keeping.await.expect("no panic");
+        assert_eq!(store.rows().parts, [(part, "urp-sms/10".to_owned())]);
+    }
 }

@@ -1,23 +1,24 @@
 //! A session with an SMSC by SMPP 3.4: bound as transceiver, bound again whenever it breaks. What comes is acknowledged when it
-//! lies in the spool; what goes out is answered one by one, at most so many at once.
+//! lies in the spool, also what cannot be read; what goes out is answered one by one, at most so many at once. Before the process ends
+//! what is on its way is brought to its end.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use rusmpp::pdus::{DeliverSm, DeliverSmResp, SubmitSm};
-use rusmpp::tokio_codec::CommandCodec;
+use rusmpp::pdus::{DeliverSmResp, SubmitSm};
 use rusmpp::types::COctetString;
-use rusmpp::{Command, CommandStatus, Pdu};
+use rusmpp::{Command, CommandId, CommandStatus, Pdu};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpStream;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, interval, timeout};
 use tokio_util::codec::Framed;
 use tokio_util::sync::CancellationToken;
 
+use self::frames::{Frame, Frames, Unreadable};
 use self::unproven::{Fingerprint, Unproven};
 use super::SmsCounters;
 use super::provider::Said;
@@ -28,17 +29,18 @@ use crate::model::id::AccountId;
 use crate::model::text_message::ShortAlphabet;
 use crate::port::clock::now;
 
+mod frames;
 pub mod pdu;
 pub mod unproven;
 
-/// The longest PDU that is read, in bytes.
-const PDU_BYTES_MAX: usize = 64 * 1024;
 /// How long the SMSC may take to be connected, to bind, to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// After this silence the SMSC is asked whether it is there.
 const ENQUIRE_AFTER: Duration = Duration::from_secs(30);
 /// Between two looks at what is late, and at what answers are not proved to have arrived.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long, before the process ends, answers and the rest of long texts are waited for.
+const LEAVE_WITHIN: Duration = Duration::from_secs(7);
 /// The first rest after the SMSC said that it is too much, and the longest.
 const THROTTLE_MIN: Duration = Duration::from_millis(500);
 const THROTTLE_MAX: Duration = Duration::from_secs(30);
@@ -77,14 +79,27 @@ pub enum SubmitError {
 #[derive(Debug, Clone)]
 pub struct Smpp {
     requests: mpsc::Sender<Request>,
-    bound: Arc<AtomicBool>,
+    state: Arc<State>,
     window: u16,
     alphabet: ShortAlphabet,
+}
+
+/// What the session and those who use it know of each other.
+#[derive(Debug, Default)]
+struct State {
+    is_bound: AtomicBool,
+    /// The process ends: nothing new is begun.
+    is_leaving: AtomicBool,
+    /// Orders that have begun and are not done.
+    under_way: AtomicUsize,
+    /// Told when one of them is done.
+    done: Notify,
 }
 
 #[derive(Debug)]
 struct Request {
     order: SubmitSm,
+    is_first: bool,
     answer: oneshot::Sender<Result<String, SubmitError>>,
 }
 
@@ -99,14 +114,54 @@ impl Smpp {
         self.alphabet
     }
 
-    /// Sends one part; the SMSC's id of it.
-    pub async fn submit(&self, order: SubmitSm) -> Result<String, SubmitError> {
-        if !self.bound.load(Ordering::SeqCst) {
+    /// A message that goes out in parts.
+    pub fn order(&self) -> Order {
+        Order { smpp: self.clone(), has_begun: false }
+    }
+}
+
+/// One message on its way. While it has begun, the session does not end by itself.
+#[derive(Debug)]
+pub struct Order {
+    smpp: Smpp,
+    has_begun: bool,
+}
+
+impl Order {
+    /// Sends the next part; the SMSC's id of it.
+    pub async fn submit(&mut self, order: SubmitSm) -> Result<String, SubmitError> {
+        let state = &self.smpp.state;
+        let is_first = !self.has_begun;
+        if !state.is_bound.load(Ordering::SeqCst) || (is_first && state.is_leaving.load(Ordering::SeqCst)) {
             return Err(SubmitError::NotBound);
         }
+        if is_first {
+            state.under_way.fetch_add(1, Ordering::SeqCst);
+            self.has_begun = true;
+        }
         let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { order, answer }).await.map_err(|_| SubmitError::NotBound)?;
-        answered.await.unwrap_or(Err(SubmitError::Unknown))
+        let sent = self.smpp.requests.send(Request { order, is_first, answer }).await;
+        let answer = match sent {
+            Ok(()) => answered.await.unwrap_or(Err(SubmitError::Unknown)),
+            Err(_) => Err(SubmitError::NotBound),
+        };
+        if is_first && answer.is_err() {
+            self.end();
+        }
+        answer
+    }
+
+    fn end(&mut self) {
+        if std::mem::take(&mut self.has_begun) {
+            self.smpp.state.under_way.fetch_sub(1, Ordering::SeqCst);
+            self.smpp.state.done.notify_one();
+        }
+    }
+}
+
+impl Drop for Order {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -117,7 +172,7 @@ pub struct Session {
     spool: Spool,
     counters: Arc<SmsCounters>,
     requests: mpsc::Receiver<Request>,
-    bound: Arc<AtomicBool>,
+    state: Arc<State>,
     sequence: u32,
     answers: Unproven,
 }
@@ -129,12 +184,12 @@ pub fn session(options: SmppOptions, account: AccountId, spool: Spool, left: &[T
     let of_it = left.iter().filter(|taken| taken.account == account);
     let answers = Unproven::left(of_it.filter_map(|taken| Some((taken.at, taken.fingerprint?))).collect());
     let (sender, requests) = mpsc::channel(1);
-    let bound = Arc::new(AtomicBool::new(false));
-    let smpp = Smpp { requests: sender, bound: Arc::clone(&bound), window: options.window, alphabet: options.alphabet };
-    (smpp, Session { options, account, spool, counters, requests, bound, sequence: 0, answers })
+    let state = Arc::<State>::default();
+    let smpp = Smpp { requests: sender, state: Arc::clone(&state), window: options.window, alphabet: options.alphabet };
+    (smpp, Session { options, account, spool, counters, requests, state, sequence: 0, answers })
 }
 
-type Wire = Framed<TcpStream, CommandCodec>;
+type Wire = Framed<TcpStream, Frames>;
 
 /// Orders without an answer yet, by sequence number.
 type Pending = HashMap<u32, (Instant, oneshot::Sender<Result<String, SubmitError>>)>;
@@ -179,18 +234,22 @@ impl Rest {
 }
 
 impl Session {
-    /// Binds, works, binds again, until `shutdown`.
+    /// Binds, works, binds again, until `shutdown`; then as long as something is under way, but not for long.
     pub async fn run(mut self, shutdown: CancellationToken) {
         let mut failures = 0;
         while !shutdown.is_cancelled() {
-            match timeout(ANSWER_WITHIN, self.bind()).await.unwrap_or_else(|_| Err("no answer in time".into())) {
+            let bound = tokio::select! {
+                () = shutdown.cancelled() => break,
+                bound = timeout(ANSWER_WITHIN, self.bind()) => bound.unwrap_or_else(|_| Err("no answer in time".into())),
+            };
+            match bound {
                 Ok(mut wire) => {
                     tracing::info!(account = %self.account, "bound to the SMSC");
                     failures = 0;
                     self.answers.begin(Instant::now());
-                    self.bound.store(true, Ordering::SeqCst);
+                    self.state.is_bound.store(true, Ordering::SeqCst);
                     let ended = self.work(&mut wire, &shutdown).await;
-                    self.bound.store(false, Ordering::SeqCst);
+                    self.state.is_bound.store(false, Ordering::SeqCst);
                     tracing::warn!(account = %self.account, reason = ended, "the session with the SMSC ended");
                 }
                 Err(reason) => tracing::warn!(account = %self.account, reason, failures, "the SMSC cannot be bound to now"),
@@ -198,6 +257,10 @@ impl Session {
             self.counters.count(&self.account, "smpp_ended");
             failures += 1;
             self.refuse_for(back_off(failures), &shutdown).await;
+        }
+        self.requests.close();
+        while let Some(request) = self.requests.recv().await {
+            let _ = request.answer.send(Err(SubmitError::NotBound));
         }
     }
 
@@ -219,14 +282,17 @@ impl Session {
         let bind = pdu::bind(user, password.expose_secret(), system_type)?;
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let mut wire = Framed::new(stream, CommandCodec::new().with_max_length(PDU_BYTES_MAX));
+        let mut wire = Framed::new(stream, Frames);
         self.sequence = 1;
         send(&mut wire, Command::new(CommandStatus::EsmeRok, self.sequence, bind)).await?;
         match wire.next().await {
-            Some(Ok(answer)) if matches!(answer.pdu(), Some(Pdu::BindTransceiverResp(_))) && answer.status() == CommandStatus::EsmeRok => {
+            Some(Ok(Frame::Read(answer)))
+                if matches!(answer.pdu(), Some(Pdu::BindTransceiverResp(_))) && answer.status() == CommandStatus::EsmeRok =>
+            {
                 Ok(wire)
             }
-            Some(Ok(answer)) => Err(format!("refused: {:?}", answer.status())),
+            Some(Ok(Frame::Read(answer))) => Err(format!("refused: {:?}", answer.status())),
+            Some(Ok(Frame::Unreadable(answer))) => Err(format!("an answer that cannot be read: {:?}", answer.status)),
             Some(Err(error)) => Err(error.to_string()),
             None => Err("the SMSC hung up".into()),
         }
@@ -237,27 +303,49 @@ impl Session {
         let mut pending = Pending::new();
         let mut looks = interval(LOOK_EVERY);
         let mut clocks = Clocks { heard: Instant::now(), enquired: None, rest: Rest::none(Instant::now()) };
+        let state = Arc::clone(&self.state);
+        let mut leave_at: Option<Instant> = None;
         let ended = loop {
+            if let Some(at) = leave_at
+                && (Instant::now() >= at || (pending.is_empty() && state.under_way.load(Ordering::SeqCst) == 0))
+            {
+                let unbind = Command::new(CommandStatus::EsmeRok, self.next(), Pdu::Unbind);
+                let _ = timeout(LOOK_EVERY, send(wire, unbind)).await;
+                break "the process ends".to_owned();
+            }
             let may_send = pending.len() < usize::from(self.options.window) && clocks.rest.is_over(Instant::now());
             let done = tokio::select! {
-                () = shutdown.cancelled() => {
-                    let unbind = Command::new(CommandStatus::EsmeRok, self.next(), Pdu::Unbind);
-                    let _ = timeout(LOOK_EVERY, send(wire, unbind)).await;
-                    break "the process ends".to_owned();
+                () = shutdown.cancelled(), if leave_at.is_none() => {
+                    state.is_leaving.store(true, Ordering::SeqCst);
+                    leave_at = Some(Instant::now() + LEAVE_WITHIN);
+                    Ok(())
                 }
-                command = wire.next() => match command {
-                    Some(Ok(command)) => {
+                () = state.done.notified(), if leave_at.is_some() => Ok(()),
+                frame = wire.next() => match frame {
+                    Some(Ok(frame)) => {
                         clocks.heard = Instant::now();
-                        self.hear(wire, command, &mut pending, &mut clocks).await
+                        match frame {
+                            Frame::Read(command) => self.hear(wire, *command, &mut pending, &mut clocks).await,
+                            Frame::Unreadable(unreadable) => self.hear_unreadable(wire, unreadable, &mut pending, &mut clocks).await,
+                        }
                     }
                     // a peer that lies about lengths is not listened to any more
                     Some(Err(error)) => Err(error.to_string()),
                     None => Err("the SMSC hung up".to_owned()),
                 },
-                Some(Request { order, answer }) = self.requests.recv(), if may_send => {
-                    let sequence = self.next();
-                    pending.insert(sequence, (Instant::now(), answer));
-                    send(wire, Command::new(CommandStatus::EsmeRok, sequence, order)).await
+                Some(Request { order, is_first, answer }) = self.requests.recv(), if may_send || leave_at.is_some() => {
+                    match (leave_at.is_some() && is_first, may_send) {
+                        (true, _) => drop(answer.send(Err(SubmitError::NotBound))),
+                        (false, false) => drop(answer.send(Err(SubmitError::Throttled))),
+                        (false, true) => {
+                            let sequence = self.next();
+                            pending.insert(sequence, (Instant::now(), answer));
+                            if let Err(reason) = send(wire, Command::new(CommandStatus::EsmeRok, sequence, order)).await {
+                                break reason;
+                            }
+                        }
+                    }
+                    Ok(())
                 }
                 _ = looks.tick() => self.look(wire, &mut pending, &mut clocks).await,
             };
@@ -304,16 +392,9 @@ impl Session {
         let (sequence, status) = (command.sequence_number(), command.status());
         let answer = match command.pdu() {
             Some(Pdu::DeliverSm(delivered)) => {
-                let message = pdu::fingerprint(delivered);
-                let status = if self.answers.is_repeated(&message, Instant::now()) {
-                    self.counters.count(&self.account, "repeated");
-                    CommandStatus::EsmeRok
-                } else {
-                    self.take(delivered, message).await
-                };
-                if status == CommandStatus::EsmeRok {
-                    self.answers.answered(message);
-                }
+                // a `deliver_sm` has no id: ours is made once, before it is kept, so that the spool's repetition is recognised
+                let said = pdu::read(delivered, self.options.alphabet, format!("smpp-{:032x}", rand::random::<u128>()));
+                let status = self.take(pdu::fingerprint(delivered), said).await;
                 Command::new(status, sequence, DeliverSmResp::new(COctetString::empty(), Vec::new()))
             }
             Some(Pdu::EnquireLinkResp) => {
@@ -325,40 +406,73 @@ impl Session {
                 let _ = send(wire, Command::new(CommandStatus::EsmeRok, sequence, Pdu::UnbindResp)).await;
                 return Err("the SMSC unbinds".to_owned());
             }
-            Some(Pdu::SubmitSmResp(_)) | None => {
-                if let Some((sent, answer)) = pending.remove(&sequence) {
-                    let id = match command.pdu() {
-                        Some(Pdu::SubmitSmResp(answer)) => answer.message_id().as_str().to_owned(),
-                        _ => String::new(),
-                    };
-                    let _ = answer.send(outcome(status, id, sent, &mut clocks.rest));
-                }
+            Some(Pdu::SubmitSmResp(submitted)) => {
+                let id = submitted.message_id().as_str().to_owned();
+                answered(sequence, status, id, pending, clocks);
                 return Ok(());
             }
-            Some(Pdu::GenericNack) => {
-                if let Some((sent, answer)) = pending.remove(&sequence) {
-                    let _ = answer.send(outcome(status, String::new(), sent, &mut clocks.rest));
-                }
+            Some(Pdu::GenericNack) | None if is_answer(command.id()) => {
+                answered(sequence, status, String::new(), pending, clocks);
                 return Ok(());
             }
-            Some(_) => return Ok(()),
+            _ if !wants_answer(command.id()) => return Ok(()),
+            _ => Command::new(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack),
         };
         send(wire, answer).await
     }
 
-    /// Keeps what came; the status to answer with.
-    async fn take(&self, delivered: &DeliverSm, fingerprint: Fingerprint) -> CommandStatus {
-        // a `deliver_sm` has no id: ours is made once, before it is kept, so that the spool's repetition is recognised
-        let said = pdu::read(delivered, self.options.alphabet, format!("smpp-{:032x}", rand::random::<u128>()));
-        if said == Said::Nothing {
-            self.counters.count(&self.account, "nothing");
-            return CommandStatus::EsmeRok;
+    /// A message that cannot be read is kept for a person to look at, and answered: the SMSC would send it again for ever.
+    async fn hear_unreadable(
+        &mut self,
+        wire: &mut Wire,
+        unreadable: Unreadable,
+        pending: &mut Pending,
+        clocks: &mut Clocks,
+    ) -> Result<(), String> {
+        let Unreadable { id, status, sequence, .. } = unreadable;
+        tracing::error!(account = %self.account, ?id, sequence, "a PDU of the SMSC cannot be read");
+        if id == CommandId::DeliverSm {
+            let said = Said::Unreadable(hex::encode(&unreadable.bytes));
+            let status = self.take(pdu::fingerprint_of(unreadable.body()), said).await;
+            return send(wire, Command::new(status, sequence, DeliverSmResp::new(COctetString::empty(), Vec::new()))).await;
         }
+        if wants_answer(id) {
+            return send(wire, Command::new(CommandStatus::EsmeRinvcmdid, sequence, Pdu::GenericNack)).await;
+        }
+        if is_answer(id) {
+            answered(sequence, status, String::new(), pending, clocks);
+        }
+        Ok(())
+    }
+
+    /// Keeps what came, once; the status to answer with.
+    async fn take(&mut self, fingerprint: Fingerprint, said: Said) -> CommandStatus {
+        let status = if self.answers.is_repeated(&fingerprint, Instant::now()) {
+            self.counters.count(&self.account, "repeated");
+            CommandStatus::EsmeRok
+        } else {
+            self.keep(fingerprint, said).await
+        };
+        if status == CommandStatus::EsmeRok {
+            self.answers.answered(fingerprint);
+        }
+        status
+    }
+
+    async fn keep(&self, fingerprint: Fingerprint, said: Said) -> CommandStatus {
+        let outcome = match said {
+            Said::Nothing => {
+                self.counters.count(&self.account, "nothing");
+                return CommandStatus::EsmeRok;
+            }
+            Said::Unreadable(_) => "unreadable",
+            Said::Received(_) | Said::Status(_) => "taken",
+        };
         let taken = Taken { account: self.account.clone(), at: now(), said, fingerprint: Some(fingerprint) };
         let content = serde_json::to_vec(&taken).expect("texts and numbers are JSON");
         match self.spool.put(content.into()).await {
             Ok(()) => {
-                self.counters.count(&self.account, "taken");
+                self.counters.count(&self.account, outcome);
                 CommandStatus::EsmeRok
             }
             Err(error) => {
@@ -376,6 +490,26 @@ async fn send(wire: &mut Wire, command: Command) -> Result<(), String> {
     match timeout(ANSWER_WITHIN, wire.send(command)).await {
         Ok(sent) => sent.map_err(|error| error.to_string()),
         Err(_) => Err("the SMSC does not read".to_owned()),
+    }
+}
+
+/// The bit that makes an answer of a request's command.
+const ANSWER: u32 = 0x8000_0000;
+
+/// Whether a PDU is a question, and not one of the two that are only told.
+fn wants_answer(id: CommandId) -> bool {
+    u32::from(id) & ANSWER == 0 && !matches!(id, CommandId::AlertNotification | CommandId::Outbind)
+}
+
+/// Whether a PDU may be the answer to an order.
+fn is_answer(id: CommandId) -> bool {
+    matches!(id, CommandId::SubmitSmResp | CommandId::GenericNack)
+}
+
+/// Tells who waits what the answer to their order means.
+fn answered(sequence: u32, status: CommandStatus, id: String, pending: &mut Pending, clocks: &mut Clocks) {
+    if let Some((sent, answer)) = pending.remove(&sequence) {
+        let _ = answer.send(outcome(status, id, sent, &mut clocks.rest));
     }
 }
 

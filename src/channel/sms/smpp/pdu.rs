@@ -147,6 +147,11 @@ pub fn fingerprint(pdu: &DeliverSm) -> [u8; 32] {
     hash.finalize().into()
 }
 
+/// The same of one that cannot be read: all that stands behind its head.
+pub fn fingerprint_of(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
+}
+
 /// A receipt: by its fields of its own where there are such, else by the text that the specification proposes.
 fn receipt(pdu: &DeliverSm, content: &[u8]) -> Said {
     let text = String::from_utf8_lossy(content);

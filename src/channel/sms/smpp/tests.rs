@@ -1,25 +1,32 @@
-//! A session with an SMSC that answers when it is told to: how much is on its way at once, and how long a rest is.
+//! A session with an SMSC that answers when it is told to: how much is on its way at once, how long a rest is, what cannot be read, and
+//! how it ends.
 
-use rusmpp::pdus::{BindTransceiverResp, SubmitSmResp};
+use rusmpp::pdus::{BindTransceiverResp, DeliverSm, SubmitSmResp};
+use rusmpp::tokio_codec::CommandCodec;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::bytes::BytesMut;
+use tokio_util::codec::Encoder as _;
 
 use super::*;
-use crate::channel::sms::spool;
+use crate::channel::sms::spool::{self, Entry};
 
 /// An SMSC to which one session is bound.
 struct Peer {
-    wire: Wire,
+    wire: Framed<TcpStream, CommandCodec>,
     smpp: Smpp,
+    entries: mpsc::UnboundedReceiver<Entry>,
+    run: JoinHandle<()>,
+    shutdown: CancellationToken,
     _folder: tempfile::TempDir,
-    _shutdown: tokio_util::sync::DropGuard,
 }
 
 impl Peer {
     async fn bound(window: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let folder = tempfile::tempdir().expect("a folder");
-        let (spool, _) = spool::open(folder.path(), 1 << 20).expect("opens");
+        let (spool, entries) = spool::open(folder.path(), 1 << 20).expect("opens");
         let options = SmppOptions {
             address: listener.local_addr().expect("bound").to_string(),
             user: "sportello".into(),
@@ -30,10 +37,10 @@ impl Peer {
         };
         let shutdown = CancellationToken::new();
         let (smpp, session) = session(options, AccountId::new("urp-sms").expect("a name"), spool, &[], Arc::default());
-        tokio::spawn(session.run(shutdown.clone()));
+        let run = tokio::spawn(session.run(shutdown.clone()));
         let (stream, _) = listener.accept().await.expect("a connection");
         let wire = Framed::new(stream, CommandCodec::new());
-        let mut peer = Self { wire, smpp, _folder: folder, _shutdown: shutdown.drop_guard() };
+        let mut peer = Self { wire, smpp, entries, run, shutdown, _folder: folder };
         let bind = peer.hear().await;
         peer.say(CommandStatus::EsmeRok, bind.sequence_number(), BindTransceiverResp::default()).await;
         peer.enquire().await;
@@ -44,8 +51,15 @@ impl Peer {
         self.wire.send(Command::new(status, sequence, pdu)).await.expect("sent");
     }
 
+    /// The next PDU. A question whether it is there is answered beside.
     async fn hear(&mut self) -> Command {
-        timeout(ANSWER_WITHIN, self.wire.next()).await.expect("in time").expect("no end").expect("a PDU")
+        loop {
+            let command = timeout(ANSWER_WITHIN, self.wire.next()).await.expect("in time").expect("no end").expect("a PDU");
+            if !matches!(command.pdu(), Some(Pdu::EnquireLink)) {
+                return command;
+            }
+            self.say(CommandStatus::EsmeRok, command.sequence_number(), Pdu::EnquireLinkResp).await;
+        }
     }
 
     /// Asks whether anybody is there. What is heard before the answer: nothing, or this fails.
@@ -73,7 +87,7 @@ impl Peer {
     /// Somebody sends a message.
     fn send(&self) -> JoinHandle<Result<String, SubmitError>> {
         let smpp = self.smpp.clone();
-        tokio::spawn(async move { smpp.submit(SubmitSm::default()).await })
+        tokio::spawn(async move { smpp.order().submit(SubmitSm::default()).await })
     }
 }
 
@@ -123,6 +137,107 @@ async fn too_much_is_told_to_each_and_the_session_rests_once() {
     assert!(began.elapsed() >= THROTTLE_MIN);
     peer.take(sequence).await;
     assert_eq!(again.await.expect("no panic"), Ok(format!("{sequence:x}")));
+}
+
+/// A message from an address that is none, as it goes over the wire.
+fn odd(sequence: u32) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    let message = DeliverSm::builder().short_message(rusmpp::types::OctetString::from_slice(b"ciao").expect("short")).build();
+    CommandCodec::new().encode(Command::new(CommandStatus::EsmeRok, sequence, message), &mut bytes).expect("encodes");
+    // behind the head and three fields of one byte
+    bytes[19] = 0xe0;
+    bytes
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_kept_and_answered_and_the_session_goes_on() {
+    let mut peer = Peer::bound(1).await;
+    let order = peer.send();
+    let sequence = peer.order().await;
+    peer.wire.get_mut().write_all(&odd(41)).await.expect("sent");
+    let answer = peer.hear().await;
+    assert!(matches!(answer.pdu(), Some(Pdu::DeliverSmResp(_))), "{answer:?}");
+    assert_eq!((answer.status(), answer.sequence_number()), (CommandStatus::EsmeRok, 41));
+    let entry = peer.entries.recv().await.expect("an entry");
+    let taken: Taken = serde_json::from_slice(&entry.content).expect("reads back");
+    assert_eq!(taken.said, Said::Unreadable(hex::encode(odd(41))));
+    // another question that cannot be read, and one that nobody knows
+    let mut question = odd(42);
+    question[4..8].copy_from_slice(&0x103_u32.to_be_bytes());
+    let mut unknown = odd(43);
+    unknown[4..8].copy_from_slice(&0x1ff_u32.to_be_bytes());
+    for (question, sequence) in [(question, 42), (unknown, 43)] {
+        peer.wire.get_mut().write_all(&question).await.expect("sent");
+        let answer = peer.hear().await;
+        assert!(matches!(answer.pdu(), Some(Pdu::GenericNack)), "{answer:?}");
+        assert_eq!((answer.status(), answer.sequence_number()), (CommandStatus::EsmeRinvcmdid, sequence));
+    }
+    peer.take(sequence).await;
+    assert_eq!(order.await.expect("no panic"), Ok(format!("{sequence:x}")), "what was on its way");
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_is_the_answer_of_nobody_else() {
+    let mut peer = Peer::bound(1).await;
+    let order = peer.send();
+    let sequence = peer.order().await;
+    let mut bytes = odd(sequence);
+    bytes[4..8].copy_from_slice(&0x8000_0004_u32.to_be_bytes());
+    bytes.truncate(20);
+    bytes[16..].copy_from_slice(b"\xe0abc");
+    bytes[..4].copy_from_slice(&20_u32.to_be_bytes());
+    peer.wire.get_mut().write_all(&bytes).await.expect("sent");
+    assert_eq!(order.await.expect("no panic"), Err(SubmitError::Unknown), "taken under an id that nobody knows");
+    peer.enquire().await;
+}
+
+/// Two parts, of which the second waits to be told.
+fn two_parts(peer: &Peer) -> (JoinHandle<[Result<String, SubmitError>; 2]>, oneshot::Sender<()>) {
+    let (go, told) = oneshot::channel();
+    let mut order = peer.smpp.order();
+    let sent = tokio::spawn(async move {
+        let first = order.submit(SubmitSm::default()).await;
+        let _ = told.await;
+        [first, order.submit(SubmitSm::default()).await]
+    });
+    (sent, go)
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_answers_and_for_the_rest_of_a_long_text() {
+    let mut peer = Peer::bound(4).await;
+    let (long, go) = two_parts(&peer);
+    let first = peer.order().await;
+    peer.take(first).await;
+    let short = peer.send();
+    let waiting = peer.order().await;
+    peer.shutdown.cancel();
+    while !peer.smpp.state.is_leaving.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(peer.send().await.expect("no panic"), Err(SubmitError::NotBound), "nothing is begun any more");
+    peer.wire.get_mut().write_all(&odd(50)).await.expect("sent");
+    assert!(matches!(peer.hear().await.pdu(), Some(Pdu::DeliverSmResp(_))), "what comes is taken");
+    peer.take(waiting).await;
+    assert_eq!(short.await.expect("no panic"), Ok(format!("{waiting:x}")));
+    peer.enquire().await;
+    go.send(()).expect("waits");
+    let second = peer.order().await;
+    peer.take(second).await;
+    assert_eq!(long.await.expect("no panic"), [first, second].map(|sequence| Ok(format!("{sequence:x}"))));
+    assert!(matches!(peer.hear().await.pdu(), Some(Pdu::Unbind)));
+    peer.run.await.expect("no panic");
+}
+
+#[tokio::test]
+async fn a_stop_does_not_wait_for_ever() {
+    let mut peer = Peer::bound(1).await;
+    let order = peer.send();
+    peer.order().await;
+    tokio::time::pause();
+    peer.shutdown.cancel();
+    assert_eq!(order.await.expect("no panic"), Err(SubmitError::Unknown));
+    peer.run.await.expect("no panic");
 }
 
 #[test]
