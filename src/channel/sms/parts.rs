@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use super::SmsCounters;
 use super::join::{self, Added, Gone, Joining};
+use super::spool::make_folder;
 use super::webhook::Taken;
 use crate::model::id::AccountId;
 use crate::model::time::Timestamp;
@@ -60,7 +61,7 @@ impl Parts {
     /// It cannot be made.
     pub fn open(folder: &Path, since: Timestamp, counters: Arc<SmsCounters>) -> io::Result<Self> {
         for part in ["open", "ready", "done"] {
-            fs::create_dir_all(folder.join(part))?;
+            make_folder(&folder.join(part))?;
         }
         Ok(Self { folder: folder.into(), since, counters, open_max: OPEN_MAX })
     }

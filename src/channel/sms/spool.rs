@@ -211,12 +211,26 @@ pub fn open(folder: &Path, bytes_max: u64) -> io::Result<(Spool, mpsc::Unbounded
 fn own_place(folder: &Path) -> io::Result<(PathBuf, Arc<File>)> {
     for number in 0..PLACES_MAX {
         let place = folder.join(number.to_string());
-        std::fs::create_dir_all(&place)?;
+        make_folder(&place)?;
         if let Some(lock) = lock(&place)? {
             return Ok((place, lock));
         }
     }
     Err(io::Error::other("other processes have every place in it"))
+}
+
+/// Makes a folder, with those above it that are missing. Their names, too, must survive a power cut.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    let missing = folder.ancestors().skip(1).take_while(|above| !above.as_os_str().is_empty() && !above.exists()).count();
+    std::fs::create_dir_all(folder)?;
+    for above in folder.ancestors().skip(1).take(missing + 1).filter(|above| !above.as_os_str().is_empty()) {
+        match File::open(above).and_then(|above| above.sync_all()) {
+            // not ours to read: whoever made it has seen to it
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced?,
+        }
+    }
+    Ok(())
 }
 
 /// The lock of a place, unless a living process has it.
