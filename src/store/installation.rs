@@ -14,7 +14,8 @@ const PUT_PART_ID: &str = "insert into attempt_part (administration, message, at
      values ($1, $2, $3, $4, $5, $6) on conflict (administration, message, attempt, number) do update set provider_id = excluded.provider_id";
 /// Earlier releases kept one name, with the attempt. Those named as the first spelling says come first. An SMSC's numbers begin anew
 /// some day: older attempts are not meant.
-const PARTS_NAMED: &str = "select distinct p.message, p.attempt, p.number, case when p.provider_id = $2 then 1 else 0 end as exact from (\
+const PARTS_NAMED: &str = "select distinct p.message, p.attempt, p.number, \
+     cast(case when p.provider_id = $2 then 1 else 0 end as bigint) as exact from (\
      select message, attempt, number, provider_id from attempt_part where administration = $1 and provider_id in ($2, $3, $4) union all \
      select message, attempt, 1, provider_id from attempt where administration = $1 and provider_id in ($2, $3, $4)) p \
      join attempt a on a.administration = $1 and a.message = p.message and a.attempt = p.attempt \
