@@ -118,7 +118,7 @@ impl Engine {
             }
             if rule != Landing::Append {
                 self.change(id, effects, |contact| contact.mode = Mode::Deferrable);
-                self.tell(id, effects, EventBody::ContactDeferrable);
+                self.tell(id, effects, EventBody::ContactDeferrable { not_admitted: None });
             }
         }
         match (rule, state) {
