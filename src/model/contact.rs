@@ -380,6 +380,13 @@ pub struct Contact {
     pub version: u32,
 }
 
+impl Contact {
+    /// Who must abstain from it, and from whatever follows it.
+    pub fn abstaining(&self) -> impl Iterator<Item = OperatorId> {
+        self.exclusions.iter().filter(|exclusion| exclusion.until == Timestamp::MAX).map(|exclusion| exclusion.operator)
+    }
+}
+
 /// How an offer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

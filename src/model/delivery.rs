@@ -106,6 +106,9 @@ pub struct Origin {
     /// The language to answer in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
+    /// Who must abstain from the conversation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abstaining: Vec<OperatorId>,
     /// Nobody has to work on it if it fails: a copy that the citizen asked for.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_copy: bool,

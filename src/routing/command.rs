@@ -141,7 +141,7 @@ impl Engine {
     /// business, not a person's.
     pub(super) fn check_allowed(&self, operator: OperatorId, contact: &Contact) -> Result<(), Refusal> {
         let desk = self.operators.get(&operator).ok_or(Refusal::NotFound)?;
-        let must_abstain = contact.exclusions.iter().any(|exclusion| exclusion.operator == operator && exclusion.until == Timestamp::MAX);
+        let must_abstain = contact.abstaining().any(|who| who == operator);
         (self.is_within_reach(&desk.operator, contact) && !must_abstain).then_some(()).ok_or(Refusal::OperatorNotAllowed)
     }
 

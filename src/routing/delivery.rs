@@ -82,6 +82,7 @@ pub(super) fn origin_of(contact: &Contact) -> Origin {
         address: contact.address,
         citizen: contact.citizen,
         language: contact.language,
+        abstaining: contact.abstaining().collect(),
         is_copy: false,
     }
 }
@@ -160,7 +161,15 @@ impl Engine {
             due: self.now,
             failure: None,
             settled: None,
-            origin: Origin { queue: queue.clone(), owner: None, address: None, citizen: None, language: None, is_copy: true },
+            origin: Origin {
+                queue: queue.clone(),
+                owner: None,
+                address: None,
+                citizen: None,
+                language: None,
+                abstaining: Vec::new(),
+                is_copy: true,
+            },
         };
         self.tell_delivery(&delivery, effects, EventBody::MessageQueued { message: *message, operator: None });
         self.order_attempt(delivery, effects);
@@ -341,7 +350,7 @@ impl Engine {
             offers: 0,
             returns: 0,
             transfers: 0,
-            exclusions: self.abstaining(delivery.conversation),
+            exclusions: self.abstaining(delivery.conversation, Some(&delivery.origin)),
             wanted: None,
             preferred: delivery.origin.owner,
             case: None,

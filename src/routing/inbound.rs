@@ -222,7 +222,7 @@ impl Engine {
             offers: 0,
             returns: 0,
             transfers: 0,
-            exclusions: self.abstaining(conversation),
+            exclusions: self.abstaining(conversation, origin),
             wanted: None,
             preferred: self.preferred_operator(facts, &queue.office, origin.and_then(|origin| origin.owner)),
             case: None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::model::command::RejectReason;
 use crate::model::contact::{Contact, ContactState, Exclusion, Mode, Offer, OfferState, OrderKey, Outcome, Resolution, Silence};
+use crate::model::delivery::Origin;
 use crate::model::event::{AssignedReason, EventBody, QueuedReason, ReleasedReason};
 use crate::model::id::{ContactId, ConversationId, OfferId, OperatorId, QueueId};
 use crate::model::operator::Operator;
@@ -150,11 +151,11 @@ impl Engine {
         }
     }
 
-    /// Who must abstain from a conversation, as its open contacts know.
-    pub(super) fn abstaining(&self, conversation: ConversationId) -> Vec<Exclusion> {
-        let known = self.in_conversation(conversation).flat_map(|contact| &contact.exclusions);
-        let lasting: BTreeSet<OperatorId> =
-            known.filter(|exclusion| exclusion.until == Timestamp::MAX).map(|exclusion| exclusion.operator).collect();
+    /// Who must abstain from a conversation, as its open contacts know and as what is followed knew.
+    pub(super) fn abstaining(&self, conversation: ConversationId, followed: Option<&Origin>) -> Vec<Exclusion> {
+        let known = self.in_conversation(conversation).flat_map(Contact::abstaining);
+        let before = followed.into_iter().flat_map(|origin| origin.abstaining.iter().copied());
+        let lasting: BTreeSet<OperatorId> = known.chain(before).collect();
         let forever = |operator| Exclusion { operator, until: Timestamp::MAX, alone_until: Timestamp::MAX };
         lasting.into_iter().map(forever).collect()
     }

@@ -442,6 +442,7 @@ fn reference_to(contact: &Contact) -> Reference {
             address: contact.address,
             citizen: contact.citizen,
             language: contact.language,
+            abstaining: contact.abstaining().collect(),
             is_copy: false,
         },
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::world::{World, name};
 use crate::model::command::{CommandBody, Refusal, TransferTarget};
-use crate::model::contact::{PendingOn, StateName};
-use crate::model::id::{ContactId, ConversationId};
+use crate::model::contact::{Outcome, PendingOn, Resolution, StateName};
+use crate::model::delivery::{AttemptResult, DeliveryReport};
+use crate::model::id::{ContactId, ConversationId, MessageId};
 
 /// Whoever must abstain says so of a letter too: by the reason of the transfer, if only to the queue it is in.
 #[test]
@@ -51,4 +52,28 @@ fn a_conflict_is_one_with_the_whole_conversation() {
     assert_eq!(world.owner(later), None, "nor what is opened in it later");
     let bruno = world.hire(2, |profile| profile.capacity.desk_slots = 9);
     assert!(contacts.iter().all(|contact| world.owner(*contact) == Some(bruno)));
+}
+
+/// What follows a closed contact is the same conversation: whether the citizen writes again, or an answer of ours did not arrive.
+#[test]
+fn a_conflict_outlasts_the_contact() {
+    let mut world = World::new();
+    let anna = world.hire(1, |_| {});
+    let letter = world.arrive(10, "posta");
+    let to = TransferTarget::Queue(name("urp"));
+    world.by(anna, CommandBody::Transfer { contact: letter, to, reason: "conflict".into() }).expect("transferred");
+    let bruno = world.hire(2, |_| {});
+    let close = |contact| CommandBody::Close { contact, outcome: Outcome { topic: None, resolution: Resolution::Resolved } };
+    world.by(bruno, CommandBody::Reply { contact: letter, message: MessageId(500), account: None }).expect("answered");
+    world.by(bruno, close(letter)).expect("closed");
+    world.by(bruno, CommandBody::Away { operator: bruno, reason: "lunch".into() }).expect("away");
+    world.rebuild();
+    let next = world.answer(11, letter);
+    assert_eq!(world.owner(next), None, "the citizen wrote again");
+    world.supervisor(close(next)).expect("closed");
+    world.report(DeliveryReport { message: MessageId(500), attempt: 1, result: AttemptResult::Permanent { code: "550".into() } });
+    let follow_on = world.rows.values().find(|row| !row.state.is_final()).expect("a follow-on").id;
+    assert_eq!(world.owner(follow_on), None, "the answer did not arrive");
+    world.pass(100_000);
+    assert_eq!(world.owner(follow_on), None);
 }

@@ -145,7 +145,15 @@ pub fn delivery(n: u128, of: u128, state: DeliveryState, attempts: u32) -> Deliv
         due: seconds(60),
         failure: None,
         settled: None,
-        origin: Origin { queue: queue("generale"), owner: None, address: None, citizen: None, language: None, is_copy: false },
+        origin: Origin {
+            queue: queue("generale"),
+            owner: None,
+            address: None,
+            citizen: None,
+            language: None,
+            abstaining: vec![],
+            is_copy: false,
+        },
     }
 }
 
