@@ -64,7 +64,7 @@ fn busy() -> Metrics {
         &account,
         &EmailFigures { person: 3, attempts: [1, 0, 0, 0], attempts_ms: 80, mailbox_open: Some(true), ..EmailFigures::default() },
     );
-    for name in ["taken", "sent", "stop", "quarantined", "media_missing", "smpp_ended", "parts_timeout", "send_ms"] {
+    for name in ["taken", "sent", "stop", "quarantined", "media_missing", "smpp_ended", "parts_timeout", "receipt_ambiguous", "send_ms"] {
         metrics.sms("urp-sms", name, 1);
     }
     metrics.sms_spool(&SpoolFigures { entries: 1, bytes: 200, oldest: Duration::from_secs(3) });
