@@ -292,7 +292,7 @@ pub const PRESENCE_REASONS: [&str; 5] = ["screen_break", "lunch", "training", "m
 /// Codes for rejecting an offer.
 pub const REJECT_REASONS: [&str; 5] = ["busy", "not_competent", "conflict", "technical", "other"];
 /// Codes for a transfer.
-pub const TRANSFER_REASONS: [&str; 4] = ["competence", "workload", "language", "other"];
+pub const TRANSFER_REASONS: [&str; 5] = ["competence", "workload", "language", "conflict", "other"];
 
 /// The part of the plan that a caller may know. Names and doors of restricted offices are public (one transfers to them);
 /// their contacts are not.
