@@ -13,7 +13,7 @@ pub enum QuarantineCommand {
     /// Hand items in again, for instance after an upgrade
     #[command(after_help = "Examples:\n  sportello quarantine retry 12 13")]
     Retry(ItemsArgs),
-    /// Give items up: their bytes are erased, the row stays
+    /// Give items up, or erase what was retried: their bytes go, the row stays
     #[command(after_help = "Examples:\n  sportello quarantine discard 12")]
     Discard(ItemsArgs),
 }
@@ -22,6 +22,9 @@ pub enum QuarantineCommand {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  sportello quarantine list\n  sportello quarantine list --limit 500 --offset 500")]
 pub struct ListArgs {
+    /// Also what was handed in again, for as long as its bytes are kept
+    #[arg(long)]
+    pub all: bool,
     /// How many, at most 500
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub limit: u32,

@@ -455,7 +455,7 @@ async fn quarantine_command(store: Arc<dyn Store>, command: &quarantine::Quarant
     use std::io::Write as _;
     match command {
         quarantine::QuarantineCommand::List(args) => {
-            for item in store.quarantined(None, Page { limit: args.limit, offset: args.offset }).await? {
+            for item in store.quarantined(None, args.all, Page { limit: args.limit, offset: args.offset }).await? {
                 let retried = if item.state == "retried" { "\tretried" } else { "" };
                 say(&format!("{}\t{}\t{}\t{}\t{}{retried}", item.id, item.at, item.source, item.key, item.reason));
             }

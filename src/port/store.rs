@@ -725,13 +725,14 @@ pub trait Store: Send + Sync {
     /// Keeps something that could not be processed; the same (source, message_id) is held once, and again if it was settled.
     async fn quarantine(&self, item: &Quarantined) -> Result<(), StoreError>;
 
-    /// What is held and within `reach`, newest first; without it, everything. Bodies are left out.
-    async fn quarantined(&self, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError>;
+    /// What is held and within `reach`, newest first; without it, everything. `retried`: what was handed in again too, while its bytes
+    /// are there. Bodies are left out.
+    async fn quarantined(&self, reach: Option<&QuarantineReach>, retried: bool, page: Page) -> Result<Vec<Quarantined>, StoreError>;
 
     /// One item with its body.
     async fn quarantined_item(&self, id: i64) -> Result<Option<Quarantined>, StoreError>;
 
-    /// Marks an item `retried` or `discarded`; a discarded one loses its body. False if it is not held.
+    /// Marks an item `retried` or `discarded`; a discarded one loses its body. False if it is not held, nor retried and to be discarded.
     async fn settle_quarantined(&self, id: i64, state: &str) -> Result<bool, StoreError>;
 
     /// How many are held, by source.

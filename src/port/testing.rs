@@ -479,7 +479,7 @@ impl Store for FakeStore {
         self.up()?.quarantine.push(item.clone());
         Ok(())
     }
-    async fn quarantined(&self, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+    async fn quarantined(&self, reach: Option<&QuarantineReach>, _retried: bool, page: Page) -> Result<Vec<Quarantined>, StoreError> {
         let rows = self.up()?;
         let held = rows.quarantine.iter().filter(|item| reach.is_none_or(|reach| reach.has(item)));
         Ok(held.skip(page.offset as usize).take(page.limit as usize).cloned().collect())

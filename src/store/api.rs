@@ -299,8 +299,8 @@ impl<E: Engine> Store for SqlStore<E> {
         quarantine::put(&*self.engine, item).await
     }
 
-    async fn quarantined(&self, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError> {
-        quarantine::page(&*self.engine, reach, page).await
+    async fn quarantined(&self, reach: Option<&QuarantineReach>, retried: bool, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+        quarantine::page(&*self.engine, reach, retried, page).await
     }
 
     async fn quarantined_item(&self, id: i64) -> Result<Option<Quarantined>, StoreError> {

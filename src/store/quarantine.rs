@@ -12,9 +12,9 @@ const PUT: &str = "insert into quarantine (pool, administration, source, key, me
      values ($1, $2, $3, $4, $5, $6, $7, $8, 'held') on conflict (source, message_id) do update set state = 'held', \
      reason = excluded.reason, body = excluded.body, at = excluded.at where quarantine.state <> 'held'";
 const ITEM: &str = "select id, pool, administration, source, key, message_id, reason, body, at, state from quarantine where id = $1";
-/// `$1`: administrations, none: everything, what was retried too as long as its bytes are there; `$2`: the pool whose strays are shown too, `$3`: the administrations they are not of.
+/// `$1`: administrations, none: everything; `$6`: what was retried too, as long as its bytes are there; `$2`: the pool whose strays are shown too, `$3`: the administrations they are not of.
 const PAGE: &str = "select id, pool, administration, source, key, message_id, reason, substr(body, 1, 0), at, state from quarantine \
-     where (state = 'held' or ($1 is null and state = 'retried')) and ($1 is null or administration in (select value ->> 0 from json_each($1)) \
+     where (state = 'held' or (state = 'retried' and $6)) and ($1 is null or administration in (select value ->> 0 from json_each($1)) \
      or ((pool is null or pool = $2) and $2 is not null \
          and (administration is null or administration not in (select value ->> 0 from json_each($3))))) \
      order by at desc, id desc limit $4 offset $5";
@@ -35,7 +35,12 @@ pub async fn put<E: Engine>(engine: &E, item: &Quarantined) -> Result<(), StoreE
     write(engine, sql, arguments).await.map(drop)
 }
 
-pub async fn page<E: Engine>(engine: &E, reach: Option<&QuarantineReach>, page: Page) -> Result<Vec<Quarantined>, StoreError> {
+pub async fn page<E: Engine>(
+    engine: &E,
+    reach: Option<&QuarantineReach>,
+    retried: bool,
+    page: Page,
+) -> Result<Vec<Quarantined>, StoreError> {
     let strays = reach.and_then(|reach| reach.strays.as_ref());
     let arguments = vec![
         reach.map_or(Value::Text(None), |reach| list(&reach.administrations)),
@@ -43,6 +48,7 @@ pub async fn page<E: Engine>(engine: &E, reach: Option<&QuarantineReach>, page: 
         list(strays.map_or(&[][..], |(_, known)| known)),
         page.limit.into(),
         page.offset.into(),
+        retried.into(),
     ];
     let rows = read(engine, Scope::Installation, PAGE, arguments).await?;
     rows.iter().map(read_quarantined).collect()

@@ -465,7 +465,7 @@ impl Store for World {
     async fn command_answer(&self, _pool: &PoolId, _id: &str) -> Result<Option<String>, StoreError> {
         absent()
     }
-    async fn quarantined(&self, _reach: Option<&QuarantineReach>, _page: Page) -> Result<Vec<Quarantined>, StoreError> {
+    async fn quarantined(&self, _reach: Option<&QuarantineReach>, _retried: bool, _page: Page) -> Result<Vec<Quarantined>, StoreError> {
         absent()
     }
     async fn quarantined_item(&self, _id: i64) -> Result<Option<Quarantined>, StoreError> {

@@ -79,7 +79,7 @@ pub async fn list(
 ) -> Result<Json<QuarantineList>, Problem> {
     let rights = desk.rights(&caller).await?;
     rights.require(Role::Supervisor)?;
-    let held = desk.store.quarantined(Some(&reach(&rights, Role::Supervisor)), page(query.limit, query.offset)?).await?;
+    let held = desk.store.quarantined(Some(&reach(&rights, Role::Supervisor)), false, page(query.limit, query.offset)?).await?;
     let items = held.into_iter().map(|item| QuarantineItem {
         id: item.id,
         administration: item.administration,

@@ -357,7 +357,7 @@ async fn what_was_settled_long_ago_goes(place: Place) {
     for (id, at) in [("old", 0), ("young", 100), ("held", 0)] {
         store.quarantine(&Quarantined { at: seconds(at), ..quarantined(id) }).await.expect("keeps");
     }
-    let items = store.quarantined(None, Page { limit: 9, offset: 0 }).await.expect("lists");
+    let items = store.quarantined(None, false, Page { limit: 9, offset: 0 }).await.expect("lists");
     let number = |id: &str| items.iter().find(|item| item.message_id == id).expect("is there").id;
     for id in ["old", "young"] {
         assert!(store.settle_quarantined(number(id), "retried").await.expect("settles"));

@@ -219,7 +219,7 @@ async fn quarantine_holds(place: Place) {
     store.quarantine(&quarantined("b")).await.expect("keeps");
     store.quarantine(&quarantined("b")).await.expect("once");
     let page = Page { limit: 10, offset: 0 };
-    let held = store.quarantined(None, page).await.expect("lists");
+    let held = store.quarantined(None, false, page).await.expect("lists");
     assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     assert!(held.iter().all(|item| item.body.is_empty() && item.state == "held"));
     assert_eq!(store.quarantine_counts().await.expect("counts"), [("inbound".to_owned(), 2)]);
@@ -233,7 +233,8 @@ async fn quarantine_holds(place: Place) {
     assert!(store.settle_quarantined(b, "retried").await.expect("settles"));
     assert!(matches!(store.settle_quarantined(b, "forgotten").await, Err(StoreError::Refused(_))));
     assert_eq!(store.quarantine_counts().await.expect("counts"), []);
-    let left = store.quarantined(None, page).await.expect("lists");
+    assert_eq!(store.quarantined(None, false, page).await.expect("lists"), []);
+    let left = store.quarantined(None, true, page).await.expect("lists");
     assert_eq!(left.iter().map(|item| (item.id, item.state.as_str())).collect::<Vec<_>>(), [(b, "retried")], "its bytes are there");
     assert!(store.settle_quarantined(b, "discarded").await.expect("settles"), "and can go before their time");
     assert_eq!(store.quarantined_item(b).await.expect("reads").map(|item| item.body), Some(Vec::new()));
@@ -243,7 +244,7 @@ async fn quarantine_holds(place: Place) {
     for message in ["a", "b"] {
         store.quarantine(&Quarantined { reason: "still no JSON".into(), ..quarantined(message) }).await.expect("comes again");
     }
-    let held = store.quarantined(None, page).await.expect("lists");
+    let held = store.quarantined(None, false, page).await.expect("lists");
     assert_eq!(held.iter().map(|item| item.message_id.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     assert_eq!(held.iter().map(|item| item.id).collect::<Vec<_>>(), [b, a], "the same rows");
     let item = store.quarantined_item(a).await.expect("reads").expect("is there");
@@ -268,7 +269,7 @@ async fn one_id_for_two_messages_is_two_items(place: Place) {
         for body in ["{", "{{", "{"] {
             store.quarantine(&kept(source, Some(pool()), &message(body), "no JSON".into())).await.expect("keeps");
         }
-        let held = store.quarantined(None, page).await.expect("lists");
+        let held = store.quarantined(None, false, page).await.expect("lists");
         let held: Vec<_> = held.into_iter().filter(|item| item.source == source).collect();
         assert_eq!(held.len(), 2, "{source}: each once");
         assert!(held.iter().all(|item| published_id(&item.message_id) == "always-the-same"), "{held:?}");
@@ -307,11 +308,12 @@ async fn quarantine_is_narrowed_before_it_is_cut(place: Place) {
     ];
     for (reach, expected) in table {
         let page = Page { limit: 500, offset: 0 };
-        let listed: String = store.quarantined(Some(&reach), page).await.expect("lists").into_iter().map(|item| item.message_id).collect();
+        let listed: String =
+            store.quarantined(Some(&reach), false, page).await.expect("lists").into_iter().map(|item| item.message_id).collect();
         assert_eq!(listed, expected, "{reach:?}");
         let has: String = items.iter().rev().filter(|item| reach.has(item)).map(|item| item.message_id.as_str()).collect();
         assert_eq!(has, expected, "{reach:?}");
-        let first: Vec<_> = store.quarantined(Some(&reach), Page { limit: 1, offset: 0 }).await.expect("lists");
+        let first: Vec<_> = store.quarantined(Some(&reach), false, Page { limit: 1, offset: 0 }).await.expect("lists");
         assert_eq!(
             first.iter().map(|item| item.message_id.as_str()).collect::<String>(),
             expected.get(..1).unwrap_or_default(),
