@@ -394,14 +394,19 @@ mod tests {
         (address, closed)
     }
 
-    #[tokio::test]
-    async fn a_connection_on_which_no_answer_comes_is_closed_and_not_used_again() {
-        let (address, mut closed) = mute().await;
+    /// An engine of one connection at this address.
+    fn engine(address: std::net::SocketAddr, patience: Duration) -> PostgresEngine {
         let connect: PgConnectOptions = format!("postgres://u:p@{address}/d?sslmode=disable").parse().expect("an address");
         let connect_within = Duration::from_secs(5);
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(connect_within).test_before_acquire(false);
         let pool = pool.connect_lazy_with(connect.clone());
-        let engine = PostgresEngine { pool, connect, connect_within, patience: Duration::from_millis(50) };
+        PostgresEngine { pool, connect, connect_within, patience }
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_no_answer_comes_is_closed_and_not_used_again() {
+        let (address, mut closed) = mute().await;
+        let engine = engine(address, Duration::from_millis(50));
         let one = ("select 1", Vec::new());
         for (scope, steps) in [
             (Scope::Installation, vec![one.clone()]),
@@ -423,11 +428,7 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_earlier_leaves_no_connection_behind() {
         let (address, mut closed) = mute().await;
-        let connect: PgConnectOptions = format!("postgres://u:p@{address}/d?sslmode=disable").parse().expect("an address");
-        let connect_within = Duration::from_secs(5);
-        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(connect_within).test_before_acquire(false);
-        let pool = pool.connect_lazy_with(connect.clone());
-        let engine = PostgresEngine { pool, connect, connect_within, patience: Duration::from_millis(100) };
+        let engine = engine(address, Duration::from_millis(100));
         let asked = engine.read(Scope::Installation, vec![("select 1", Vec::new())]);
         assert!(tokio::time::timeout(Duration::from_millis(20), asked).await.is_err());
         tokio::time::timeout(Duration::from_secs(10), closed.recv()).await.expect("in time").expect("closed");

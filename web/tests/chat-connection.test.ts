@@ -1,10 +1,11 @@
 // The widget's line and chat on a fake socket and a fake clock: resume, pauses, dead lines, sleep, close codes, acknowledgements.
 import { describe, expect, it } from 'vitest';
 import { Chat } from '../chat/chat';
-import { Connection, pauseBefore, type Clock, type SocketLike } from '../chat/connection';
+import { Connection, pauseBefore, type SocketLike } from '../chat/connection';
 import { Keep, memoryShelf, type Shelf } from '../chat/storage';
 import type { ChatApi } from '../chat/api';
 import type { ServerFrame } from '../chat/protocol';
+import { FakeClock } from './fake-clock';
 
 class FakeSocket implements SocketLike {
   onopen: (() => void) | null = null;
@@ -19,31 +20,6 @@ class FakeSocket implements SocketLike {
   say(frame: ServerFrame | string) { this.onmessage?.({ data: typeof frame === 'string' ? frame : JSON.stringify(frame) }); }
   welcome(after = 1) { this.onopen?.(); this.say({ type: 'welcome', after, state: { status: 'idle', open: true }, messages: [] }); }
   break(code = 1006, reason = '') { this.onclose?.({ code, reason }); }
-}
-
-/** Time that only moves when told to. */
-class FakeClock implements Clock {
-  time = 1_000_000;
-  chance = 1;
-  private next = 1;
-  private timers = new Map<number, { at: number; run: () => void }>();
-  now = () => this.time;
-  random = () => this.chance;
-  later = (run: () => void, ms: number) => { this.timers.set(this.next, { at: this.time + ms, run }); return this.next++; };
-  cancel = (handle: number | undefined) => { if (handle !== undefined) this.timers.delete(handle); };
-  /** Passes time, timers firing in their order; `asleep`: they all fire late, as after a computer slept. */
-  pass(ms: number, asleep = false) {
-    const end = this.time + ms;
-    if (asleep) this.time = end;
-    for (;;) {
-      const due = [...this.timers].filter(([, timer]) => timer.at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
-      if (!due) break;
-      this.timers.delete(due[0]);
-      this.time = Math.max(this.time, due[1].at);
-      due[1].run();
-    }
-    this.time = end;
-  }
 }
 
 function line() {

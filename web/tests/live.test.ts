@@ -1,6 +1,7 @@
 // The live socket: resume, back-off, gaps, dead lines, the end of the session.
 import { describe, expect, it } from 'vitest';
-import { CLOSE_SESSION_ENDED, LiveLink, pauseBefore, type Clock, type SocketLike } from '../src/api/live';
+import { CLOSE_SESSION_ENDED, LiveLink, pauseBefore, type SocketLike } from '../src/api/live';
+import { FakeClock } from './fake-clock';
 
 class FakeSocket implements SocketLike {
   onopen: (() => void) | null = null;
@@ -14,32 +15,6 @@ class FakeSocket implements SocketLike {
   close() { this.closed = true; }
   say(frame: unknown) { this.onmessage?.({ data: JSON.stringify(frame) }); }
   break(code = 1006) { this.onclose?.({ code }); }
-}
-
-/** Time that only moves when told to. */
-class FakeClock implements Clock {
-  time = 1_000_000;
-  /** How far the computer's own clock is from the steady time. */
-  wall = 0;
-  private next = 1;
-  private timers = new Map<number, { at: number; run: () => void }>();
-  constructor(private readonly chance: number) {}
-  now = () => this.time + this.wall;
-  steady = () => this.time;
-  random = () => this.chance;
-  later = (run: () => void, ms: number) => { this.timers.set(this.next, { at: this.time + ms, run }); return this.next++; };
-  cancel = (timer: number | undefined) => { if (timer !== undefined) this.timers.delete(timer); };
-  pass(ms: number) {
-    const end = this.time + ms;
-    for (;;) {
-      const due = [...this.timers].filter(([, timer]) => timer.at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
-      if (!due) break;
-      this.timers.delete(due[0]);
-      this.time = Math.max(this.time, due[1].at);
-      due[1].run();
-    }
-    this.time = end;
-  }
 }
 
 function setup(random = 1) {
