@@ -91,12 +91,22 @@ fn promtool_has_nothing_to_say() {
     assert!(output.status.success() && said.trim().is_empty(), "{said}");
 }
 
+/// Lets promtool look at a file beside the alarms.
+fn promtool_rules(what: &str, file: &str) {
+    let output = Command::new("promtool").args([what, "rules", file]).output().expect("promtool is needed: apt-get install prometheus");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn the_alarms_fire_when_they_must() {
+    promtool_rules("test", concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts_test.yml"));
+}
+
 #[test]
 fn the_alarms_can_be_read_and_each_names_its_page() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheus/alerts.yml");
-    let output = Command::new("promtool").args(["check", "rules", file]).output().expect("promtool is needed: apt-get install prometheus");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
+    promtool_rules("check", file);
     let (rules, page) = (std::fs::read_to_string(file).expect("the rules"), include_str!("../docs/operations.md"));
     let alarms: Vec<&str> = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
     assert_eq!(alarms.len(), rules.matches("runbook:").count(), "each alarm says where to read on");

@@ -26,7 +26,8 @@ const RESOLUTION: Labels = &["administration", "queue", "channel", "resolution"]
 const SHORT: Labels = &["administration", "queue", "channel", "short"];
 const REASON: Labels = &["administration", "queue", "channel", "reason"];
 const OUTCOME: Labels = &["administration", "queue", "channel", "outcome"];
-const STATE: Labels = &["administration", "queue", "channel", "state"];
+const POOL: Labels = &["pool", "administration", "queue", "channel"];
+const STATE: Labels = &["pool", "administration", "queue", "channel", "state"];
 
 const OFFERS: [&str; 6] = ["made", "accepted", "rejected", "expired", "revoked", "rescinded"];
 
@@ -162,7 +163,7 @@ impl ContactMetrics {
             contacts: families.gauge("sportello_contacts", STATE, "Contacts by state; queued ones wait."),
             oldest_wait: families.gauge(
                 "sportello_contacts_oldest_wait_seconds",
-                QUEUE,
+                POOL,
                 "How long the oldest waiting contact has been waiting.",
             ),
             handles: RwLock::default(),
@@ -295,9 +296,9 @@ impl ContactMetrics {
         self.messages.with_label_values(&[channel, outcome]).inc();
     }
 
-    fn show(&self, shown: &Shown, count: i64, oldest_wait_seconds: i64) {
-        let labels = [shown.administration.as_str(), shown.queue.as_str(), shown.channel.as_str()];
-        self.contacts.with_label_values(&[labels[0], labels[1], labels[2], shown.state.as_str()]).set(count);
+    fn show(&self, pool: &PoolId, shown: &Shown, count: i64, oldest_wait_seconds: i64) {
+        let labels = [pool.as_str(), shown.administration.as_str(), shown.queue.as_str(), shown.channel.as_str()];
+        self.contacts.with_label_values(&[labels[0], labels[1], labels[2], labels[3], shown.state.as_str()]).set(count);
         if shown.state == StateName::Queued {
             self.oldest_wait.with_label_values(&labels).set(oldest_wait_seconds);
         }
@@ -317,12 +318,12 @@ impl Metrics {
             *total = (total.0 + count.count, total.1.min(count.oldest));
         }
         for (shown, (count, oldest)) in &totals {
-            self.contacts.show(shown, *count, i64::try_from(now.since(*oldest).as_secs()).unwrap_or(i64::MAX));
+            self.contacts.show(pool, shown, *count, i64::try_from(now.since(*oldest).as_secs()).unwrap_or(i64::MAX));
         }
         let shown: HashSet<Shown> = totals.into_keys().collect();
         let before = lock(&self.contacts.shown).insert(pool.clone(), shown.clone()).unwrap_or_default();
         // To zero rather than away: a series that ends cannot be told from one that nobody scraped.
-        before.difference(&shown).for_each(|gone| self.contacts.show(gone, 0, 0));
+        before.difference(&shown).for_each(|gone| self.contacts.show(pool, gone, 0, 0));
     }
 }
 

@@ -133,6 +133,9 @@ impl Metrics {
         for reason in ["fenced", "refused", "panic"] {
             self.engine.rebuilds.with_label_values(&[pool.as_str(), reason]).inc_by(0);
         }
+        for relay in ["outbound", "events"] {
+            self.engine.relay_passed_over.with_label_values(&[pool.as_str(), relay]).inc_by(0);
+        }
         for operator in operators {
             let connected = operator.presence.node.is_some() && operator.presence.lost_at.is_none();
             self.engine.set_presence(pool, operator.id, &operator.presence.state, connected);

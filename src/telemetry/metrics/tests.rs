@@ -143,12 +143,12 @@ fn counts_replace_what_was_shown() {
         &[count(StateName::Queued, 3, 40), count(StateName::Queued, 2, 30), count(StateName::Active, 1, 1)],
         now,
     );
-    shows(&metrics, &format!("sportello_contacts{{{EMAIL},queue=\"urp\",state=\"queued\"}}"), "5");
-    shows(&metrics, &format!("sportello_contacts_oldest_wait_seconds{{{EMAIL},queue=\"urp\"}}"), "70");
+    shows(&metrics, &format!("sportello_contacts{{{EMAIL},pool=\"main\",queue=\"urp\",state=\"queued\"}}"), "5");
+    shows(&metrics, &format!("sportello_contacts_oldest_wait_seconds{{{EMAIL},pool=\"main\",queue=\"urp\"}}"), "70");
     metrics.contact_counts(&pool(), &[count(StateName::Active, 4, 1)], now);
-    shows(&metrics, &format!("sportello_contacts{{{EMAIL},queue=\"urp\",state=\"queued\"}}"), "0");
-    shows(&metrics, &format!("sportello_contacts_oldest_wait_seconds{{{EMAIL},queue=\"urp\"}}"), "0");
-    shows(&metrics, &format!("sportello_contacts{{{EMAIL},queue=\"urp\",state=\"active\"}}"), "4");
+    shows(&metrics, &format!("sportello_contacts{{{EMAIL},pool=\"main\",queue=\"urp\",state=\"queued\"}}"), "0");
+    shows(&metrics, &format!("sportello_contacts_oldest_wait_seconds{{{EMAIL},pool=\"main\",queue=\"urp\"}}"), "0");
+    shows(&metrics, &format!("sportello_contacts{{{EMAIL},pool=\"main\",queue=\"urp\",state=\"active\"}}"), "4");
 }
 
 #[test]
