@@ -180,9 +180,16 @@ impl Fleet {
         crate::until("the other process to lead", within, async || self.leader().await == Some(place)).await;
     }
 
-    /// Waits until the process at `place` has died by its fault.
+    /// Waits until the process at `place` has died by its fault, which ends it as `kill -9` does; another end is a defect.
     pub async fn until_dead(&self, place: usize, what: &str) {
         crate::until(what, Duration::from_secs(180), async || !self.processes.lock().await[place].is_alive()).await;
+        let mut processes = self.processes.lock().await;
+        assert!(processes[place].was_killed(), "{what}: it ended otherwise: {}", processes[place].log_text());
+    }
+
+    /// Waits until the process at `place` has logged a text, or does not live any more.
+    pub async fn until_logged(&self, place: usize, text: &str) {
+        crate::until(text, Duration::from_secs(60), async || self.processes.lock().await[place].log_text().contains(text)).await;
     }
 
     /// Waits until so many contacts more are acknowledged.

@@ -21,6 +21,10 @@ const POINTS: [(&str, u32); 12] = [
     ("before_commit", 2),
 ];
 
+/// The answer to a commit that was made is lost, once the process leads; and what it logs then, before it commits the same again.
+const COMMIT_UNKNOWN: &str = "happen:commit_unknown:5";
+const COMMIT_UNKNOWN_SAYS: &str = "the answer to the commit is lost";
+
 /// Citizens at the web chat at once.
 const CHATS: usize = 6;
 
@@ -54,7 +58,8 @@ async fn killed_on_the_embedded_pair() {
         fleet.until_dead(0, point).await;
         kills += 2;
     }
-    fleet.start(0, "happen:commit_unknown:5").await;
+    fleet.start(0, COMMIT_UNKNOWN).await;
+    fleet.until_logged(0, COMMIT_UNKNOWN_SAYS).await;
     while kills < kills_wanted() || fleet.ledger.acknowledged_count() < contacts_wanted() {
         if kills < kills_wanted() || !is_whole() {
             fleet.processes.lock().await[0].kill();
@@ -85,7 +90,12 @@ async fn killed_on_the_real_servers() {
         fleet.until_leads(leads, Duration::from_secs(12)).await;
         kills += 2;
     }
-    fleet.start(1 - leads, "happen:commit_unknown:5").await;
+    let other = 1 - leads;
+    fleet.start(other, COMMIT_UNKNOWN).await;
+    times.extend(kill_leader(&fleet, leads).await);
+    fleet.start(leads, "").await;
+    fleet.until_logged(other, COMMIT_UNKNOWN_SAYS).await;
+    (leads, kills) = (other, kills + 1);
     while kills < kills_wanted() || fleet.ledger.acknowledged_count() < contacts_wanted() {
         if kills < kills_wanted() || !is_whole() {
             times.extend(kill_leader(&fleet, leads).await);

@@ -1,5 +1,6 @@
 //! A `sportello` process under test: started with faults armed, killed, stopped, woken, and asked for its figures.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -75,6 +76,12 @@ impl Process {
     /// Whether it runs, or is stopped.
     pub fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Whether it has ended by `SIGKILL`, whoever sent it.
+    pub fn was_killed(&mut self) -> bool {
+        let status = self.child.try_wait().unwrap();
+        status.is_some_and(|status| status.signal() == Some(rustix::process::Signal::KILL.as_raw()))
     }
 
     /// Whether it is stopped by a signal.
