@@ -151,6 +151,11 @@ impl Plan {
         self.administrations.get(&account.administration).map(|administration| &administration.pool)
     }
 
+    /// Whose an account is: the pool that serves it, and its administration.
+    pub fn owner_of(&self, account: &AccountId) -> Option<(PoolId, AdministrationId)> {
+        Some((self.pool_of(account)?.clone(), self.accounts.get(account)?.administration.clone()))
+    }
+
     /// The email account that answers for an administration: the one of the same queue, else the first.
     pub fn mail_account(&self, administration: &AdministrationId, queue: Option<&QueueId>) -> Option<AccountId> {
         let is_its = |account: &Account| account.administration == *administration && account.channel.as_str() == Channel::EMAIL;

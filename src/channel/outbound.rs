@@ -240,18 +240,9 @@ impl Outbound {
     }
 
     async fn quarantine(&self, account: &AccountId, incoming: Incoming, reason: String) -> bool {
-        let item = Quarantined {
-            id: 0,
-            pool: None,
-            administration: None,
-            source: "outbound".to_owned(),
-            key: account.to_string(),
-            message_id: incoming.id.unwrap_or_else(|| digest(&incoming.body)),
-            reason,
-            body: incoming.body.to_vec(),
-            at: now(),
-            state: "held".to_owned(),
-        };
+        let id = incoming.id.unwrap_or_else(|| digest(&incoming.body));
+        let owner = self.deps.plan.borrow().owner_of(account);
+        let item = Quarantined::of_account("outbound", account, owner, id, reason, &incoming.body);
         let kept = self.deps.store.quarantine(&item).await;
         match &kept {
             Ok(()) => tracing::error!(%account, reason = item.reason, "order held in quarantine"),

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use super::event::Event;
 use super::id::{AccountId, AdministrationId, InputId, MessageId, PoolId};
 use super::inbound::{BODY_BYTES_MAX, CloudEvent, InboundEvent};
+use super::json::blame;
 use super::time::Timestamp;
 
 mod limits;
@@ -185,9 +186,9 @@ fn decode_envelope(bytes: &[u8]) -> Result<CloudEvent<Value>, WireError> {
     if is_too_deep(bytes) {
         return Err(WireError::TooDeep);
     }
-    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| WireError::NotJson(error.to_string()))?;
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|error| WireError::NotJson(blame(&error)))?;
     replace_nul(&mut value);
-    let mut event: CloudEvent<Value> = serde_json::from_value(value).map_err(|error| WireError::NotACloudEvent(cut(&error.to_string())))?;
+    let mut event: CloudEvent<Value> = serde_json::from_value(value).map_err(|error| WireError::NotACloudEvent(cut(&blame(&error))))?;
     if event.specversion != SPECVERSION {
         return Err(WireError::NotACloudEvent(format!("specversion is not {SPECVERSION}")));
     }
@@ -248,7 +249,7 @@ fn data<T: DeserializeOwned>(value: &Value) -> Result<T, WireError> {
             "." => "data".to_owned(),
             path => format!("data.{path}"),
         };
-        WireError::DataInvalid { path: cut(&path), reason: cut(&error.into_inner().to_string()) }
+        WireError::DataInvalid { path: cut(&path), reason: cut(&blame(error.inner())) }
     })
 }
 

@@ -14,6 +14,7 @@ use crate::model::id::{
 };
 use crate::model::operator::{Grant, Operator};
 use crate::model::time::Timestamp;
+use crate::port::clock::now;
 
 /// Why the store did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -186,6 +187,23 @@ pub struct Quarantined {
     pub at: Timestamp,
     /// `held`, `retried`, `discarded`.
     pub state: String,
+}
+
+impl Quarantined {
+    /// Something that came by an account, to be held from now on. `owner` is [`crate::plan::Plan::owner_of`] the account: who sees
+    /// it, and may discard it.
+    pub fn of_account(
+        source: &str,
+        account: impl ToString,
+        owner: Option<(PoolId, AdministrationId)>,
+        message_id: String,
+        reason: String,
+        body: &[u8],
+    ) -> Self {
+        let (pool, administration) = owner.unzip();
+        let (source, key, body) = (source.to_owned(), account.to_string(), body.to_vec());
+        Self { id: 0, pool, administration, source, key, message_id, reason, body, at: now(), state: "held".to_owned() }
+    }
 }
 
 /// What the store knows of a pool at take-over: enough to make the same engine again.

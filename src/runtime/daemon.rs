@@ -351,7 +351,8 @@ impl Parts {
             let relay = RelayDeps { other_desks: Arc::default(), ..deps.relay.clone() };
             tasks.spawn(leader::run(LeaderDeps { relay, ..deps.clone() }, pool, stop.clone()));
         });
-        let dead = quarantine::drain_dead(Arc::clone(&self.broker), Arc::clone(&self.backends.store), self.leaders.clone());
+        let store = Arc::clone(&self.backends.store);
+        let dead = quarantine::drain_dead(Arc::clone(&self.broker), store, self.plans.subscribe(), self.leaders.clone());
         self.leader_tasks.spawn(dead);
         self.keep_house();
         Ok(())

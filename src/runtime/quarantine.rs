@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::Digest as _;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::id::PoolId;
+use crate::model::id::{AccountId, PoolId};
+use crate::plan::Plan;
 use crate::port::broker::{Broker, Consumer, Incoming, Source, parse_inbound_key};
 use crate::port::clock;
 use crate::port::store::{Quarantined, Store};
 
-/// Drains the queue of dead letters until `stop`.
-pub async fn drain_dead(broker: Arc<dyn Broker>, store: Arc<dyn Store>, stop: CancellationToken) {
+/// Drains the queue of dead letters until `stop`. `plan` says whose an order's account is.
+pub async fn drain_dead(broker: Arc<dyn Broker>, store: Arc<dyn Store>, plan: watch::Receiver<Arc<Plan>>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Ok(mut consumer) = broker.consumer(Source::Dead, 64).await {
             tokio::select! {
@@ -21,7 +23,7 @@ pub async fn drain_dead(broker: Arc<dyn Broker>, store: Arc<dyn Store>, stop: Ca
                     consumer.close().await;
                     return;
                 }
-                () = drain(&mut *consumer, &*store) => {}
+                () = drain(&mut *consumer, &*store, &plan) => {}
             }
         }
         tokio::select! {
@@ -31,11 +33,11 @@ pub async fn drain_dead(broker: Arc<dyn Broker>, store: Arc<dyn Store>, stop: Ca
     }
 }
 
-async fn drain(consumer: &mut dyn Consumer, store: &dyn Store) {
+async fn drain(consumer: &mut dyn Consumer, store: &dyn Store, plan: &watch::Receiver<Arc<Plan>>) {
     while let Ok(batch) = consumer.next(64).await {
         let Some(last) = batch.last().map(|incoming| incoming.tag) else { continue };
         for incoming in batch {
-            let item = dead_letter(&incoming);
+            let item = dead_letter(&incoming, &plan.borrow());
             while let Err(error) = store.quarantine(&item).await {
                 tracing::warn!(message_id = item.message_id, %error, "a dead letter is not in quarantine yet");
                 tokio::time::sleep(Duration::from_millis(500)).await;
@@ -48,9 +50,13 @@ async fn drain(consumer: &mut dyn Consumer, store: &dyn Store) {
     }
 }
 
-fn dead_letter(incoming: &Incoming) -> Quarantined {
+fn dead_letter(incoming: &Incoming, plan: &Plan) -> Quarantined {
     let pool = parse_inbound_key(&incoming.routing_key).map(|(pool, ..)| pool);
-    kept("dead", pool, incoming, incoming.death.clone().unwrap_or_else(|| "the broker gave it up".into()))
+    let item = kept("dead", pool, incoming, incoming.death.clone().unwrap_or_else(|| "the broker gave it up".into()));
+    match AccountId::new(&incoming.routing_key).ok().and_then(|account| plan.owner_of(&account)) {
+        Some((pool, administration)) => Quarantined { pool: Some(pool), administration: Some(administration), ..item },
+        None => item,
+    }
 }
 
 /// A message of the broker as quarantine keeps it.

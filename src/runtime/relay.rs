@@ -2,7 +2,7 @@
 //! A lane that falls behind, or starts, reads the journal. Published at least once; whoever needs order drops what is not
 //! above the last sequence number.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
@@ -190,6 +190,7 @@ impl Runner {
                 tracing::info!(%pool, lane = self.lane.name(), "the relay lane ends");
                 return;
             }
+            self.show_lag(&stop);
         }
     }
 
@@ -241,7 +242,7 @@ impl Runner {
                 Ok(page) => page,
                 Err(error) => {
                     tracing::warn!(%pool, lane = self.lane.name(), %error, "the journal cannot be read yet");
-                    pause(stop).await?;
+                    self.stands(stop).await?;
                     continue;
                 }
             };
@@ -262,45 +263,60 @@ impl Runner {
                 self.cursor = self.cursor.max(until);
             }
             self.save(false).await?;
+            self.show_lag(stop);
         }
         Ok(())
     }
 
-    /// Publishes until the broker has it. What no queue takes is an order for an account without an adapter: the pool's own
-    /// timer tries it again.
+    /// Publishes until the broker has it. What no queue takes, or can never be published, is passed over, and it alone: an order
+    /// is tried again by the pool's own timer.
     async fn publish(&mut self, outgoing: Vec<Outgoing>, stop: &CancellationToken) -> Result<(), Over> {
         if fault::is_broken("cursor_before_confirm") {
             self.save(true).await?;
         }
-        let mut rest = outgoing;
-        while !rest.is_empty() {
-            let part: Vec<Outgoing> = rest.drain(..rest.len().min(PUBLISH_MAX)).collect();
-            loop {
-                fault::point("before_publish");
-                match self.deps.publisher.publish(part.clone()).await {
-                    Ok(()) => break,
-                    Err(PublishError::Unroutable(ids)) => {
-                        tracing::warn!(
-                            lane = self.lane.name(),
-                            ids = ids.len(),
-                            "no queue takes some messages; is their account's adapter declared?"
-                        );
-                        break;
-                    }
-                    Err(PublishError::Invalid(reason)) => {
-                        tracing::error!(lane = self.lane.name(), reason, "messages cannot be published and are passed over");
-                        self.deps.metrics.relay_passed_over(&self.leadership.pool, self.lane.name(), part.len());
-                        break;
-                    }
-                    Err(error) => {
-                        tracing::warn!(lane = self.lane.name(), %error, "not published yet; trying again");
-                        pause(stop).await?;
+        let mut parts = parts(outgoing);
+        while let Some(part) = parts.pop_front() {
+            fault::point("before_publish");
+            match self.deps.publisher.publish(part.clone()).await {
+                Ok(()) => fault::point("after_publish"),
+                // An event needs no queue: the exchange is not there, and is waited for as a broker that is away.
+                Err(PublishError::Unroutable(ids)) if self.lane == Lane::Outbound && part.iter().any(|message| ids.contains(&message.id)) => {
+                    let (lost, rest): (Vec<_>, Vec<_>) = part.into_iter().partition(|message| ids.contains(&message.id));
+                    self.pass_over(lost.len(), "no queue takes them; is their account's adapter declared?");
+                    if !rest.is_empty() {
+                        parts.push_front(rest);
                     }
                 }
+                // Whose it is is not said.
+                Err(PublishError::Invalid(_)) if part.len() > 1 => part.into_iter().rev().for_each(|one| parts.push_front(vec![one])),
+                Err(PublishError::Invalid(reason)) => self.pass_over(1, &reason),
+                Err(error) => {
+                    tracing::warn!(lane = self.lane.name(), %error, "not published yet; trying again");
+                    parts.push_front(part);
+                    self.stands(stop).await?;
+                }
             }
-            fault::point("after_publish");
         }
         Ok(())
+    }
+
+    fn pass_over(&self, count: usize, reason: &str) {
+        let (pool, lane) = (&self.leadership.pool, self.lane.name());
+        tracing::error!(%pool, lane, count, reason, "messages cannot be published and are passed over");
+        self.deps.metrics.relay_passed_over(pool, lane, count);
+    }
+
+    /// The lane does not get on: it shows how far it is behind, and waits a little.
+    async fn stands(&self, stop: &CancellationToken) -> Result<(), Over> {
+        self.show_lag(stop);
+        pause(stop).await
+    }
+
+    /// Of who leads no more nothing is shown.
+    fn show_lag(&self, stop: &CancellationToken) {
+        if !stop.is_cancelled() {
+            self.deps.metrics.relay_lag(&self.leadership.pool, self.lane.name(), self.last.load(Ordering::Relaxed) - self.saved);
+        }
     }
 
     /// Moves the stored cursor on: now and then, or at once.
@@ -315,10 +331,17 @@ impl Runner {
             Ok(false) => return Err(Over),
             Err(error) => tracing::warn!(%pool, lane = self.lane.name(), %error, "the relay's cursor is not moved yet"),
         }
-        let last = self.deps.store.last_seq(pool).await.unwrap_or(self.cursor);
-        self.deps.metrics.relay_lag(pool, self.lane.name(), (last - self.saved).max(0));
         Ok(())
     }
+}
+
+fn parts(mut outgoing: Vec<Outgoing>) -> VecDeque<Vec<Outgoing>> {
+    let mut parts = VecDeque::new();
+    while !outgoing.is_empty() {
+        let rest = outgoing.split_off(outgoing.len().min(PUBLISH_MAX));
+        parts.push_back(std::mem::replace(&mut outgoing, rest));
+    }
+    parts
 }
 
 async fn pause(stop: &CancellationToken) -> Result<(), Over> {
@@ -477,6 +500,48 @@ mod tests {
             handle.send(committed(&store, Event { seq, ..attempting() }));
         }
         assert_eq!(published(&broker, count).await, count);
+        stop.cancel();
+    }
+
+    /// Whose orders the broker does not take: of three, the one of the second event.
+    fn second(message: &Outgoing) -> bool {
+        message.id.starts_with("ms_00000000000000000000000000000002/")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_published_takes_nothing_else_along() {
+        let unroutable: fn(&Outgoing) -> Option<PublishError> =
+            |message| second(message).then(|| PublishError::Unroutable(vec![message.id.clone()]));
+        let invalid: fn(&Outgoing) -> Option<PublishError> = |message| second(message).then(|| PublishError::Invalid("too large".into()));
+        for refuses in [unroutable, invalid] {
+            let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
+            *broker.refuses.lock().expect("whole") = refuses;
+            let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
+            let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
+            for seq in 1..=3 {
+                let EventBody::MessageAttempting { account, attempt, .. } = attempting().body else { unreachable!("made above") };
+                let body = EventBody::MessageAttempting { message: MessageId(u128::from(seq.unsigned_abs())), account, attempt };
+                handle.send(committed(&store, Event { seq, body, ..attempting() }));
+            }
+            assert_eq!(published(&broker, 2).await, 2);
+            let counted = r#"sportello_relay_passed_over_total{pool="valle",relay="outbound"} 1"#;
+            assert!(deps.metrics.encode().lines().any(|line| line == counted), "{}", deps.metrics.encode());
+            stop.cancel();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lane_that_stands_shows_how_far_it_is_behind() {
+        let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
+        *broker.refuses.lock().expect("whole") = |_| Some(PublishError::Refused("full".into()));
+        let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
+        let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
+        for seq in 1..=3 {
+            handle.send(committed(&store, Event { seq, ..attempting() }));
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let shown = r#"sportello_relay_lag_events{pool="valle",relay="outbound"} 3"#;
+        assert!(deps.metrics.encode().lines().any(|line| line == shown), "{}", deps.metrics.encode());
         stop.cancel();
     }
 

@@ -140,19 +140,8 @@ impl Inbound {
 
     /// Holds what no way leads on with, so that the way is free for the next.
     pub async fn quarantine(&self, via: &'static str, account: &AccountId, raw: &[u8], reason: String) -> Result<Accepted, AcceptError> {
-        let target = self.target(account).ok();
-        let item = Quarantined {
-            id: 0,
-            pool: target.as_ref().map(|target| target.pool.clone()),
-            administration: target.map(|target| target.account.administration),
-            source: via.to_owned(),
-            key: account.to_string(),
-            message_id: identity::digest(raw),
-            reason,
-            body: raw.to_vec(),
-            at: crate::port::clock::now(),
-            state: "held".to_owned(),
-        };
+        let owner = self.plan.borrow().owner_of(account);
+        let item = Quarantined::of_account(via, account, owner, identity::digest(raw), reason, raw);
         self.store.quarantine(&item).await.map_err(|error: StoreError| self.not_now(account, &error))?;
         self.counters.account(account).quarantined.add();
         tracing::error!(%account, via, reason = item.reason, "mail held in quarantine");

@@ -194,30 +194,30 @@ fn parties(address: Option<&Address<'_>>) -> Vec<Party> {
         .collect()
 }
 
-/// The text, from plain parts if there are any with words, and the HTML as it may be shown.
+/// The text, from plain parts if there are any with words, and the HTML as it may be shown. All HTML of a mail is rendered as one, at
+/// the place of its first: the gate bounds the work for a text, and a mail may have a thousand of them.
 fn bodies(message: &Message<'_>) -> (String, Option<String>) {
     let shown: Vec<&str> = message.html_bodies().filter_map(|part| html_of(part)).collect();
-    let mut text = String::new();
+    let (mut pieces, mut rendered, mut place) = (Vec::new(), Vec::new(), 0);
     for part in message.text_bodies() {
-        let piece = match &part.body {
-            PartType::Text(piece) => name::text(html::cut(piece, TEXT_BYTES_MAX)),
-            PartType::Html(piece) => name::text(&html_text(piece)),
-            _ => continue,
-        };
-        if !text.is_empty() {
-            text.push_str("\n\n");
-        }
-        text.push_str(piece.trim());
-        if text.len() > TEXT_BYTES_MAX {
-            break;
+        match &part.body {
+            PartType::Text(piece) => pieces.push(name::text(html::cut(piece, TEXT_BYTES_MAX))),
+            PartType::Html(piece) => {
+                place = if rendered.is_empty() { pieces.len() } else { place };
+                rendered.push(&**piece);
+            }
+            _ => {}
         }
     }
-    if text.trim().is_empty() {
-        text = shown.iter().map(|piece| name::text(&html_text(piece))).collect::<Vec<_>>().join("\n\n");
+    if rendered.is_empty() && pieces.iter().all(|piece| piece.trim().is_empty()) {
+        rendered.clone_from(&shown);
     }
-    let text = html::cut(&text, TEXT_BYTES_MAX).trim().to_owned();
+    if !rendered.is_empty() {
+        pieces.insert(place, name::text(&html_text(&rendered.join("<p>"))));
+    }
+    let text = pieces.iter().map(|piece| piece.trim()).filter(|piece| !piece.is_empty()).collect::<Vec<_>>().join("\n\n");
     let html = (!shown.is_empty()).then(|| html::sanitise(&shown.join("<hr>").replace('\0', "")));
-    (text, html)
+    (html::cut(&text, TEXT_BYTES_MAX).trim().to_owned(), html)
 }
 
 fn html_of<'m>(part: &'m MessagePart<'_>) -> Option<&'m str> {

@@ -333,18 +333,8 @@ impl Courier {
     }
 
     async fn hold(&self, key: &str, content: &Bytes, reason: String) -> Handed {
-        let item = Quarantined {
-            id: 0,
-            pool: None,
-            administration: None,
-            source: "sms".to_owned(),
-            key: key.to_owned(),
-            message_id: digest(content),
-            reason,
-            body: content.to_vec(),
-            at: now(),
-            state: "held".to_owned(),
-        };
+        let owner = AccountId::new(key).ok().and_then(|account| self.deps.plan.borrow().owner_of(&account));
+        let item = Quarantined::of_account("sms", key, owner, digest(content), reason, content);
         tracing::error!(key, reason = item.reason, "a webhook is held in quarantine");
         self.deps.store.quarantine(&item).await.map_err(|error| error.to_string())
     }

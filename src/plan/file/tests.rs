@@ -319,6 +319,24 @@ fn the_example_hides_social_services() {
     assert_eq!(plan.queues[&QueueId::new("tributi").expect("name")].policy, Policy::MostSkilled { tolerance: 1 });
 }
 
+/// Who is a member of a restricted office would be let into another body's of the same name.
+#[test]
+fn a_restricted_office_shares_its_name_with_none_of_its_pool() {
+    let body = |name: &str, pool: &str, restricted: bool| {
+        format!(
+            "[administration.{name}]\nname = \"{name}\"\npool = \"{pool}\"\n[administration.{name}.office.sociale]\nname = \"Sociale\"\nrestricted = {restricted}\n"
+        )
+    };
+    for (first, second, pool, good) in
+        [(true, true, "main", false), (true, false, "main", false), (false, true, "main", false), (false, false, "main", true), (true, true, "valle", true)]
+    {
+        let text = format!("[pool.main]\n[pool.valle]\n{}{}", body("comune", "main", first), body("unione", pool, second));
+        let says = parse(&text).err().map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>());
+        let about_the_name = |says: &Vec<String>| says.iter().any(|text| text.contains("unione.office.sociale: comune has an office `sociale` too"));
+        assert_eq!(!says.as_ref().is_some_and(about_the_name), good, "{first} {second} {pool}: {says:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

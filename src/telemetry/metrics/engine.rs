@@ -135,6 +135,7 @@ impl Metrics {
         }
         for relay in ["outbound", "events"] {
             self.engine.relay_passed_over.with_label_values(&[pool.as_str(), relay]).inc_by(0);
+            self.engine.relay_lag.with_label_values(&[pool.as_str(), relay]).set(0);
         }
         for operator in operators {
             let connected = operator.presence.node.is_some() && operator.presence.lost_at.is_none();

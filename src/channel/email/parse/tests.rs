@@ -120,6 +120,27 @@ fn what_the_gate_refuses_still_becomes_a_contact() {
 }
 
 #[test]
+fn many_parts_of_html_cost_no_more_than_one() {
+    let part = |number| format!("--b\r\nContent-Type: text/html\r\n\r\n<p>parola{number}</p>{}\r\n", "<div></div>".repeat(1_000));
+    let parts: String = (0..900).map(part).collect();
+    let raw = format!("Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n");
+    let mail = parse(raw.as_bytes(), &GateLimits::default(), &Receiver::default());
+    assert_eq!(mail.unreadable, None);
+    for shown in [mail.text, mail.html.expect("there is some")] {
+        assert!(shown.contains("parola0") && !shown.contains("parola899"), "{} bytes", shown.len());
+    }
+}
+
+#[test]
+fn text_and_html_parts_stand_together_in_their_order() {
+    let parts = [("plain", "uno"), ("html", "<p>due</p>"), ("html", "<p>tre</p>"), ("plain", "quattro")];
+    let parts = parts.map(|(kind, text)| format!("--b\r\nContent-Type: text/{kind}\r\n\r\n{text}\r\n")).concat();
+    let raw = format!("Subject: x\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n{parts}--b--\r\n");
+    let mail = parse(raw.as_bytes(), &GateLimits::default(), &Receiver::default());
+    assert_eq!(mail.text, "uno\n\ndue\n\ntre\n\nquattro");
+}
+
+#[test]
 fn embedded_messages_are_never_taken_apart() {
     // 22,000 levels hidden in base64: nothing in the raw bytes shows them.
     let inner = b"Content-Type: message/rfc822\n\n".repeat(22_000);

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use smtp_proto::{MAIL_BODY_BINARYMIME, Request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Shared;
 use super::data::DataReader;
@@ -337,7 +338,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
                 break;
             }
             while !short_of_memory && memory.len() * MEGABYTE < reader.kept_bytes() {
-                match self.shared.memory_mb.try_acquire() {
+                match Arc::clone(&self.shared.memory_mb).try_acquire_owned() {
                     Ok(permit) => memory.push(permit),
                     Err(_) => {
                         short_of_memory = true;
@@ -356,7 +357,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
             return Ok(());
         };
         let raw = Bytes::from([self.trace(&transaction.from).into_bytes(), content].concat());
-        let (code, enhanced, text) = self.deliver(raw, transaction.accounts).await;
+        let (code, enhanced, text) = self.deliver(raw, transaction.accounts, memory).await;
         self.say(code, Some(enhanced), text);
         Ok(())
     }
@@ -378,11 +379,17 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
     }
 
     /// One inbound event for each account. A mail that one of them could not get comes again for all: who had it drops the double.
-    async fn deliver(&self, raw: Bytes, accounts: BTreeSet<AccountId>) -> (u16, &'static str, &'static str) {
+    async fn deliver(
+        &self,
+        raw: Bytes,
+        accounts: BTreeSet<AccountId>,
+        memory: Vec<OwnedSemaphorePermit>,
+    ) -> (u16, &'static str, &'static str) {
         let received_at: Timestamp = clock::now();
         let inbound = Arc::clone(&self.shared.inbound);
-        // A task of its own: a time limit must not cut what writes to the database.
+        // A task of its own: a time limit must not cut what writes to the database. The mail's memory is given back when it ends.
         let task = self.shared.tracker.spawn(async move {
+            let _memory = memory;
             for account in accounts {
                 inbound.accept(&account, raw.clone(), received_at, "smtp").await?;
             }

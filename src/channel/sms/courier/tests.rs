@@ -268,8 +268,9 @@ async fn what_an_smsc_said_that_cannot_be_read_is_held() {
     let (broker, store) = (Arc::new(FakeBroker::default()), Arc::new(FakeStore::default()));
     let left = hand_on(courier(&broker, &store), &[entry("urp-sms", Said::Unreadable("00ff".to_owned()), 1), taken("uno")]).await;
     assert_eq!((left.entries, published(&broker)), (0, vec![vec!["uno".to_owned()]]));
-    let held = store.rows().quarantine.drain(..).map(|item| (item.source, item.key)).collect::<Vec<_>>();
-    assert_eq!(held, [("sms".to_owned(), "urp-sms".to_owned())]);
+    let held: Vec<_> = store.rows().quarantine.drain(..).map(|item| (item.source, item.key, item.pool.zip(item.administration))).collect();
+    let owner = (testing::pool(), testing::administration("comune"));
+    assert_eq!(held, [("sms".to_owned(), "urp-sms".to_owned(), Some(owner))]);
 }
 
 async fn wait_for(what: &str, condition: impl Fn() -> bool) {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, ID_MAX, MEDIA_MAX, Media, NUMBER_MAX, Progress, Received, Said, Status, TEXT_MAX, Unreadable, code, within};
+use crate::model::json::blame;
 
 /// What a gateway tells us.
 #[derive(Debug, Clone, Deserialize)]
@@ -38,7 +39,7 @@ struct File {
 
 /// Reads a webhook.
 pub fn read(body: &[u8]) -> Result<Said, Unreadable> {
-    match serde_json::from_slice(body).map_err(|error| Unreadable::Form(error.to_string()))? {
+    match serde_json::from_slice(body).map_err(|error| Unreadable::Form(blame(&error)))? {
         Webhook::Message { id, from, to, text, media } => {
             if text.len() > TEXT_MAX {
                 return Err(Unreadable::Field("text"));

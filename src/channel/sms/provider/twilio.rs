@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{Answer, ID_MAX, MEDIA_MAX, Media, NUMBER_MAX, Progress, Received, Said, Status, TEXT_MAX, Unreadable, code, within};
 use crate::model::delivery::AttemptResult;
+use crate::model::json::blame;
 use crate::model::time::Timestamp;
 
 /// Reads a webhook's fields. A JSON body has the same names; see [`fields_of_json`].
@@ -53,7 +54,7 @@ fn received<'f>(id: String, get: &impl Fn(&str) -> Option<&'f str>) -> Result<Sa
 
 /// The fields of a JSON object: texts and numbers, nothing nested.
 pub fn fields_of_json(body: &[u8]) -> Result<Vec<(String, String)>, Unreadable> {
-    let fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(body).map_err(|error| Unreadable::Form(error.to_string()))?;
+    let fields: BTreeMap<String, serde_json::Value> = serde_json::from_slice(body).map_err(|error| Unreadable::Form(blame(&error)))?;
     let text = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => Some(text),
         serde_json::Value::Number(number) => Some(number.to_string()),

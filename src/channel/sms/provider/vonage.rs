@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::super::join::Part;
 use super::{Answer, ID_MAX, Media, NUMBER_MAX, Progress, Received, Said, Status, TEXT_MAX, Unreadable, code, with_plus, within};
+use crate::model::json::blame;
 
 /// A webhook, inbound or status: Vonage has an address for each, and one reader does for both.
 #[derive(Deserialize)]
@@ -52,7 +53,7 @@ struct File {
 
 /// Reads a webhook.
 pub fn read(body: &[u8]) -> Result<Said, Unreadable> {
-    let webhook: Webhook = serde_json::from_slice(body).map_err(|error| Unreadable::Form(error.to_string()))?;
+    let webhook: Webhook = serde_json::from_slice(body).map_err(|error| Unreadable::Form(blame(&error)))?;
     let id = within("message_uuid", webhook.message_uuid.as_deref(), ID_MAX)?;
     if let Some(status) = webhook.status.as_deref() {
         let progress = match status {
