@@ -209,6 +209,8 @@ pub struct FakeStore {
     /// A store with one connection, which questions for a session and for the journal's end wait for. Whoever reads a contact has it
     /// until told to go on.
     pub narrow: OnceLock<Narrow>,
+    /// Questions for facts that it does not answer.
+    pub facts_fail: OnceLock<fn(&[FactQuery]) -> Option<StoreError>>,
 }
 
 /// See [`FakeStore::narrow`].
@@ -266,7 +268,10 @@ impl Store for FakeStore {
         Ok([7; 32])
     }
     async fn facts(&self, _: &PoolId, queries: &[FactQuery]) -> Result<Vec<FactRow>, StoreError> {
-        Ok(queries.iter().map(|_| FactRow::default()).collect())
+        match self.facts_fail.get().and_then(|fails| fails(queries)) {
+            Some(error) => Err(error),
+            None => Ok(queries.iter().map(|_| FactRow::default()).collect()),
+        }
     }
     async fn known_sources(&self, _: &PoolId, sources: &[String]) -> Result<Vec<bool>, StoreError> {
         let known = &self.up()?.sources;

@@ -11,6 +11,7 @@ use crate::fault;
 use crate::model::id::PoolId;
 use crate::plan::Plan;
 use crate::port::broker::{Broker, ConsumeError, Consumer, Incoming, Source};
+use crate::port::store::StoreError;
 
 use super::intake::{Intake, Item};
 
@@ -191,19 +192,90 @@ async fn prepare(
             batch.extend(more);
         }
         assert!(!fault::happens("intake_panics"), "asked for by the fault run");
-        let items = loop {
-            let current = Arc::clone(&plan.borrow());
-            match intake.prepare(&current, &batch).await {
-                Ok(items) => break items,
-                Err(error) => {
-                    tracing::warn!(pool = %intake.pool, %error, "facts cannot be looked up; trying again");
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(Duration::from_millis(500)) => {}
-                    }
+        let Some(items) = look_up(&intake, &plan, &batch, &stop).await else { return };
+        place.send(IntakeBatch { ack, items });
+    }
+}
+
+/// Makes a batch ready, however long the database is away. What it cannot answer for at once it is asked for in halves: a batch that is
+/// too much for the time that an answer has would else be asked for again whole, for ever. None: to end.
+async fn look_up(intake: &Intake, plan: &watch::Receiver<Arc<Plan>>, batch: &[Incoming], stop: &CancellationToken) -> Option<Vec<Item>> {
+    let mut items = Vec::with_capacity(batch.len());
+    let mut at_once = batch.len().max(1);
+    while items.len() < batch.len() {
+        let part = &batch[items.len()..batch.len().min(items.len() + at_once)];
+        let current = Arc::clone(&plan.borrow());
+        match (intake.prepare(&current, part).await, part) {
+            (Ok(more), _) => items.extend(more),
+            // The row that it stands on cannot be read, and what comes after it must not wait for that.
+            (Err(error @ (StoreError::Unreadable(_) | StoreError::Refused(_))), [alone]) => {
+                items.push(intake.unreadable(alone, &error.to_string()));
+            }
+            (Err(error), _) => {
+                tracing::warn!(pool = %intake.pool, %error, messages = part.len(), "facts cannot be looked up; trying again");
+                at_once = at_once.div_ceil(2);
+                tokio::select! {
+                    () = stop.cancelled() => return None,
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
                 }
             }
+        }
+    }
+    Some(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::{AccountId, IdMaker, InputId};
+    use crate::model::inbound::{InboundEvent, InboundMessage};
+    use crate::model::time::Timestamp;
+    use crate::model::wire;
+    use crate::port::store::FactQuery;
+    use crate::port::testing::{FakeBlobs, FakeStore, plan, pool};
+
+    /// Calls from these numbers; an empty one is withheld.
+    fn calls(numbers: &[&str]) -> Vec<Incoming> {
+        let account = AccountId::new("centralino").expect("a name");
+        let call = |(tag, number): (u64, &&str)| {
+            let from = (!number.is_empty()).then(|| serde_json::json!({ "address": number }));
+            let message = serde_json::json!({ "account": account, "provider_id": tag.to_string(), "received_at": Timestamp(1), "from": from });
+            let message: InboundMessage = serde_json::from_value(message).expect("a message");
+            let event = InboundEvent::Message(Box::new(message));
+            let event = wire::inbound_event("it.example", InputId(1), &account, Timestamp(1), None, event);
+            let (routing_key, body) = (format!("{}.comune.phone", pool()), wire::encode_inbound(&event).expect("small").into());
+            Incoming { tag, routing_key, id: None, body, traceparent: None, reply_to: None, redelivered: false, death: None }
         };
-        place.send(IntakeBatch { ack, items });
+        (1..).zip(numbers).map(call).collect()
+    }
+
+    async fn looked_up(fails: fn(&[FactQuery]) -> Option<StoreError>, numbers: &[&str]) -> Vec<Item> {
+        let store = Arc::new(FakeStore::default());
+        store.facts_fail.set(fails).expect("once");
+        let (prefix, ids, blobs) = ("it.example".to_owned(), IdMaker::new([1; 32]), Arc::new(FakeBlobs::default()));
+        let intake = Intake { pool: pool(), prefix, ids, store, blobs };
+        let plan = watch::channel(Arc::new(plan())).1;
+        look_up(&intake, &plan, &calls(numbers), &CancellationToken::new()).await.expect("nobody ends it")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_too_much_at_once_is_asked_for_in_halves() {
+        let items = looked_up(|queries| (queries.len() > 2).then(|| StoreError::Unavailable("late".into())), &[""; 9]).await;
+        let tags = items.iter().map(|item| match item {
+            Item::Input(prepared) => prepared.incoming.tag,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(tags.collect::<Vec<_>>(), (1..=9).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stands_on_a_row_that_cannot_be_read_is_set_aside_alone() {
+        let fails: fn(&[FactQuery]) -> Option<StoreError> = |queries| {
+            let is_marked = queries.iter().any(|query| query.address.is_some());
+            is_marked.then(|| StoreError::Unreadable("a row".into()))
+        };
+        let items = looked_up(fails, &["", "", "+390471000001", "", ""]).await;
+        let set_aside = items.iter().map(|item| matches!(item, Item::Quarantined(_)));
+        assert_eq!(set_aside.collect::<Vec<_>>(), [false, false, true, false, false]);
     }
 }

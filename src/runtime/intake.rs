@@ -360,7 +360,8 @@ impl Intake {
         })))
     }
 
-    fn unreadable(&self, incoming: &Incoming, reason: &str) -> Item {
+    /// A message that nothing can be made of, for quarantine.
+    pub(super) fn unreadable(&self, incoming: &Incoming, reason: &str) -> Item {
         tracing::warn!(pool = %self.pool, key = %cut(&incoming.routing_key, 128), reason, "an inbound message cannot be read and is kept in quarantine");
         Item::Quarantined(Box::new(kept("inbound", Some(self.pool.clone()), incoming, reason.to_owned())))
     }

@@ -1,9 +1,11 @@
 //! Leadership: one process leads a pool. Two rows decide: a lease that is renewed on a connection of its own, and an epoch
 //! that each commit holds on to. Killed: another leads within two seconds; paused: within twelve.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -103,7 +105,9 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
     let (stop, lost) = (shutdown.child_token(), CancellationToken::new());
     let helpers = TaskTracker::new();
     let renewing = tokio::spawn(renew(Arc::clone(&deps.leases), leadership.clone(), deps.lease_ttl, lost.clone(), stop.clone()));
-    match drive(deps, leadership, &stop, &lost, &helpers).await {
+    // Who dies here would keep the lead for ever, for it is renewed by another task.
+    let driven = AssertUnwindSafe(drive(deps, leadership, &stop, &lost, &helpers)).catch_unwind().await;
+    match driven.unwrap_or_else(|_| Err(StoreError::Unreadable("the driver panicked".into()))) {
         Ok(Ended::Stopped) => tracing::info!(pool = %leadership.pool, "the pool is handed over"),
         Ok(Ended::Fenced) => tracing::warn!(pool = %leadership.pool, epoch = leadership.epoch, "another process leads the pool now"),
         Ok(Ended::IntakeEnded) => {

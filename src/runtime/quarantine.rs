@@ -79,16 +79,17 @@ pub fn kept(source: &str, pool: Option<PoolId>, incoming: &Incoming, reason: Str
 /// publisher's to choose: the same message again is the same item, another one by the same id is another.
 fn identity(incoming: &Incoming) -> String {
     let digest = digest(incoming);
-    match &incoming.id {
-        Some(id) if *id != digest => format!("{id}#{digest}"),
+    match incoming.id.as_deref() {
+        Some(id) if !id.is_empty() && id != digest => format!("{id}#{digest}"),
         _ => digest,
     }
 }
 
-/// The id under which a kept message is published again: its publisher's, so that it comes back as the same item.
+/// The id under which a kept message is published again: its publisher's, so that it comes back as the same item. Who gave an empty one
+/// gave none.
 pub fn published_id(message_id: &str) -> &str {
     let is_digest = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    message_id.rsplit_once('#').filter(|(_, digest)| is_digest(digest)).map_or(message_id, |(id, _)| id)
+    message_id.rsplit_once('#').filter(|(id, digest)| is_digest(digest) && !id.is_empty()).map_or(message_id, |(id, _)| id)
 }
 
 /// SHA-256 of routing key and body, in hexadecimal digits.

@@ -121,6 +121,9 @@ impl Retry {
 
     /// Holds it as before; with a reason it was tried and that is the answer.
     async fn back(&self, held: &Quarantined, reason: Option<String>) -> Option<Retried> {
+        if self.store.quarantined_item(held.id).await.ok()?.is_some_and(|item| item.state == "discarded") {
+            return Some(refused("it was discarded meanwhile"));
+        }
         let again = Quarantined { reason: reason.clone().unwrap_or_else(|| held.reason.clone()), ..held.clone() };
         self.store.quarantine(&again).await.ok()?;
         reason.map(|reason| Retried::HeldAgain { reason })

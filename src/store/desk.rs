@@ -41,7 +41,7 @@ macro_rules! texts {
 
 /// A contact with what lists show of it. `$1`: the administrations.
 macro_rules! summary {
-    ($among:literal, $rest:literal) => {
+    ($among:literal, $rest:expr) => {
         concat!(
             "select c.record, v.subject, coalesce(\
              (select coalesce(a.name, a.address) from citizen_address a where a.administration = c.administration \
@@ -80,15 +80,24 @@ macro_rules! contact_page {
 const CONTACT: Texts = texts!(summary, "and c.id = $2");
 /// Repeats what the partial index of open contacts covers.
 const OPEN_CONTACTS: Texts = texts!(contact_page, "and c.finished_at is null");
-/// What is over, the newest first, of one administration: `$1`. An operator's are those they had last. Repeats what the partial index
-/// covers, in its order.
-const FINISHED_CONTACTS: &str = summary!(
-    "= $1",
-    "and c.finished_at is not null and c.state in (select value ->> 0 from json_each($2)) and ($3 is null or c.queue = $3) \
-     and ($4 is null or c.helper = $4) \
-     and ($5 is null or c.administration || '/' || c.office in (select value ->> 0 from json_each($5)) or c.helper = $6) \
-     order by c.finished_at desc, c.id desc limit $7"
-);
+/// What is over, the newest first, of one administration: `$1`. An operator's (`$4`) are those they had last. Repeats what the partial
+/// index covers, in its order.
+macro_rules! finished_page {
+    ($condition:literal) => {
+        summary!(
+            "= $1",
+            concat!(
+                "and c.finished_at is not null and c.state in (select value ->> 0 from json_each($2)) and ($3 is null or c.queue = $3) and ",
+                $condition,
+                " and ($5 is null or c.administration || '/' || c.office in (select value ->> 0 from json_each($5)) or c.helper = $6) \
+                 order by c.finished_at desc, c.id desc limit $7"
+            )
+        )
+    };
+}
+const FINISHED_CONTACTS: &str = finished_page!("$4 is null");
+/// Says it without a null case, so that a prepared plan uses the index of helpers.
+const FINISHED_CONTACTS_OF_OPERATOR: &str = finished_page!("c.helper = $4");
 /// Says it without a null case, so that a prepared plan uses the index of conversations.
 const CONTACTS_OF_CONVERSATION: Texts = texts!(contact_page, "and c.conversation = $5");
 
@@ -191,7 +200,8 @@ async fn page_of<E: Engine>(
     read(engine, Scope::of(administrations), texts.of(E::DIALECT), arguments).await?.iter().map(read_summary).collect()
 }
 
-/// The newest of what is over: of each administration as many as are wanted, for the index knows their order only there.
+/// The newest of what is over: of each administration as many as are wanted, for the index knows their order only there. One
+/// administration after the other, so that never more than twice as many are held.
 async fn finished<E: Engine>(
     engine: &E,
     administrations: &[AdministrationId],
@@ -199,15 +209,19 @@ async fn finished<E: Engine>(
     states: Vec<StateName>,
     limit: u32,
 ) -> Result<Vec<ContactSummary>, StoreError> {
+    let sql = if filter.operator.is_some() { FINISHED_CONTACTS_OF_OPERATOR } else { FINISHED_CONTACTS };
     let states = list(states);
-    let step = |administration| {
+    let mut found = Vec::new();
+    for administration in administrations {
         let (offices, holder) = reach_of(filter);
         let (queue, operator) = (filter.queue.as_ref().into(), filter.operator.as_ref().into());
-        (FINISHED_CONTACTS, vec![Value::from(administration), states.clone(), queue, operator, offices, holder, limit.into()])
-    };
-    let answers = engine.read(Scope::of(administrations), administrations.iter().map(step).collect()).await?;
-    let mut found = answers.iter().flatten().map(read_summary).collect::<Result<Vec<_>, _>>()?;
-    found.sort_by_key(|summary| std::cmp::Reverse((summary.contact.state.ended_at(), summary.contact.id)));
+        let arguments = vec![Value::from(administration), states.clone(), queue, operator, offices, holder, limit.into()];
+        for row in read(engine, Scope::of([administration]), sql, arguments).await? {
+            found.push(read_summary(&row)?);
+        }
+        found.sort_by_key(|summary| std::cmp::Reverse((summary.contact.state.ended_at(), summary.contact.id)));
+        found.truncate(limit as usize);
+    }
     Ok(found)
 }
 

@@ -39,6 +39,8 @@ pub struct PostgresOptions {
 /// How long a client waits for an answer before it gives the connection up. The server's own limits are shorter; this one
 /// is for a server that does not answer at all.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The same where the lead is asked for and renewed: longer than a lock may be waited for, and short, for nobody leads meanwhile.
+const LEAD_PATIENCE: Duration = Duration::from_secs(15);
 /// A connection used so lately is not asked whether it still works.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
 
@@ -134,9 +136,9 @@ pub struct PostgresEngine {
 }
 
 impl PostgresEngine {
-    async fn open(&self) -> Result<PostgresSession, StoreError> {
+    async fn open(&self, patience: Duration) -> Result<PostgresSession, StoreError> {
         let connection = patiently(self.connect_within, self.connect.connect()).await?;
-        Ok(PostgresSession { connection, held: Vec::new() })
+        Ok(PostgresSession { connection, patience, held: Vec::new() })
     }
 }
 
@@ -154,11 +156,11 @@ impl Engine for PostgresEngine {
     }
 
     async fn session(&self) -> Result<Box<dyn Session>, StoreError> {
-        Ok(Box::new(self.open().await?))
+        Ok(Box::new(self.open(PATIENCE).await?))
     }
 
     async fn lead_session(&self) -> Result<Box<dyn LeadSession>, StoreError> {
-        Ok(Box::new(self.open().await?))
+        Ok(Box::new(self.open(LEAD_PATIENCE).await?))
     }
 }
 
@@ -277,6 +279,8 @@ fn late(within: Duration) -> StoreError {
 /// A connection outside the pool. Whoever gets an error from it, a lack of patience too, drops it.
 struct PostgresSession {
     connection: PgConnection,
+    /// How long it waits for an answer.
+    patience: Duration,
     held: Vec<(PoolId, i64)>,
 }
 
@@ -284,22 +288,22 @@ struct PostgresSession {
 impl Session for PostgresSession {
     async fn begin(&mut self, scope: &Scope, writing: bool) -> Result<(), StoreError> {
         let begin = begin_in(if writing { Kind::Writing } else { Kind::Reading }.begin(), scope);
-        patiently(PATIENCE, self.connection.execute(sqlx::raw_sql(AssertSqlSafe(begin)))).await.map(drop)
+        patiently(self.patience, self.connection.execute(sqlx::raw_sql(AssertSqlSafe(begin)))).await.map(drop)
     }
 
     async fn run(&mut self, sql: &'static str, arguments: Vec<Value>) -> Result<Vec<Row>, StoreError> {
-        let rows = patiently(PATIENCE, sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut self.connection)).await?;
+        let rows = patiently(self.patience, sqlx::query_with(sql, bind(arguments)?).fetch_all(&mut self.connection)).await?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 
     /// One statement, whose parts are `with` clauses: a commit is four round trips instead of sixteen.
     async fn run_together(&mut self, steps: Vec<Step>) -> Result<(), StoreError> {
         let (sql, arguments) = together(steps);
-        patiently(PATIENCE, sqlx::query_with(AssertSqlSafe(sql), bind(arguments)?).execute(&mut self.connection)).await.map(drop)
+        patiently(self.patience, sqlx::query_with(AssertSqlSafe(sql), bind(arguments)?).execute(&mut self.connection)).await.map(drop)
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        patiently(PATIENCE, self.connection.execute(sqlx::raw_sql("commit"))).await.map(drop)
+        patiently(self.patience, self.connection.execute(sqlx::raw_sql("commit"))).await.map(drop)
     }
 }
 

@@ -34,15 +34,18 @@ pub async fn load(session: &mut dyn Session, pool: &PoolId) -> Result<PoolSnapsh
     };
     let since: Timestamp = snapshot.last_at.minus(ABANDONED_WITHIN);
     let mut all = async |sql, arguments: Vec<Value>| session.run(sql, arguments).await;
-    let mut contacts = records(&all(CONTACTS, arguments![pool]).await?)?;
-    contacts.extend(records(&all(ABANDONED, arguments![pool, since]).await?)?);
-    contacts.sort_by_key(|contact: &crate::model::contact::Contact| contact.id);
-    snapshot.contacts = contacts;
-    snapshot.operators = records(&all(OPERATORS, arguments![pool]).await?)?;
-    snapshot.queues = all(QUEUES, arguments![pool]).await?.iter().map(read_queue).collect::<Result<_, _>>()?;
-    snapshot.deliveries = all(DELIVERIES, arguments![pool]).await?.iter().map(read_delivery).collect::<Result<_, _>>()?;
-    snapshot.deliveries.sort_by_key(|delivery| delivery.message);
+    let (open, abandoned) = (all(CONTACTS, arguments![pool]).await?, all(ABANDONED, arguments![pool, since]).await?);
+    let (operators, queues) = (all(OPERATORS, arguments![pool]).await?, all(QUEUES, arguments![pool]).await?);
+    let deliveries = all(DELIVERIES, arguments![pool]).await?;
+    // Reading what may be hundreds of thousands of records takes longer than the server lets a transaction stand.
     session.commit().await?;
+    snapshot.contacts = records(&open)?;
+    snapshot.contacts.extend(records(&abandoned)?);
+    snapshot.contacts.sort_by_key(|contact| contact.id);
+    snapshot.operators = records(&operators)?;
+    snapshot.queues = queues.iter().map(read_queue).collect::<Result<_, _>>()?;
+    snapshot.deliveries = deliveries.iter().map(read_delivery).collect::<Result<_, _>>()?;
+    snapshot.deliveries.sort_by_key(|delivery| delivery.message);
     Ok(snapshot)
 }
 

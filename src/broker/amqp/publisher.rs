@@ -268,6 +268,8 @@ fn fail(job: Job, trouble: Trouble) {
         Trouble::Away(reason) => PublishError::Unavailable(reason),
         // No such exchange.
         Trouble::Channel { code: 404, .. } => PublishError::Unroutable(job.batch.iter().map(|routed| routed.message.id.clone()).collect()),
+        // No right to (403), or in use by another (405): a matter of the broker's settings, not of the message.
+        Trouble::Channel { code: 403 | 405, text } => PublishError::Refused(text),
         Trouble::Channel { text, .. } => PublishError::Invalid(text),
     };
     answer_all(vec![job], vec![Err(error)]);

@@ -30,8 +30,8 @@ use crate::port::store::{ContactFilter, ContactSummary, ConversationView, Page, 
 const LIMIT_MAX: u32 = 500;
 /// Numbers of one citizen that are looked up for their wish to get no messages.
 const ADDRESSES_ASKED_MAX: usize = 8;
-/// How far a list may be paged.
-const OFFSET_MAX: u32 = 100_000;
+/// How far a list may be paged: all that is skipped is read.
+const OFFSET_MAX: u32 = 5_000;
 
 /// Which contacts.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
