@@ -73,7 +73,6 @@ mod tests {
         }
     }
 
-
     #[test]
     fn it_is_what_serde_json_writes() {
         let long = "è".repeat(super::USUAL_BYTES);

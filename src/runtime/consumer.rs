@@ -239,7 +239,8 @@ mod tests {
         let account = AccountId::new("centralino").expect("a name");
         let call = |(tag, number): (u64, &&str)| {
             let from = (!number.is_empty()).then(|| serde_json::json!({ "address": number }));
-            let message = serde_json::json!({ "account": account, "provider_id": tag.to_string(), "received_at": Timestamp(1), "from": from });
+            let message =
+                serde_json::json!({ "account": account, "provider_id": tag.to_string(), "received_at": Timestamp(1), "from": from });
             let message: InboundMessage = serde_json::from_value(message).expect("a message");
             let event = InboundEvent::Message(Box::new(message));
             let event = wire::inbound_event("it.example", InputId(1), &account, Timestamp(1), None, event);

@@ -280,7 +280,9 @@ impl Runner {
             match self.deps.publisher.publish(part.clone()).await {
                 Ok(()) => fault::point("after_publish"),
                 // An event needs no queue: the exchange is not there, and is waited for as a broker that is away.
-                Err(PublishError::Unroutable(ids)) if self.lane == Lane::Outbound && part.iter().any(|message| ids.contains(&message.id)) => {
+                Err(PublishError::Unroutable(ids))
+                    if self.lane == Lane::Outbound && part.iter().any(|message| ids.contains(&message.id)) =>
+                {
                     let (lost, rest): (Vec<_>, Vec<_>) = part.into_iter().partition(|message| ids.contains(&message.id));
                     self.pass_over(lost.len(), "no queue takes them; is their account's adapter declared?");
                     if !rest.is_empty() {
@@ -518,7 +520,7 @@ mod tests {
             *broker.refuses.lock().expect("whole") = refuses;
             let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
             let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
-            for seq in 1..=3 {
+            for seq in 1..=3_i64 {
                 let EventBody::MessageAttempting { account, attempt, .. } = attempting().body else { unreachable!("made above") };
                 let body = EventBody::MessageAttempting { message: MessageId(u128::from(seq.unsigned_abs())), account, attempt };
                 handle.send(committed(&store, Event { seq, body, ..attempting() }));
@@ -536,7 +538,7 @@ mod tests {
         *broker.refuses.lock().expect("whole") = |_| Some(PublishError::Refused("full".into()));
         let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
         let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
-        for seq in 1..=3 {
+        for seq in 1..=3_i64 {
             handle.send(committed(&store, Event { seq, ..attempting() }));
         }
         tokio::time::sleep(Duration::from_secs(2)).await;

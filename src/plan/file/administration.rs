@@ -32,11 +32,14 @@ pub(super) fn read(id: &AdministrationId, table: &Table<'_>, names: &Names, part
     let languages = table.get("languages").map_or_else(|| vec![Language::ITALIAN], |node| languages(&node));
     let retention = table.get("retention_days").and_then(|node| node.number(RETENTION_DAYS)).map(days);
     let offices = table.named("office", OFFICES_MAX, OfficeId::new);
-    let offices: BTreeMap<OfficeId, Office> = offices.into_iter().map(|(office, node)| {
-        let read = read_office(&node);
-        check_membership(&office, &read, pool.as_ref(), &node, parts);
-        (office, read)
-    }).collect();
+    let offices: BTreeMap<OfficeId, Office> = offices
+        .into_iter()
+        .map(|(office, node)| {
+            let read = read_office(&node);
+            check_membership(&office, &read, pool.as_ref(), &node, parts);
+            (office, read)
+        })
+        .collect();
     if offices.is_empty() {
         table.problem("this administration has no office: write one, such as [administration.comune.office.urp]");
     }
@@ -141,9 +144,10 @@ pub(super) fn language(text: &str) -> Result<Language, String> {
 /// Operators are members of an office by its name alone: a restricted one must not share it with another administration that the
 /// same operators may serve.
 fn check_membership(id: &OfficeId, office: &Office, pool: Option<&PoolId>, node: &Node<'_>, parts: &Parts) {
-    let twin = parts.administrations.iter().find(|(_, other)| {
-        Some(&other.pool) == pool && other.offices.get(id).is_some_and(|twin| office.restricted || twin.restricted)
-    });
+    let twin = parts
+        .administrations
+        .iter()
+        .find(|(_, other)| Some(&other.pool) == pool && other.offices.get(id).is_some_and(|twin| office.restricted || twin.restricted));
     if let Some((other, _)) = twin {
         node.problem(format!(
             "{other} has an office `{id}` too, and one of the two is restricted: who is a member of one would be let into the other. Name one otherwise, such as `{id}-2`"

@@ -327,12 +327,17 @@ fn a_restricted_office_shares_its_name_with_none_of_its_pool() {
             "[administration.{name}]\nname = \"{name}\"\npool = \"{pool}\"\n[administration.{name}.office.sociale]\nname = \"Sociale\"\nrestricted = {restricted}\n"
         )
     };
-    for (first, second, pool, good) in
-        [(true, true, "main", false), (true, false, "main", false), (false, true, "main", false), (false, false, "main", true), (true, true, "valle", true)]
-    {
+    for (first, second, pool, good) in [
+        (true, true, "main", false),
+        (true, false, "main", false),
+        (false, true, "main", false),
+        (false, false, "main", true),
+        (true, true, "valle", true),
+    ] {
         let text = format!("[pool.main]\n[pool.valle]\n{}{}", body("comune", "main", first), body("unione", pool, second));
         let says = parse(&text).err().map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>());
-        let about_the_name = |says: &Vec<String>| says.iter().any(|text| text.contains("unione.office.sociale: comune has an office `sociale` too"));
+        let about_the_name =
+            |says: &Vec<String>| says.iter().any(|text| text.contains("unione.office.sociale: comune has an office `sociale` too"));
         assert_eq!(!says.as_ref().is_some_and(about_the_name), good, "{first} {second} {pool}: {says:?}");
     }
 }
