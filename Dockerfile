@@ -1,7 +1,8 @@
 # syntax=docker/dockerfile:1
 # Sportello in one image: pages, binary, runtime. Build from the repository's root:
 #   docker build -t sportello .
-#   docker run -p 8080:8080 -p 8081:8081 -v sportello:/var/lib/sportello sportello
+#   docker run --stop-timeout 75 -p 8080:8080 -p 8081:8081 -v sportello:/var/lib/sportello sportello
+# docs/operations.md says what else production needs.
 
 FROM node:22-bookworm-slim AS web
 WORKDIR /build/web
@@ -31,7 +32,7 @@ USER 10001:10001
 WORKDIR /var/lib/sportello
 VOLUME /var/lib/sportello
 # A container is reached through its published ports only, so its listeners are open inside it. The environment is stronger than a settings
-# file, so the file's `listen` does not count here: to switch a listener off say so when the container is started, with an empty value:
+# file, so the file's `listen` does not count here: to switch mail's or metrics' off say so when the container is started, with an empty value:
 #   docker run -e SPORTELLO__EMAIL__SMTP__LISTEN= …
 ENV SPORTELLO__DATA__FOLDER=/var/lib/sportello \
     SPORTELLO__DESK__LISTEN=0.0.0.0:8080 \
@@ -39,7 +40,7 @@ ENV SPORTELLO__DATA__FOLDER=/var/lib/sportello \
     SPORTELLO__METRICS__LISTEN=0.0.0.0:9464 \
     SPORTELLO__EMAIL__SMTP__LISTEN=0.0.0.0:2525
 EXPOSE 8080 8081 9464 2525
-# Asks /readyz where metrics.listen says.
+# Asks /readyz where metrics.listen says. A start that migrates a large database takes longer than the start period: run `migrate` before it.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["sportello", "healthcheck"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["sportello"]

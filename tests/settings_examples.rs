@@ -18,19 +18,19 @@ fn the_production_example_lacks_only_its_secrets() {
     ] {
         std::fs::write(secret(name), content).expect("written");
     }
-    let here = text.replace("/run/credentials/sportello.service", &folder.path().display().to_string());
+    let here = text.replace("/etc/sportello/credentials", &folder.path().display().to_string());
     let file = secret("sportello.toml");
     std::fs::write(&file, here).expect("written");
     let settings = Settings::load(&Sources { file: Some(file), ..Sources::default() }).expect("in order");
     assert_eq!(settings.email.mailbox.len(), 2);
     let plan = sportello::plan::parse(include_str!("../config/example/plan.toml")).expect("in order");
     assert_eq!(settings.mismatches(&plan), []);
-    // The service hands over every secret that the example asks for.
-    let service = include_str!("../deploy/systemd/sportello.service");
-    for line in text.lines().filter_map(|line| line.split_once("sportello.service/")) {
-        let name = line.1.trim_end_matches('"');
-        assert!(service.contains(&format!("LoadCredential={name}:")), "{name}");
-    }
+    // Service and commands at the prompt are one user with one file, so nothing but that file says where the data is.
+    let (service, users) = (include_str!("../deploy/systemd/sportello.service"), include_str!("../deploy/systemd/sportello.sysusers.conf"));
+    let folder = settings.data.folder.display();
+    assert_eq!(service.matches("Environment=").count(), 1, "SPORTELLO_CONFIG only");
+    assert!(service.contains("\nUser=sportello\n") && users.contains("\nu sportello "));
+    assert!(service.contains(&format!("\nWorkingDirectory={folder}\n")) && users.contains(&format!("{folder}\n")), "{folder}");
 }
 
 #[test]

@@ -22,15 +22,24 @@ pub enum QuarantineCommand {
 #[derive(Debug, Clone, clap::Args)]
 #[command(after_help = "Examples:\n  sportello quarantine list\n  sportello quarantine list --limit 500 --offset 500")]
 pub struct ListArgs {
-    /// Also what was handed in again, for as long as its bytes are kept
+    /// Also what was handed in again, for as long as its bytes are kept. Not the whole list: see --limit
     #[arg(long)]
     pub all: bool,
-    /// How many, at most 500
+    /// How many, at most 500. If there may be more, the last line says how to go on
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub limit: u32,
     /// How many to skip
     #[arg(long, default_value_t = 0)]
     pub offset: u32,
+}
+
+impl ListArgs {
+    /// Where the list goes on, if it may: the page that was `shown` is full.
+    pub fn more(&self, shown: usize) -> Option<String> {
+        let is_full = usize::try_from(self.limit).is_ok_and(|limit| shown >= limit);
+        let offset = self.offset.saturating_add(self.limit);
+        is_full.then(|| format!("there may be more: go on with --limit {} --offset {offset}", self.limit))
+    }
 }
 
 /// One item.
@@ -47,4 +56,17 @@ pub struct ItemsArgs {
     /// Their numbers in the list
     #[arg(value_name = "NUMBER", required = true, num_args = 1..=100, value_parser = clap::value_parser!(i64).range(1..))]
     pub items: Vec<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_page_says_where_to_go_on() {
+        let said = |offset, shown| ListArgs { all: false, limit: 50, offset }.more(shown);
+        assert_eq!((said(0, 0), said(0, 49), said(100, 1)), (None, None, None));
+        assert_eq!(said(0, 50).as_deref(), Some("there may be more: go on with --limit 50 --offset 50"));
+        assert_eq!(said(100, 50).as_deref(), Some("there may be more: go on with --limit 50 --offset 150"));
+    }
 }

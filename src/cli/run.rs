@@ -455,9 +455,13 @@ async fn quarantine_command(store: Arc<dyn Store>, command: &quarantine::Quarant
     use std::io::Write as _;
     match command {
         quarantine::QuarantineCommand::List(args) => {
-            for item in store.quarantined(None, args.all, Page { limit: args.limit, offset: args.offset }).await? {
+            let held = store.quarantined(None, args.all, Page { limit: args.limit, offset: args.offset }).await?;
+            for item in &held {
                 let retried = if item.state == "retried" { "\tretried" } else { "" };
                 say(&format!("{}\t{}\t{}\t{}\t{}{retried}", item.id, item.at, item.source, item.key, item.reason));
+            }
+            if let Some(more) = args.more(held.len()) {
+                complain(&more);
             }
         }
         quarantine::QuarantineCommand::Show(args) => {

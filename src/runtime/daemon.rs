@@ -15,7 +15,7 @@ use crate::channel::sms::SmsCounters;
 use crate::channel::sms::spool::Spool;
 use crate::channel::webchat::ChatCounters;
 use crate::desk::counters::Counters as DeskCounters;
-use crate::model::id::{AccountId, IdMaker, PoolId};
+use crate::model::id::{IdMaker, PoolId};
 use crate::plan::Plan;
 use crate::port::broker::{Broker, Publisher};
 use crate::port::store::Store;
@@ -28,6 +28,7 @@ use crate::telemetry::readiness::{Latch, Readiness, Watchdog};
 
 pub use self::backends::{Backends, open_backends};
 use self::backends::{OpenBroker, make_private_folder};
+use self::declaring::Declaring;
 use self::http::Limits;
 use self::measured::MeasuredBroker;
 pub use self::sms_options::TrialSms;
@@ -42,6 +43,7 @@ use super::relay::{self, RelayDeps};
 
 mod backends;
 mod chat_options;
+mod declaring;
 mod edges;
 mod email_options;
 mod first_start;
@@ -257,10 +259,6 @@ impl Parts {
         Arc::clone(&self.plans.borrow())
     }
 
-    fn pools(&self) -> Vec<PoolId> {
-        self.plan().pools.iter().cloned().collect()
-    }
-
     async fn serve_health(&self, readiness: Readiness) -> Result<Option<SocketAddr>, DaemonError> {
         let Some(listen) = self.settings.metrics.listen else { return Ok(None) };
         let options = HealthOptions { metrics: Arc::clone(&self.metrics), readiness, watchdog: self.watchdog.clone() };
@@ -279,23 +277,9 @@ impl Parts {
 
     /// Declares what the plan needs, and again whenever another plan is in force. Only a router has the right to.
     async fn declare(&self) {
-        if let Err(error) = self.broker.declare(&self.pools(), &senders(&self.plan())).await {
-            tracing::warn!(%error, "the broker's queues are not declared yet; trying again");
-        }
-        let (broker, mut plans, stop) = (Arc::clone(&self.broker), self.plans.subscribe(), self.leaders.clone());
-        tokio::spawn(async move {
-            let mut declared = false;
-            loop {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    changed = plans.changed() => if changed.is_err() { return },
-                    () = tokio::time::sleep(Duration::from_secs(if declared { 3600 } else { 2 })) => {}
-                }
-                let plan = Arc::clone(&plans.borrow());
-                let pools: Vec<PoolId> = plan.pools.iter().cloned().collect();
-                declared = broker.declare(&pools, &senders(&plan)).await.is_ok();
-            }
-        });
+        let mut declaring = Declaring::new(Arc::clone(&self.broker), self.plans.subscribe());
+        let declared = declaring.once().await;
+        tokio::spawn(declaring.keep(declared, self.leaders.clone()));
     }
 
     /// Starts what a pool needs, for each of the plan and for those that a later plan brings.
@@ -411,11 +395,6 @@ impl Parts {
             tokio::spawn(follow_plan(store, plans, stop));
         }
     }
-}
-
-/// Accounts whose answers an adapter of ours carries.
-fn senders(plan: &Plan) -> Vec<AccountId> {
-    plan.accounts.iter().filter(|(_, account)| account.channel.has_sender()).map(|(id, _)| id.clone()).collect()
 }
 
 /// Another process may have put a plan in force.

@@ -76,7 +76,7 @@ impl Topology {
 fn refusal(error: &lapin::Error) -> PublishError {
     match error.kind() {
         ErrorKind::ProtocolError(answer) if matches!(answer.kind(), AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)) => {
-            PublishError::Invalid(format!("{answer}; it exists with other arguments: drain and delete it, then start again"))
+            PublishError::Invalid(format!("{answer}; it exists with other arguments: drain and delete it, and it is declared anew"))
         }
         ErrorKind::ProtocolError(answer) if matches!(answer.kind(), AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
             PublishError::Invalid(format!("{answer}; the broker's user needs the permission to configure it"))

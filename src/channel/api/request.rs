@@ -29,8 +29,10 @@ const ID_CHARACTERS_MAX: usize = 998;
 const SIGNAL_ID_CHARACTERS_MAX: usize = 255;
 /// The longest subject, in characters.
 const SUBJECT_CHARACTERS_MAX: usize = 998;
-/// The longest address or name, in characters.
+/// The longest address, in characters.
 const ADDRESS_CHARACTERS_MAX: usize = 320;
+/// The longest name of a citizen, in characters: the wire takes no more.
+const NAME_CHARACTERS_MAX: usize = 255;
 /// The most attributes.
 const ATTRIBUTES_MAX: usize = 32;
 /// The longest name of an attribute, in characters.
@@ -228,7 +230,7 @@ impl NewContact {
         }
         if let Some(from) = &self.from {
             check_line("from.address", &from.address, ADDRESS_CHARACTERS_MAX)?;
-            check_line("from.name", from.name.as_deref().unwrap_or("-"), ADDRESS_CHARACTERS_MAX)?;
+            check_line("from.name", from.name.as_deref().unwrap_or("-"), NAME_CHARACTERS_MAX)?;
         }
         if self.text.len() > TEXT_BYTES_MAX {
             return Err(Problem::invalid(format!("`text` has at most {TEXT_BYTES_MAX} bytes")));

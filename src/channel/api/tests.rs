@@ -211,6 +211,7 @@ async fn bodies_of_any_shape() {
     let bench = Bench::new();
     let token = bench.fixture.token("centralino");
     let long = |field: &str, length: usize| format!(r#"{{"external_id":"x","{field}":"{}"}}"#, "y".repeat(length));
+    let named = |length: usize| format!(r#"{{"external_id":"x","from":{{"address":"a","name":"{}"}}}}"#, "y".repeat(length));
     let many: HashMap<String, String> = (0..33).map(|n| (format!("a{n}"), "x".to_owned())).collect();
     for (body, expected) in [
         (String::new(), 400),
@@ -226,6 +227,8 @@ async fn bodies_of_any_shape() {
         (long("text", 33_000), 422),
         (long("text", 70_000), 413),
         (long("subject", 999), 422),
+        (named(255), 202),
+        (named(256), 422),
         (serde_json::json!({"external_id": "x", "attributes": many}).to_string(), 422),
         (format!(r#"{{"external_id":"x","text":"{}"}}"#, "\\u0001".repeat(10_000)), 202),
         (r#"{"external_id":"x","unknown":1}"#.into(), 202),
