@@ -1,6 +1,6 @@
 //! Accounts: hashed passwords, opaque tokens, and making both. The command line uses these functions too.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
@@ -26,6 +26,8 @@ pub const NAME_CHARACTERS_MAX: usize = 128;
 const LOGIN_CHARACTERS_MAX: usize = 64;
 /// Hashes computed at once: each takes 19 MiB and one core.
 const HASHES_AT_ONCE: usize = 2;
+/// How many may wait for their turn: some seconds of work. Who comes later is told to come again.
+const HASHES_WAITING_MAX: usize = 50;
 
 /// Why an account was not made or changed.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,9 @@ pub enum AccountError {
     /// No such person.
     #[error("there is no such operator")]
     NotFound,
+    /// Too many wait for the hasher.
+    #[error("too many passwords are being checked; try again in some seconds")]
+    Busy,
     /// The hasher failed.
     #[error("the password could not be hashed: {0}")]
     Hash(String),
@@ -59,10 +64,12 @@ pub enum AccountError {
     Refused(crate::model::command::Refusal),
 }
 
-/// Hashes and checks passwords with argon2id, off the async threads and never more than two at once.
+/// Hashes and checks passwords with argon2id, off the async threads and never more than two at once. The line is limited.
 #[derive(Debug)]
 pub struct Passwords {
-    turns: Semaphore,
+    /// A place for each that is computed or waits.
+    places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
     nobody: &'static str,
 }
 
@@ -79,15 +86,15 @@ impl Passwords {
                 NOBODY.get_or_init(|| made)
             }
         };
-        Ok(Self { turns: Semaphore::new(HASHES_AT_ONCE), nobody })
+        let places = Arc::new(Semaphore::new(HASHES_AT_ONCE + HASHES_WAITING_MAX));
+        Ok(Self { places, turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)), nobody })
     }
 
     /// The PHC string of a password; refuses one that is too short or too long.
     pub async fn hash(&self, password: &str) -> Result<String, AccountError> {
         check_password(password)?;
-        let _turn = self.turns.acquire().await.map_err(|error| AccountError::Hash(error.to_string()))?;
         let password = password.to_owned();
-        tokio::task::spawn_blocking(move || hash(&password)).await.map_err(|error| AccountError::Hash(error.to_string()))?
+        self.in_turn(move || hash(&password)).await?
     }
 
     /// Whether `password` is the one. Takes the same time when nobody has the login (`stored` is none).
@@ -95,12 +102,23 @@ impl Passwords {
         if password.len() > PASSWORD_BYTES_MAX {
             return Ok(false);
         }
-        let _turn = self.turns.acquire().await.map_err(|error| AccountError::Hash(error.to_string()))?;
         let known = stored.is_some();
         let (password, stored) = (password.to_owned(), stored.unwrap_or(self.nobody).to_owned());
-        let matches =
-            tokio::task::spawn_blocking(move || verify(&password, &stored)).await.map_err(|error| AccountError::Hash(error.to_string()))?;
+        let matches = self.in_turn(move || verify(&password, &stored)).await?;
         Ok(matches && known)
+    }
+
+    /// Does one piece of work when it is its turn; refuses if too many wait. Place and turn last as long as the work does, also when
+    /// nobody waits for its end any more: who hangs up makes no room for another.
+    async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, AccountError> {
+        let failed = |error: &dyn std::error::Error| AccountError::Hash(error.to_string());
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| AccountError::Busy)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|error| failed(&error))?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _held = (place, turn);
+            work()
+        });
+        done.await.map_err(|error| failed(&error))
     }
 }
 
@@ -268,6 +286,8 @@ pub async fn create_token(store: &dyn Store, new: NewToken, now: Timestamp) -> R
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test]
@@ -280,6 +300,30 @@ mod tests {
         assert!(!passwords.verify("anything", None).await.unwrap());
         assert!(!passwords.verify("anything", Some("not a hash")).await.unwrap());
         assert!(matches!(passwords.hash("too short").await, Err(AccountError::Password)));
+    }
+
+    #[tokio::test]
+    async fn the_line_before_the_hasher_is_limited() {
+        let passwords = Passwords::new().unwrap();
+        let both = passwords.turns.acquire_many(2).await.unwrap();
+        let mut line: Vec<_> = (0..HASHES_AT_ONCE + HASHES_WAITING_MAX).map(|_| Box::pin(passwords.verify("anything", None))).collect();
+        assert!(line.iter_mut().all(|waiting| waiting.now_or_never().is_none()));
+        let late = passwords.verify("anything", None).now_or_never();
+        assert!(matches!(late, Some(Err(AccountError::Busy))), "{late:?}");
+        drop((line, both));
+        assert!(!passwords.verify("anything", None).await.unwrap(), "who left has made room");
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_keeps_their_turn_until_the_work_is_done() {
+        let passwords = Passwords::new().unwrap();
+        let (go_on, told) = std::sync::mpsc::channel();
+        let mut work = Box::pin(passwords.in_turn(move || told.recv()));
+        assert!((&mut work).now_or_never().is_none());
+        drop(work);
+        assert_eq!(passwords.turns.available_permits(), HASHES_AT_ONCE - 1);
+        go_on.send(()).unwrap();
+        let _all = passwords.turns.acquire_many(2).await.unwrap();
     }
 
     #[test]

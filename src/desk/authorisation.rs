@@ -32,7 +32,7 @@ pub struct Rights {
 impl Rights {
     /// The rights of a caller: their grants, and their profile among the pool's people.
     pub fn new(caller: &Arc<Caller>, people: &People, plan: Arc<Plan>) -> Self {
-        let profile = people.operators.get(&caller.operator()).map(|operator| operator.profile.clone()).unwrap_or_default();
+        let profile = people.profile(caller.operator());
         let administrations = known_administrations(&plan, &caller.login.grants, Some(&profile)).into_iter().collect();
         Self { caller: Arc::clone(caller), profile, plan, administrations }
     }
@@ -136,6 +136,20 @@ impl Rights {
             Scope::Administration(id) => operator.profile.administrations.contains(id),
             Scope::Office(id, office) => operator.profile.administrations.contains(id) && operator.profile.offices.contains(office),
         })
+    }
+
+    /// What of somebody's profile and grants lies within the administrations that the caller supervises. Offices and queues that the
+    /// plan does not know any more lie nowhere; a grant of the pool is one in each of its administrations.
+    pub fn supervised_part(&self, mut profile: OperatorProfile, mut grants: Vec<Grant>) -> (OperatorProfile, Vec<Grant>) {
+        let (plan, mine) = (&self.plan, self.supervised_administrations());
+        profile.administrations.retain(|administration| mine.contains(administration));
+        profile.offices.retain(|office| profile.administrations.iter().any(|body| plan.office(body, office).is_some()));
+        profile.queues.retain(|queue| plan.queues.get(queue).is_some_and(|queue| mine.contains(&queue.administration)));
+        grants.retain(|grant| match &grant.scope {
+            Scope::Pool(pool) => plan.administrations_of(pool).any(|administration| mine.contains(administration)),
+            Scope::Administration(id) | Scope::Office(id, _) => mine.contains(id),
+        });
+        (profile, grants)
     }
 
     /// Whether the caller may make or change an account with this profile and these grants: all of it within their own reach

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::model::id::{OperatorId, PoolId};
-use crate::model::operator::Operator;
+use crate::model::operator::{Operator, OperatorProfile};
 use crate::port::store::{Store, StoreError};
 
 /// How old what is believed may be.
@@ -24,6 +24,11 @@ impl People {
     /// A person's name, or a dash for somebody who is not known any more.
     pub fn name(&self, operator: OperatorId) -> Arc<str> {
         self.names.get(&operator).cloned().unwrap_or_else(|| Arc::from("–"))
+    }
+
+    /// A person's profile; the empty one for somebody of whom the router has not heard yet.
+    pub fn profile(&self, operator: OperatorId) -> OperatorProfile {
+        self.operators.get(&operator).map(|operator| operator.profile.clone()).unwrap_or_default()
     }
 }
 

@@ -22,9 +22,9 @@ pub struct DeskOptions {
     pub session_absolute: Duration,
     /// Proxies whose `X-Forwarded-For` is believed. Nobody else's is.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Sign-in attempts for one login at once, and as many again per minute.
+    /// Sign-in attempts for one login from one network at once, and as many again per minute; ten times as many from everywhere.
     pub login_attempts: u32,
-    /// Sign-in attempts from one address at once, and as many again per minute.
+    /// Sign-in attempts from one network at once, and as many again per minute: an IPv4 address, or an IPv6 /64.
     pub peer_attempts: u32,
     /// The largest file in a reply, in bytes.
     pub attachment_bytes_max: usize,

@@ -1,5 +1,6 @@
 //! The desk through its own router: sessions, headers, rights, and sockets.
 
+mod accounts;
 mod live;
 mod matrix;
 mod own;

@@ -14,14 +14,15 @@ use crate::desk::extract::{Body, Ids};
 use crate::desk::problem::{Problem, ProblemDocument};
 use crate::desk::routes::session::account_problem;
 use crate::desk::session::SignedIn;
-use crate::model::id::OperatorId;
+use crate::model::id::{OperatorId, PoolId, QueueId};
 use crate::model::operator::{Grant, OperatorProfile, Role};
+use crate::plan::Plan;
 use crate::port::store::Login;
 
 /// The most skills, queues or grants of one person.
 const LIST_MAX: usize = 200;
 
-/// An account.
+/// An account. Who may not change it sees of its profile and grants what lies within the administrations they supervise.
 #[derive(Serialize, JsonSchema)]
 pub struct OperatorAccount {
     /// Who.
@@ -91,10 +92,19 @@ pub struct NewPassword {
     new: String,
 }
 
-fn view(login: Login, people: &People) -> OperatorAccount {
+/// As much of an account as the caller may know: all of what they may change, else the part in the administrations they supervise.
+fn view(rights: &Rights, people: &People, mut login: Login) -> OperatorAccount {
+    let mut profile = people.profile(login.operator);
+    if !rights.may_administer(&login.pool, &profile, &login.grants) {
+        (profile, login.grants) = rights.supervised_part(profile, login.grants);
+    }
+    whole(login, profile)
+}
+
+fn whole(login: Login, profile: OperatorProfile) -> OperatorAccount {
     OperatorAccount {
         operator: login.operator,
-        profile: people.operators.get(&login.operator).map(|operator| operator.profile.clone()).unwrap_or_default(),
+        profile,
         login: login.login,
         name: login.name,
         language: login.language,
@@ -111,7 +121,7 @@ pub async fn list(State(desk): State<Shared>, SignedIn(caller): SignedIn) -> Res
     rights.require(Role::Supervisor)?;
     let logins = desk.store.logins(&caller.login.pool).await?;
     let mut items: Vec<_> =
-        logins.into_iter().filter(|login| is_visible(&rights, &people, login)).map(|login| view(login, &people)).collect();
+        logins.into_iter().filter(|login| is_visible(&rights, &people, login)).map(|login| view(&rights, &people, login)).collect();
     items.sort_by(|a, b| (&a.name, a.operator).cmp(&(&b.name, b.operator)));
     Ok(Json(OperatorList { items }))
 }
@@ -142,7 +152,7 @@ pub async fn get(
 ) -> Result<Json<OperatorAccount>, Problem> {
     let (rights, people) = desk.rights_and_people(&caller).await?;
     rights.require(Role::Supervisor)?;
-    found(&desk, &rights, &people, operator).await.map(|login| Json(view(login, &people)))
+    found(&desk, &rights, &people, operator).await.map(|login| Json(view(&rights, &people, login)))
 }
 
 /// Makes an account in the caller's own pool. Nobody hands out more than they have.
@@ -156,10 +166,9 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<OperatorAccount>), Problem> {
     let rights = desk.rights(&caller).await?;
     rights.require(Role::Admin)?;
-    check_profile(&rights, &new.profile, &new.grants)?;
-    if !rights.may_administer(&caller.login.pool, &new.profile, &new.grants) {
-        return Err(Problem::forbidden());
-    }
+    check_sizes(&new.profile, &new.grants)?;
+    check_reach(&rights, &caller.login.pool, &new.profile, &new.grants)?;
+    check_names(rights.plan(), &new.profile)?;
     let language = language(new.language.as_deref())?;
     let operator = NewOperator {
         pool: caller.login.pool.clone(),
@@ -176,7 +185,7 @@ pub async fn create(
     desk.directory.forget(&caller.login.pool);
     tracing::info!(%operator, by = %caller.operator(), "account {operator} was made by {}", caller.operator());
     let login = desk.store.login_of(operator).await?.ok_or_else(Problem::internal)?;
-    Ok((StatusCode::CREATED, Json(OperatorAccount { profile, ..view(login, &People::default()) })))
+    Ok((StatusCode::CREATED, Json(whole(login, profile))))
 }
 
 /// Changes an account. Disabling it ends its sessions and closes its consoles at once.
@@ -192,31 +201,34 @@ pub async fn change(
     let (rights, people) = desk.rights_and_people(&caller).await?;
     rights.require(Role::Admin)?;
     let before = found(&desk, &rights, &people, operator).await?;
-    let profile_before = people.operators.get(&operator).map(|operator| operator.profile.clone()).unwrap_or_default();
-    let profile = change.profile.unwrap_or_else(|| profile_before.clone());
+    // Both what it was and what it becomes: nobody takes over an account that reaches further than theirs.
+    let (pool, profile_before) = (&before.pool, people.profile(operator));
+    check_reach(&rights, pool, &profile_before, &before.grants)?;
+    let is_new_profile = change.profile.is_some();
+    let profile = change.profile.unwrap_or(profile_before);
     let mut login = before.clone();
     login.name = change.name.unwrap_or(login.name);
     login.grants = change.grants.unwrap_or(login.grants);
     login.enabled = change.enabled.unwrap_or(login.enabled);
+    check_sizes(&profile, &login.grants)?;
+    check_reach(&rights, pool, &profile, &login.grants)?;
     check_name("name", &login.name).map_err(|error| account_problem(&error))?;
-    check_profile(&rights, &profile, &login.grants)?;
-    // Both what it was and what it becomes: nobody takes over an account that reaches further than theirs.
-    let pool = &before.pool;
-    if !rights.may_administer(pool, &profile_before, &before.grants) || !rights.may_administer(pool, &profile, &login.grants) {
-        return Err(Problem::forbidden());
+    // A profile that stays may name what the plan has no more: its account can be disabled all the same.
+    if is_new_profile {
+        check_names(rights.plan(), &profile)?;
     }
     desk.store.put_login(&login).await?;
     after_change(&desk, &login).await;
     announce_operator(&*desk.commands, &login, profile.clone(), Some(caller.operator())).await.map_err(|error| account_problem(&error))?;
     desk.directory.forget(pool);
     tracing::info!(%operator, by = %caller.operator(), "account {operator} was changed by {}", caller.operator());
-    Ok(Json(OperatorAccount { profile, ..view(login, &People::default()) }))
+    Ok(Json(whole(login, profile)))
 }
 
 /// Sets somebody's password. Their sessions end.
 #[utoipa::path(put, path = "/operators/{id}/password", tag = "administration", request_body = NewPassword, params(("id" = String, Path)),
     responses((status = 204), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument),
-    (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument)))]
+    (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
 pub async fn password(
     State(desk): State<Shared>,
     SignedIn(caller): SignedIn,
@@ -226,10 +238,7 @@ pub async fn password(
     let (rights, people) = desk.rights_and_people(&caller).await?;
     rights.require(Role::Admin)?;
     let login = found(&desk, &rights, &people, operator).await?;
-    let profile = people.operators.get(&operator).map(|operator| operator.profile.clone()).unwrap_or_default();
-    if !rights.may_administer(&login.pool, &profile, &login.grants) {
-        return Err(Problem::forbidden());
-    }
+    check_reach(&rights, &login.pool, &people.profile(operator), &login.grants)?;
     set_password(&*desk.store, &desk.passwords, operator, &body.new).await.map_err(|error: AccountError| account_problem(&error))?;
     after_change(&desk, &login).await;
     tracing::info!(%operator, by = %caller.operator(), "the password of {operator} was set by {}", caller.operator());
@@ -249,19 +258,27 @@ fn language(wanted: Option<&str>) -> Result<String, Problem> {
     }
 }
 
-/// Names that the plan does not know, levels out of range, too many of anything.
-fn check_profile(rights: &Rights, profile: &OperatorProfile, grants: &[Grant]) -> Result<(), Problem> {
-    let plan = rights.plan();
+/// Refuses what reaches further than the caller. It comes before any look at names, so that nobody learns by them what another
+/// administration has.
+fn check_reach(rights: &Rights, pool: &PoolId, profile: &OperatorProfile, grants: &[Grant]) -> Result<(), Problem> {
+    if rights.may_administer(pool, profile, grants) { Ok(()) } else { Err(Problem::forbidden()) }
+}
+
+/// Refuses too many of anything, before anything is done with it.
+fn check_sizes(profile: &OperatorProfile, grants: &[Grant]) -> Result<(), Problem> {
     let few = profile.skills.len().max(profile.queues.len()).max(profile.offices.len()).max(profile.administrations.len()) <= LIST_MAX
         && profile.languages.len().max(profile.channels.len()).max(profile.capacity.channels.len()).max(grants.len()) <= LIST_MAX;
-    if !few {
-        return Err(Problem::invalid(format!("a profile has at most {LIST_MAX} of each")));
-    }
+    if few { Ok(()) } else { Err(Problem::invalid(format!("a profile has at most {LIST_MAX} of each"))) }
+}
+
+/// Refuses levels out of range, and names that the plan does not know in the administrations of the profile.
+fn check_names(plan: &Plan, profile: &OperatorProfile) -> Result<(), Problem> {
     if let Some((skill, _)) = profile.skills.iter().find(|(skill, level)| !plan.skills.contains_key(*skill) || !(1..=10).contains(*level)) {
         return Err(Problem::invalid(format!("skill `{skill}` is not in the plan, or its level is not 1 to 10")));
     }
-    if let Some(queue) = profile.queues.iter().find(|queue| !plan.queues.contains_key(*queue)) {
-        return Err(Problem::invalid(format!("queue `{queue}` is not in the plan")));
+    let is_theirs = |queue: &QueueId| plan.queues.get(queue).is_some_and(|queue| profile.administrations.contains(&queue.administration));
+    if let Some(queue) = profile.queues.iter().find(|queue| !is_theirs(queue)) {
+        return Err(Problem::invalid(format!("queue `{queue}` is not one of the administrations named")));
     }
     let known = |office| profile.administrations.iter().any(|administration| plan.office(administration, office).is_some());
     if let Some(office) = profile.offices.iter().find(|office| !known(office)) {

@@ -40,13 +40,13 @@ pub struct ChangePassword {
 
 /// Signs in: a cookie that no script can read. The same answer, after the same time, for an unknown login.
 #[utoipa::path(post, path = "/session", tag = "session", request_body = SignIn, responses(
-    (status = 200, body = Me), (status = 401, body = ProblemDocument), (status = 429, body = ProblemDocument)))]
+    (status = 200, body = Me), (status = 401, body = ProblemDocument), (status = 429, body = ProblemDocument),
+    (status = 503, body = ProblemDocument)))]
 pub async fn sign_in(State(desk): State<Shared>, peer: Peer, Body(body): Body<SignIn>) -> Result<Response, Problem> {
     let typed = if body.login.len() <= LOGIN_BYTES_MAX { login_of(&body.login) } else { String::new() };
     if !desk.limits.allow(peer.0, &typed) {
         Counters::count(&desk.counters.logins_limited);
-        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "too many attempts; wait a minute");
-        return Err(Problem { retry_after: Some(60), ..problem });
+        return Err(too_many_attempts());
     }
     let login = desk.store.login(&typed).await?.filter(|login| login.enabled);
     let stored = login.as_ref().map(|login| login.password_hash.as_str());
@@ -62,6 +62,11 @@ pub async fn sign_in(State(desk): State<Shared>, peer: Peer, Body(body): Body<Si
     tracing::info!(operator = %login.operator, "operator {} signed in", login.operator);
     let cookie = cookie(&desk, Some(&token));
     Ok(([(header::SET_COOKIE, cookie)], Json(Me::from(&login))).into_response())
+}
+
+fn too_many_attempts() -> Problem {
+    let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "too many attempts; wait a minute");
+    Problem { retry_after: Some(60), ..problem }
 }
 
 fn cookie(desk: &Shared, token: Option<&str>) -> HeaderValue {
@@ -93,7 +98,8 @@ pub async fn sign_out(State(desk): State<Shared>, SignedIn(caller): SignedIn) ->
 
 /// Changes one's own password. Every other session of the person ends.
 #[utoipa::path(put, path = "/session/password", tag = "session", request_body = ChangePassword, responses(
-    (status = 204), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 429, body = ProblemDocument)))]
+    (status = 204), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument), (status = 429, body = ProblemDocument),
+    (status = 503, body = ProblemDocument)))]
 pub async fn change_password(
     State(desk): State<Shared>,
     peer: Peer,
@@ -102,7 +108,7 @@ pub async fn change_password(
 ) -> Result<StatusCode, Problem> {
     let Credential::Cookie(hash) = &caller.credential else { return Err(Problem::forbidden()) };
     if !desk.limits.allow(peer.0, &caller.login.login) {
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "too many attempts; wait a minute"));
+        return Err(too_many_attempts());
     }
     let current = &caller.login.password_hash;
     if !desk.passwords.verify(&body.current, Some(current)).await.map_err(|error| account_problem(&error))? {
@@ -126,6 +132,7 @@ pub fn account_problem(error: &AccountError) -> Problem {
         AccountError::Taken("login") => Problem::conflict("login_taken", error.to_string()),
         AccountError::Taken(_) => Problem::conflict("name_taken", error.to_string()),
         AccountError::NotFound => Problem::not_found(),
+        AccountError::Busy => Problem::unavailable("busy", error.to_string()),
         AccountError::Store(error) => error.clone().into(),
         AccountError::Router(error) => error.clone().into(),
         AccountError::Refused(refusal) => (*refusal).into(),

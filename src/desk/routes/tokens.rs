@@ -76,8 +76,7 @@ async fn administers(desk: &Shared, rights: &Rights, people: &People, token: &Ap
     }
     let Some(operator) = token.operator else { return Ok(false) };
     let Some(login) = desk.store.login_of(operator).await? else { return Ok(rights.administers_pool(&rights.caller().login.pool)) };
-    let profile = people.operators.get(&operator).map(|operator| operator.profile.clone()).unwrap_or_default();
-    Ok(login.pool == rights.caller().login.pool && rights.may_administer(&login.pool, &profile, &login.grants))
+    Ok(login.pool == rights.caller().login.pool && rights.may_administer(&login.pool, &people.profile(operator), &login.grants))
 }
 
 /// Tokens in the caller's reach.

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, header};
+use axum::response::IntoResponse;
 
+use crate::desk::accounts::AccountError;
+use crate::desk::routes::session::account_problem;
 use crate::desk::testing::{PASSWORD, TestDesk, operator};
 use crate::model::command::CommandBody;
 use crate::model::id::OperatorId;
@@ -56,6 +59,33 @@ async fn too_many_attempts() {
     let (status, _, body) = sign_in(&desk, "ANNA", PASSWORD).await;
     assert_eq!((status, &body["code"]), (429, &"too_many_attempts".into()));
     assert_eq!(sign_in(&desk, "bruno", PASSWORD).await.0, 200, "others may");
+}
+
+/// The status of a sign-in that a proxy brings from this address.
+async fn sign_in_from(desk: &TestDesk, address: &str, password: &str) -> u16 {
+    let request = Request::post("/api/v1/session").header("x-forwarded-for", address).header(header::CONTENT_TYPE, "application/json");
+    desk.call(request.body(Body::from(credentials("anna", password))).unwrap()).await.status().as_u16()
+}
+
+#[tokio::test]
+async fn a_strangers_attempts_keep_nobody_out() {
+    let desk = TestDesk::with(|options| {
+        options.login_attempts = 3;
+        options.trusted_proxies = vec![std::net::Ipv4Addr::LOCALHOST.into()];
+    })
+    .await;
+    for expected in [401, 401, 401, 429] {
+        assert_eq!(sign_in_from(&desk, "2001:db8::1", "not the password").await, expected);
+    }
+    assert_eq!(sign_in_from(&desk, "2001:db8::2", PASSWORD).await, 429, "the same network");
+    assert_eq!(sign_in_from(&desk, "2001:db8:0:1::1", PASSWORD).await, 200, "anna, from hers");
+}
+
+#[test]
+fn who_finds_the_line_before_the_hasher_full_is_told_to_come_again() {
+    let response = account_problem(&AccountError::Busy).into_response();
+    assert_eq!(response.status(), 503);
+    assert!(response.headers().contains_key(header::RETRY_AFTER));
 }
 
 #[tokio::test]

@@ -571,6 +571,7 @@ export const en: Record<Key, string> = {
   'error.session_ended': 'The session ended: sign in again. Drafts are kept.',
   'error.bad_credentials': 'Wrong user name or password. Check and try again.',
   'error.too_many_attempts': 'Too many attempts. Wait a minute and try again.',
+  'error.busy': 'Too many passwords are being checked right now. Try again in a few seconds.',
   'error.forbidden': 'Your role does not allow this. If you need it, ask an administrator.',
   'error.not_found': 'It is not there, or not yours to see. Refresh the list.',
   'error.not_owner': 'The contact now belongs to another operator: somebody took or reassigned it.',

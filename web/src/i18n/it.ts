@@ -570,6 +570,7 @@ export const it = {
   'error.session_ended': 'La sessione è finita: accedi di nuovo. Le bozze sono conservate.',
   'error.bad_credentials': 'Nome utente o password non corretti. Controlla e riprova.',
   'error.too_many_attempts': 'Troppi tentativi. Aspetta un minuto e riprova.',
+  'error.busy': 'In questo momento si controllano troppe password. Riprova tra qualche secondo.',
   'error.forbidden': 'Il tuo ruolo non lo permette. Se ti serve, chiedi a un amministratore.',
   'error.not_found': 'Non c\'è, o non è visibile a te. Aggiorna l\'elenco.',
   'error.not_owner': 'Il contatto è ora di un altro operatore: qualcuno lo ha preso o riassegnato.',
