@@ -199,6 +199,9 @@ pub struct Rows {
     pub parts: Vec<(SentPart, String)>,
 }
 
+/// Why questions for facts are not answered; none: they are.
+pub type FactsFail = fn(&[FactQuery]) -> Option<StoreError>;
+
 /// A store in memory.
 #[derive(Default)]
 pub struct FakeStore {
@@ -210,7 +213,7 @@ pub struct FakeStore {
     /// until told to go on.
     pub narrow: OnceLock<Narrow>,
     /// Questions for facts that it does not answer.
-    pub facts_fail: OnceLock<fn(&[FactQuery]) -> Option<StoreError>>,
+    pub facts_fail: OnceLock<FactsFail>,
 }
 
 /// See [`FakeStore::narrow`].

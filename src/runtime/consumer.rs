@@ -231,8 +231,7 @@ mod tests {
     use crate::model::inbound::{InboundEvent, InboundMessage};
     use crate::model::time::Timestamp;
     use crate::model::wire;
-    use crate::port::store::FactQuery;
-    use crate::port::testing::{FakeBlobs, FakeStore, plan, pool};
+    use crate::port::testing::{FactsFail, FakeBlobs, FakeStore, plan, pool};
 
     /// Calls from these numbers; an empty one is withheld.
     fn calls(numbers: &[&str]) -> Vec<Incoming> {
@@ -250,7 +249,7 @@ mod tests {
         (1..).zip(numbers).map(call).collect()
     }
 
-    async fn looked_up(fails: fn(&[FactQuery]) -> Option<StoreError>, numbers: &[&str]) -> Vec<Item> {
+    async fn looked_up(fails: FactsFail, numbers: &[&str]) -> Vec<Item> {
         let store = Arc::new(FakeStore::default());
         store.facts_fail.set(fails).expect("once");
         let (prefix, ids, blobs) = ("it.example".to_owned(), IdMaker::new([1; 32]), Arc::new(FakeBlobs::default()));
@@ -271,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_stands_on_a_row_that_cannot_be_read_is_set_aside_alone() {
-        let fails: fn(&[FactQuery]) -> Option<StoreError> = |queries| {
+        let fails: FactsFail = |queries| {
             let is_marked = queries.iter().any(|query| query.address.is_some());
             is_marked.then(|| StoreError::Unreadable("a row".into()))
         };
