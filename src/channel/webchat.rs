@@ -50,6 +50,10 @@ mod session;
 mod socket;
 pub mod state;
 mod talk;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 mod tidy;
 mod transcript;
 
@@ -86,6 +90,8 @@ pub struct WebChatOptions {
     pub ping_every: Duration,
     /// New chats a minute from one address.
     pub sessions_per_minute: u32,
+    /// Bytes of files from one address at once, and as many again per hour.
+    pub upload_bytes_per_hour: u32,
     /// The most sockets.
     pub sockets: Maxima,
     /// The largest file, in bytes.
@@ -192,7 +198,7 @@ fn build(
     let chat = WebChat {
         hub: Hub::new(Arc::clone(&store), Arc::clone(&counters)),
         room: Room::new(Arc::clone(&store)),
-        measures: Measures::new(options.sessions_per_minute, options.sockets),
+        measures: Measures::new(options.sessions_per_minute, options.upload_bytes_per_hour, options.sockets),
         steady: Steady::default(),
         said_until: AtomicI64::default(),
         upload_memory: Arc::new(Semaphore::new(limits::UPLOADS_IN_MEMORY * options.attachment_bytes_max)),

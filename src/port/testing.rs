@@ -659,7 +659,7 @@ impl Retries for FakeRetries {
     }
 }
 
-/// The chats that a test put there.
+/// The chats that a test put there or opened.
 #[derive(Default)]
 pub struct FakeChats(pub Mutex<Vec<ChatSession>>);
 
@@ -683,7 +683,8 @@ impl FakeChats {
 
 #[async_trait]
 impl Chats for FakeChats {
-    async fn open_chat(&self, _: &ChatSession) -> Result<(), StoreError> {
+    async fn open_chat(&self, chat: &ChatSession) -> Result<(), StoreError> {
+        self.0.lock().unwrap().push(chat.clone());
         Ok(())
     }
     async fn chat(&self, body: &AdministrationId, id: ChatSessionId, _: Timestamp) -> Result<Option<ChatSession>, StoreError> {

@@ -211,6 +211,14 @@ fn combinations() {
             "the default: installation.message_domain: mail leaves this machine, and its servers are told this name (EHLO): set a domain of yours",
         ],
     );
+    refused(
+        None,
+        &[],
+        &[("webchat.upload_bytes_per_hour", "1000")],
+        &[
+            "--set webchat.upload_bytes_per_hour: webchat.upload_bytes_per_hour: one file alone may have attachment_bytes_max: write at least as many",
+        ],
+    );
     let mailbox = "[email.mailbox.urp-mail]\nhost = \"imap.comune.example\"\nuser = \"urp\"\npassword = \"x\"\ntls = \"none\"\n";
     refused(
         Some(mailbox),

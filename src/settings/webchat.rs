@@ -31,6 +31,8 @@ pub struct WebChatSettings {
     pub sockets_per_address_max: usize,
     /// The largest file, in bytes.
     pub attachment_bytes_max: usize,
+    /// Bytes of files from one address at once, and as many again per hour.
+    pub upload_bytes_per_hour: u32,
     /// Media types of files that are taken.
     #[serde(deserialize_with = "value::list")]
     pub attachment_types: Vec<String>,
@@ -75,6 +77,9 @@ impl Check for WebChatSettings {
         }
         if !(1_024..=100 * 1024 * 1024).contains(&self.attachment_bytes_max) {
             problem("attachment_bytes_max", "write a number from 1024 to 104857600".into());
+        }
+        if (self.upload_bytes_per_hour as usize) < self.attachment_bytes_max {
+            problem("upload_bytes_per_hour", "one file alone may have attachment_bytes_max: write at least as many".into());
         }
         for (account, settings) in &self.accounts {
             for origin in &settings.origins {

@@ -97,12 +97,16 @@ pub struct SmtpOptions {
     pub mails_per_minute: u32,
     /// Commands in one session.
     pub commands_max: usize,
+    /// Commands that hand in nothing (NOOP, RSET, VRFY, HELP, EHLO) until a mail is taken.
+    pub idle_commands_max: usize,
     /// Recipients of one mail.
     pub recipients_max: usize,
     /// Megabytes of mail in memory over all sessions.
     pub memory_max_mb: usize,
     /// How long a session may be silent.
     pub idle_timeout: Duration,
+    /// How long a session may go on without a mail being taken; a mail on its way has as long for its beginning and for each megabyte.
+    pub mail_timeout: Duration,
     /// How long a session may last.
     pub session_timeout: Duration,
     /// How long keeping and publishing a mail may take before the sender is told to come again.
@@ -121,9 +125,11 @@ impl SmtpOptions {
             connections_per_address_max: 20,
             mails_per_minute: 600,
             commands_max: 1_000,
+            idle_commands_max: 30,
             recipients_max: 100,
             memory_max_mb: 256,
             idle_timeout: Duration::from_secs(300),
+            mail_timeout: Duration::from_secs(300),
             session_timeout: Duration::from_secs(3_600),
             accept_timeout: Duration::from_secs(120),
         }

@@ -9,12 +9,14 @@ use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Shared;
 use super::limits::{
-    MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, TRANSCRIPTS_PER_HOUR, UPLOADS_PER_ADDRESS_MAX, UPLOADS_PER_CHAT_MAX, UPLOADS_PER_HOUR,
+    MESSAGES_AT_ONCE, MESSAGES_PER_SECOND, RETRY_SECONDS, TOKENS_AT_ONCE, TOKENS_PER_SECOND, TRANSCRIPTS_PER_HOUR, UPLOADS_PER_ADDRESS_MAX,
+    UPLOADS_PER_CHAT_MAX, UPLOADS_PER_HOUR,
 };
 use crate::channel::problem::Problem;
 use crate::model::channel::Channel;
@@ -110,7 +112,9 @@ fn is_allowed(headers: &HeaderMap, ours: &str, origins: &[String]) -> bool {
 pub struct Measures {
     sessions: DefaultKeyedRateLimiter<IpAddr>,
     messages: DefaultKeyedRateLimiter<ChatSessionId>,
+    tokens: DefaultKeyedRateLimiter<IpAddr>,
     uploads: DefaultKeyedRateLimiter<ChatSessionId>,
+    upload_bytes: Arc<DefaultKeyedRateLimiter<IpAddr>>,
     transcripts: DefaultKeyedRateLimiter<IpAddr>,
     sockets: Arc<Semaphore>,
     of_account: Places<AccountId>,
@@ -136,14 +140,50 @@ pub struct SocketPlace(#[expect(dead_code, reason = "held, not read")] (OwnedSem
 /// A file's place while it is on its way; dropping it makes room.
 pub struct UploadPlace(#[expect(dead_code, reason = "held, not read")] (Place<ChatSessionId>, Place<IpAddr>));
 
+/// The bytes of one file on its way, taken from what its network address may bring in an hour.
+pub struct UploadBytes {
+    of_address: Arc<DefaultKeyedRateLimiter<IpAddr>>,
+    peer: IpAddr,
+    came: usize,
+    taken: usize,
+}
+
+impl UploadBytes {
+    /// So many are said to come; if they are too many, in how many seconds they are not.
+    pub fn declare(&mut self, bytes: usize) -> Result<(), u64> {
+        let more = u32::try_from(bytes.saturating_sub(self.taken)).unwrap_or(u32::MAX);
+        let Some(more) = NonZeroU32::new(more) else { return Ok(()) };
+        // who asks for more than there ever is waits in vain: the settings see to it that every file fits
+        self.of_address.check_key_n(&self.peer, more).map_or(Err(3_600), |there| there.map_err(seconds_until))?;
+        self.taken = bytes;
+        Ok(())
+    }
+
+    /// So many more came; those that were declared are taken already.
+    pub fn add(&mut self, bytes: usize) -> Result<(), u64> {
+        self.came += bytes;
+        self.declare(self.came)
+    }
+}
+
+fn seconds_until(until: NotUntil<<DefaultClock as Clock>::Instant>) -> u64 {
+    until.wait_time_from(DefaultClock::default().now()).as_secs() + 1
+}
+
 impl Measures {
-    /// So many new chats a minute from one address, so many sockets.
-    pub fn new(sessions_per_minute: u32, maxima: Maxima) -> Self {
+    /// So many new chats a minute and bytes of files an hour from one address, so many sockets.
+    pub fn new(sessions_per_minute: u32, upload_bytes_per_hour: u32, maxima: Maxima) -> Self {
         let number = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
+        let size = |count: usize| number(u32::try_from(count).unwrap_or(u32::MAX));
+        // after a start all browsers of an address come back at once, and while the database is away again and again
+        let tokens = Quota::per_second(size(TOKENS_PER_SECOND.max(maxima.address / RETRY_SECONDS as usize)))
+            .allow_burst(size(TOKENS_AT_ONCE.max(maxima.address)));
         Self {
             sessions: RateLimiter::keyed(Quota::per_minute(number(sessions_per_minute))),
             messages: RateLimiter::keyed(Quota::per_second(number(MESSAGES_PER_SECOND)).allow_burst(number(MESSAGES_AT_ONCE))),
+            tokens: RateLimiter::keyed(tokens),
             uploads: RateLimiter::keyed(Quota::per_hour(number(UPLOADS_PER_HOUR))),
+            upload_bytes: Arc::new(RateLimiter::keyed(Quota::per_hour(number(upload_bytes_per_hour)))),
             transcripts: RateLimiter::keyed(Quota::per_hour(number(TRANSCRIPTS_PER_HOUR))),
             sockets: Arc::new(Semaphore::new(maxima.node)),
             of_account: Places::new(maxima.account),
@@ -161,6 +201,16 @@ impl Measures {
     /// Whether the chat may say one thing more.
     pub fn message(&self, session: ChatSessionId) -> bool {
         self.messages.check_key(&session).is_ok()
+    }
+
+    /// Whether another token may be shown from this address, good or not; if not, in how many seconds.
+    pub fn token(&self, peer: IpAddr) -> Result<(), u64> {
+        self.tokens.check_key(&peer).map_err(seconds_until)
+    }
+
+    /// A file of which nothing came yet.
+    pub fn upload_bytes(&self, peer: IpAddr) -> UploadBytes {
+        UploadBytes { of_address: Arc::clone(&self.upload_bytes), peer, came: 0, taken: 0 }
     }
 
     /// Whether the chat may bring another file.
@@ -189,7 +239,9 @@ impl Measures {
     pub fn prune(&self) {
         self.sessions.retain_recent();
         self.messages.retain_recent();
+        self.tokens.retain_recent();
         self.uploads.retain_recent();
+        self.upload_bytes.retain_recent();
         self.transcripts.retain_recent();
     }
 }
@@ -200,15 +252,38 @@ mod tests {
 
     #[test]
     fn so_many_transcripts_from_a_network_address() {
-        let measures = Measures::new(30, Maxima { node: 1, account: 1, address: 1 });
+        let measures = Measures::new(30, 1_000, Maxima { node: 1, account: 1, address: 1 });
         let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
         let given = (0..2 * TRANSCRIPTS_PER_HOUR).filter(|_| measures.transcript(one)).count();
         assert_eq!((u32::try_from(given), measures.transcript(other)), (Ok(TRANSCRIPTS_PER_HOUR), true));
     }
 
     #[test]
+    fn so_many_tokens_from_a_network_address() {
+        let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        for (sockets, expected) in [(1, TOKENS_AT_ONCE), (200, 200)] {
+            let measures = Measures::new(30, 1_000, Maxima { node: 1, account: 1, address: sockets });
+            let given = (0..expected).filter(|_| measures.token(one).is_ok()).count();
+            assert_eq!((given, measures.token(one), measures.token(other)), (expected, Err(1), Ok(())), "{sockets} sockets");
+        }
+    }
+
+    #[test]
+    fn so_many_bytes_of_files_from_a_network_address() {
+        let measures = Measures::new(30, 3_600, Maxima { node: 1, account: 1, address: 1 });
+        let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
+        let mut declared = measures.upload_bytes(one);
+        assert_eq!((declared.declare(3_000), declared.add(1_000), declared.add(2_000)), (Ok(()), Ok(()), Ok(())), "once, not twice");
+        let mut undeclared = measures.upload_bytes(one);
+        assert_eq!(undeclared.add(500), Ok(()));
+        assert!(matches!(undeclared.add(300), Err(199..=201)), "100 were left, and one more comes each second");
+        assert_eq!(measures.upload_bytes(one).declare(4_000), Err(3_600), "more than there ever is");
+        assert_eq!(measures.upload_bytes(other).declare(3_600), Ok(()), "another's");
+    }
+
+    #[test]
     fn so_many_files_on_their_way() {
-        let measures = Measures::new(30, Maxima { node: 1, account: 1, address: 1 });
+        let measures = Measures::new(30, 1_000, Maxima { node: 1, account: 1, address: 1 });
         let [one, other] = [1, 2].map(|last| IpAddr::from([192, 0, 2, last]));
         let first: Vec<_> = (0..10).map_while(|_| measures.running_upload(ChatSessionId(1), one)).collect();
         assert_eq!(first.len(), UPLOADS_PER_CHAT_MAX);
@@ -243,7 +318,7 @@ mod tests {
 
     #[test]
     fn places_are_given_back() {
-        let measures = Measures::new(2, Maxima { node: 3, account: 2, address: 2 });
+        let measures = Measures::new(2, 1_000, Maxima { node: 3, account: 2, address: 2 });
         let visitor = |account: &str, peer: u8| Visitor {
             account: account.parse().expect("a name"),
             administration: "comune".parse().expect("a name"),

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+use super::access::UploadBytes;
 use super::counters::ChatCounters;
 use super::limits::{BODY_PROGRESS_BYTES, BODY_PROGRESS_WITHIN};
 use crate::channel::problem::Problem;
@@ -28,6 +29,8 @@ pub enum BodyError {
     Broken,
     /// No memory is left for what others send.
     Full,
+    /// The network address has brought too many bytes; in so many seconds they are taken.
+    TooMany(u64),
 }
 
 impl BodyError {
@@ -41,26 +44,34 @@ impl BodyError {
                 let detail = "too many files are on their way; send it again";
                 ("uploads_full", StatusCode::SERVICE_UNAVAILABLE, "files_unavailable", detail.into())
             }
+            Self::TooMany(_) => {
+                let detail = "too many bytes of files from this address; send it later";
+                ("upload_bytes", StatusCode::TOO_MANY_REQUESTS, "too_many", detail.into())
+            }
         };
         counters.refuse(reason);
-        Problem::new(status, code, detail)
+        let problem = Problem::new(status, code, detail);
+        if let Self::TooMany(seconds) = self { problem.retry_after(seconds) } else { problem }
     }
 }
 
-/// A share of the memory for bodies on their way. It grows with what has come, so who is slow holds little.
+/// A file's share of the memory for bodies on their way, and of the bytes of its network address. It grows with what has come, so
+/// who is slow holds little.
 pub struct Share {
     memory: Arc<Semaphore>,
     held: Option<OwnedSemaphorePermit>,
+    of_address: UploadBytes,
 }
 
 impl Share {
     /// Nothing yet, of `memory` in bytes.
-    pub fn of(memory: &Arc<Semaphore>) -> Self {
-        Self { memory: Arc::clone(memory), held: None }
+    pub fn of(memory: &Arc<Semaphore>, of_address: UploadBytes) -> Self {
+        Self { memory: Arc::clone(memory), held: None, of_address }
     }
 
     /// Waits for nobody: who holds a part of it may wait for more of it, too.
     fn grow(&mut self, bytes: usize) -> Result<(), BodyError> {
+        self.of_address.add(bytes).map_err(BodyError::TooMany)?;
         let bytes = u32::try_from(bytes).map_err(|_| BodyError::TooLarge)?;
         let more = Arc::clone(&self.memory).try_acquire_many_owned(bytes).map_err(|_| BodyError::Full)?;
         match &mut self.held {
@@ -143,6 +154,7 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::channel::webchat::access::{Maxima, Measures};
 
     /// Chunks of so many bytes, each after a pause.
     fn body(chunks: Vec<(u64, usize)>) -> Body {
@@ -177,7 +189,9 @@ mod tests {
     #[tokio::test]
     async fn files_on_their_way_share_the_memory() {
         let memory = Arc::new(Semaphore::new(1_000));
-        let (mut first, mut second) = (Share::of(&memory), Share::of(&memory));
+        let measures = Measures::new(30, 10_000, Maxima { node: 1, account: 1, address: 1 });
+        let share = || Share::of(&memory, measures.upload_bytes([192, 0, 2, 1].into()));
+        let (mut first, mut second) = (share(), share());
         assert_eq!(whole_body(body(vec![(0, 300), (0, 300)]), 800, Some(&mut first)).await.map(|bytes| bytes.len()), Ok(600));
         assert_eq!(memory.available_permits(), 400, "as much as came");
         assert_eq!(whole_body(body(vec![(0, 300), (0, 300)]), 800, Some(&mut second)).await, Err(BodyError::Full));

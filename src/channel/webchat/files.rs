@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::Shared;
-use super::access::{UploadPlace, Visitor};
-use super::body::{Share, drop_body, whole_body};
+use super::access::{UploadBytes, UploadPlace, Visitor};
+use super::body::{BodyError, Share, drop_body, whole_body};
 use super::codec::File;
 use super::limits::{FAREWELL_WITHIN, UPLOAD_RETRY_SECONDS};
 use super::publish::conversation_of;
@@ -86,14 +86,14 @@ pub async fn upload(
     body: Body,
 ) -> Result<(StatusCode, Json<File>), Problem> {
     let session = session::of_request(&chat, &visitor, &headers).await?;
-    let (media_type, _place) = match admit(&chat, &visitor, &session, &headers) {
+    let (media_type, of_address, _place) = match admit(&chat, &visitor, &session, &headers) {
         Ok(admitted) => admitted,
         Err(problem) => {
             drop_body(body, FAREWELL_WITHIN).await;
             return Err(problem);
         }
     };
-    let (bytes_max, mut share) = (chat.options.attachment_bytes_max, Share::of(&chat.upload_memory));
+    let (bytes_max, mut share) = (chat.options.attachment_bytes_max, Share::of(&chat.upload_memory, of_address));
     let body = whole_body(body, bytes_max, Some(&mut share)).await.map_err(|error| error.refuse(&chat.counters, bytes_max))?;
     if body.is_empty() {
         return Err(Problem::invalid("the file is empty"));
@@ -111,8 +111,10 @@ pub async fn upload(
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
-/// The type of a file that may come, and its place while it is on its way.
-fn admit(chat: &Shared, visitor: &Visitor, session: &ChatSession, headers: &HeaderMap) -> Result<(String, UploadPlace), Problem> {
+/// What a file that may come has: its type, its part of the address's bytes, its place while it is on its way.
+type Admitted = (String, UploadBytes, UploadPlace);
+
+fn admit(chat: &Shared, visitor: &Visitor, session: &ChatSession, headers: &HeaderMap) -> Result<Admitted, Problem> {
     if session.ended {
         return Err(Problem::new(StatusCode::CONFLICT, "ended", "the chat is over"));
     }
@@ -131,7 +133,15 @@ fn admit(chat: &Shared, visitor: &Visitor, session: &ChatSession, headers: &Head
         chat.counters.refuse("uploads");
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many files; wait a while"));
     }
-    Ok((media_type, place))
+    let (mut of_address, bytes_max) = (chat.measures.upload_bytes(visitor.peer), chat.options.attachment_bytes_max);
+    // one that is too large is told so when it comes, and costs what came of it
+    let declared = declared_bytes(headers).filter(|bytes| *bytes <= bytes_max).unwrap_or(0);
+    of_address.declare(declared).map_err(|seconds| BodyError::TooMany(seconds).refuse(&chat.counters, bytes_max))?;
+    Ok((media_type, of_address, place))
+}
+
+fn declared_bytes(headers: &HeaderMap) -> Option<usize> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 /// `GET …/files/<id>`: a file of a message of this chat, or one uploaded to it.

@@ -40,6 +40,10 @@ pub const FRAMES_PER_SECOND: u32 = 5;
 pub const REFUSED_MAX: u32 = 50;
 /// Files of one chat at once, and as many again per hour.
 pub const UPLOADS_PER_HOUR: u32 = 30;
+/// Tokens shown from one network address at once, by hellos and requests for files: so many, or as many as it may have sockets.
+pub const TOKENS_AT_ONCE: usize = 60;
+/// Tokens shown from one network address each second; enough in any case for all its sockets to come back every [`RETRY_SECONDS`].
+pub const TOKENS_PER_SECOND: usize = 2;
 /// Addresses that one chat may have its transcript sent to.
 pub const TRANSCRIPT_ADDRESSES_MAX: u32 = 2;
 /// Transcripts asked for from one network address at once, and as many again per hour.

@@ -93,6 +93,11 @@ pub async fn find(chat: &Shared, visitor: &Visitor, token: &str) -> Result<Optio
 
 /// The chat of a request's `Authorization`.
 pub async fn of_request(chat: &Shared, visitor: &Visitor, headers: &HeaderMap) -> Result<ChatSession, Problem> {
+    chat.measures.token(visitor.peer).map_err(|seconds| {
+        chat.counters.refuse("requests");
+        let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many", "too many requests from this address; send it again later");
+        problem.retry_after(seconds)
+    })?;
     let given = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = given.and_then(|value| value.strip_prefix("Bearer ")).map(str::trim).unwrap_or_default();
     find(chat, visitor, token).await?.ok_or_else(|| {

@@ -190,6 +190,10 @@ async fn talk(chat: &Shared, visitor: &Visitor, wire: &mut Wire, stream: &mut Sp
         () = chat.shutdown.cancelled() => Err(End::COME_AGAIN),
     };
     let greeted = match hello {
+        Ok(_) if chat.measures.token(visitor.peer).is_err() => {
+            chat.counters.refuse("hellos");
+            Err(End::TooMuch)
+        }
         Ok((token, after)) => Talk::begin(chat, visitor, &token, after, wire).await,
         Err(end) => Err(end),
     };

@@ -31,6 +31,7 @@ pub fn options(settings: &Settings, public_url: &Url, holder: &str, node: &str) 
         session_life: chat.session_life,
         ping_every: chat.ping_every,
         sessions_per_minute: chat.sessions_per_minute,
+        upload_bytes_per_hour: chat.upload_bytes_per_hour,
         sockets: Maxima { node: chat.sockets_max, account: chat.sockets_per_account_max, address: chat.sockets_per_address_max },
         attachment_bytes_max: chat.attachment_bytes_max,
         attachment_types: chat.attachment_types.clone(),

@@ -53,7 +53,7 @@ impl ChatMetrics {
             refused: families.counter(
                 "sportello_webchat_refused_total",
                 &["reason"],
-                "Frames and requests refused, by reason: unreadable, binary, too_large, origin, session, too_many, later…",
+                "Frames and requests refused, by reason: unreadable, binary, too_large, origin, session, sessions (new chats), hellos, requests (for files), uploads, upload_bytes, too_many, later…",
             ),
             feed_gaps: families
                 .counter("sportello_webchat_feed_gaps_total", &[], "Gaps in the live feed that were read from the journal.")

@@ -10,6 +10,7 @@ use smtp_proto::{MAIL_BODY_BINARYMIME, Request};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::data::DataReader;
@@ -41,6 +42,8 @@ enum Broken {
     Peer,
     /// The daemon stops.
     Shutdown,
+    /// No mail came in time.
+    Late,
     /// A line without CRLF, or too long.
     Line,
 }
@@ -65,7 +68,11 @@ pub struct Session<'s, S> {
     hello: Option<(String, bool)>,
     transaction: Option<Transaction>,
     commands: usize,
+    /// Commands that hand in nothing, since the last mail.
+    idle_commands: usize,
     errors: usize,
+    /// Until when a mail must have got on.
+    mail_by: Instant,
 }
 
 /// What follows a command.
@@ -74,6 +81,12 @@ enum Next {
     Data,
     StartTls,
     Close,
+}
+
+/// Whether it only keeps a session alive.
+fn hands_in_nothing<T>(request: &Request<T>) -> bool {
+    use Request::{Ehlo, Helo, Help, Noop, Rset, Vrfy};
+    matches!(request, Ehlo { .. } | Helo { .. } | Help { .. } | Noop { .. } | Rset | Vrfy { .. })
 }
 
 /// Tells a peer for whom there is no place to come again.
@@ -85,8 +98,20 @@ pub async fn refuse(mut stream: TcpStream, hostname: &str) {
 impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
     /// A session on `stream`.
     pub fn new(stream: S, peer: SocketAddr, shared: &'s Arc<Shared>, encrypted: bool) -> Self {
-        let (input, output) = (Vec::new(), Vec::new());
-        Self { stream, peer, shared, encrypted, input, output, hello: None, transaction: None, commands: 0, errors: 0 }
+        Self {
+            stream,
+            peer,
+            shared,
+            encrypted,
+            input: Vec::new(),
+            output: Vec::new(),
+            hello: None,
+            transaction: None,
+            commands: 0,
+            idle_commands: 0,
+            errors: 0,
+            mail_by: Instant::now() + shared.options.mail_timeout,
+        }
     }
 
     /// Talks until one side ends it, or the peer starts TLS. With a greeting first, unless TLS just began.
@@ -99,6 +124,10 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
             Ok(true) => return End::StartTls(self.stream),
             Ok(false) | Err(Broken::Peer) => {}
             Err(Broken::Shutdown) => self.say(421, Some("4.3.2"), "the service is closing, come again later"),
+            Err(Broken::Late) => {
+                self.shared.inbound.counters().smtp_refused.add();
+                self.say(421, Some("4.4.2"), "no mail came in time, connect again when there is one");
+            }
             Err(Broken::Line) => {
                 self.shared.inbound.counters().smtp_refused.add();
                 self.say(500, Some("5.5.2"), "lines end with CRLF and have at most 2048 bytes");
@@ -114,12 +143,9 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
         loop {
             let line = self.line().await?;
             self.commands += 1;
-            if self.commands > self.shared.options.commands_max || self.errors > ERRORS_MAX {
-                self.shared.inbound.counters().smtp_refused.add();
-                self.say(421, Some("4.7.0"), "too many commands or mistakes");
-                return Ok(false);
-            }
-            match self.command(&line) {
+            let is_too_much = self.commands > self.shared.options.commands_max || self.errors > ERRORS_MAX;
+            let next = if is_too_much { self.too_much() } else { self.command(&line) };
+            match next {
                 Next::Go => {}
                 Next::Data => {
                     self.data().await?;
@@ -156,6 +182,7 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
         let read = tokio::select! {
             biased;
             () = self.shared.shutdown.cancelled() => return Err(Broken::Shutdown),
+            () = tokio::time::sleep_until(self.mail_by) => return Err(Broken::Late),
             read = tokio::time::timeout(self.shared.options.idle_timeout, self.stream.read(&mut chunk)) => read,
         };
         match read {
@@ -195,6 +222,17 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
         Next::Go
     }
 
+    fn too_much(&mut self) -> Next {
+        self.shared.inbound.counters().smtp_refused.add();
+        self.say(421, Some("4.7.0"), "too many commands or mistakes");
+        Next::Close
+    }
+
+    /// From now on the peer has its time anew to hand a mail in, or the next megabyte of one.
+    fn wait_for_mail(&mut self) {
+        self.mail_by = Instant::now() + self.shared.options.mail_timeout;
+    }
+
     fn command(&mut self, line: &[u8]) -> Next {
         let request = match Request::parse(&mut line.iter()) {
             Ok(request) => request,
@@ -204,6 +242,10 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
             Err(smtp_proto::Error::UnsupportedParameter { .. }) => return self.mistake(555, "5.5.4", "unknown parameter"),
             Err(_) => return self.mistake(501, "5.5.4", "that cannot be read"),
         };
+        self.idle_commands += usize::from(hands_in_nothing(&request));
+        if self.idle_commands > self.shared.options.idle_commands_max {
+            return self.too_much();
+        }
         match request {
             Request::Ehlo { host } => self.hello(&host, true),
             Request::Helo { host } => self.hello(&host, false),
@@ -331,8 +373,15 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
         let mut reader = DataReader::new(self.shared.options.size_max);
         let mut memory = Vec::new();
         let mut short_of_memory = false;
+        let mut came = 0;
+        self.wait_for_mail();
         loop {
             let input = std::mem::take(&mut self.input);
+            came += input.len();
+            if came >= MEGABYTE {
+                came = 0;
+                self.wait_for_mail();
+            }
             if let Some(used) = reader.push(&input) {
                 self.input = input[used..].to_vec();
                 break;
@@ -358,6 +407,10 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
         };
         let raw = Bytes::from([self.trace(&transaction.from).into_bytes(), content].concat());
         let (code, enhanced, text) = self.deliver(raw, transaction.accounts, memory).await;
+        if code == 250 {
+            self.idle_commands = 0;
+            self.wait_for_mail();
+        }
         self.say(code, Some(enhanced), text);
         Ok(())
     }
@@ -408,3 +461,6 @@ impl<'s, S: AsyncRead + AsyncWrite + Unpin + Send> Session<'s, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
