@@ -45,7 +45,7 @@ pub struct ContactQuery {
     operator: Option<String>,
     /// 1 to 500, by default 100.
     limit: Option<u32>,
-    /// Skips so many.
+    /// Skips so many, at most 5000.
     offset: Option<u32>,
 }
 
