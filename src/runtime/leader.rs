@@ -107,16 +107,19 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
     let renewing = tokio::spawn(renew(Arc::clone(&deps.leases), leadership.clone(), deps.lease_ttl, lost.clone(), stop.clone()));
     // Who dies here would keep the lead for ever, for it is renewed by another task.
     let driven = AssertUnwindSafe(drive(deps, leadership, &stop, &lost, &helpers)).catch_unwind().await;
-    match driven.unwrap_or_else(|_| Err(StoreError::Unreadable("the driver panicked".into()))) {
-        Ok(Ended::Stopped) => tracing::info!(pool = %leadership.pool, "the pool is handed over"),
-        Ok(Ended::Fenced) => tracing::warn!(pool = %leadership.pool, epoch = leadership.epoch, "another process leads the pool now"),
-        Ok(Ended::IntakeEnded) => {
+    match driven {
+        Err(_) => {
+            tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "the driver panicked; the lead is given up, to begin anew")
+        }
+        Ok(Ok(Ended::Stopped)) => tracing::info!(pool = %leadership.pool, "the pool is handed over"),
+        Ok(Ok(Ended::Fenced)) => tracing::warn!(pool = %leadership.pool, epoch = leadership.epoch, "another process leads the pool now"),
+        Ok(Ok(Ended::IntakeEnded)) => {
             tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "intake ended; the lead is given up, to begin anew");
         }
-        Ok(Ended::Unkept) => {
+        Ok(Ok(Ended::Unkept)) => {
             tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "an input can be kept nowhere; the lead is given up, to begin anew");
         }
-        Err(error) => tracing::error!(pool = %leadership.pool, %error, "the pool cannot be led"),
+        Ok(Err(error)) => tracing::error!(pool = %leadership.pool, %error, "the pool cannot be led"),
     }
     stop.cancel();
     deps.commands.detach(&leadership.pool);

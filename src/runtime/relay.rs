@@ -478,6 +478,17 @@ mod tests {
         Arc::new(FeedBatch { pool: pool(), first_seq: seq, last_seq: seq, events })
     }
 
+    /// A relay before such a broker: what hands over to it, what it works with, and what ends it.
+    fn started(store: &Arc<FakeStore>, broker: &Arc<FakeBroker>) -> (RelayHandle, RelayDeps, CancellationToken) {
+        let (deps, stop) = (deps(store, broker), CancellationToken::new());
+        (start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop), deps, stop)
+    }
+
+    /// Whether a line stands among the metrics.
+    fn shows(deps: &RelayDeps, line: &str) -> bool {
+        deps.metrics.encode().lines().any(|shown| shown == line)
+    }
+
     /// Waits until so many messages are published; how many there were in time.
     async fn published(broker: &FakeBroker, expected: usize) -> usize {
         let mut published = 0;
@@ -495,8 +506,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_lane_let_go_is_published_without_another_commit() {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
-        let stop = CancellationToken::new();
-        let handle = start(&deps(&store, &broker), &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
+        let (handle, _deps, stop) = started(&store, &broker);
         let count = 3 * BATCHES_MAX;
         for seq in (1..).take(count) {
             handle.send(committed(&store, Event { seq, ..attempting() }));
@@ -518,8 +528,7 @@ mod tests {
         for refuses in [unroutable, invalid] {
             let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
             *broker.refuses.lock().expect("whole") = refuses;
-            let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
-            let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
+            let (handle, deps, stop) = started(&store, &broker);
             for seq in 1..=3_i64 {
                 let EventBody::MessageAttempting { account, attempt, .. } = attempting().body else { unreachable!("made above") };
                 let body = EventBody::MessageAttempting { message: MessageId(u128::from(seq.unsigned_abs())), account, attempt };
@@ -527,7 +536,7 @@ mod tests {
             }
             assert_eq!(published(&broker, 2).await, 2);
             let counted = r#"sportello_relay_passed_over_total{pool="valle",relay="outbound"} 1"#;
-            assert!(deps.metrics.encode().lines().any(|line| line == counted), "{}", deps.metrics.encode());
+            assert!(shows(&deps, counted), "{}", deps.metrics.encode());
             stop.cancel();
         }
     }
@@ -536,27 +545,25 @@ mod tests {
     async fn a_lane_that_stands_shows_how_far_it_is_behind() {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
         *broker.refuses.lock().expect("whole") = |_| Some(PublishError::Refused("full".into()));
-        let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
-        let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
-        for seq in 1..=3_i64 {
+        let (handle, deps, stop) = started(&store, &broker);
+        for seq in 1..=3 {
             handle.send(committed(&store, Event { seq, ..attempting() }));
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         let shown = r#"sportello_relay_lag_events{pool="valle",relay="outbound"} 3"#;
-        assert!(deps.metrics.encode().lines().any(|line| line == shown), "{}", deps.metrics.encode());
+        assert!(shows(&deps, shown), "{}", deps.metrics.encode());
         stop.cancel();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_order_that_cannot_be_made_is_counted_and_the_next_goes_out() {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
-        let (deps, stop) = (deps(&store, &broker), CancellationToken::new());
-        let handle = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop);
+        let (handle, deps, stop) = started(&store, &broker);
         handle.send(committed(&store, Event { seq: 1, about: None, ..attempting() }));
         handle.send(committed(&store, Event { seq: 2, ..attempting() }));
         assert_eq!(published(&broker, 1).await, 1);
         let counted = r#"sportello_relay_passed_over_total{pool="valle",relay="outbound"} 1"#;
-        assert!(deps.metrics.encode().lines().any(|line| line == counted), "{}", deps.metrics.encode());
+        assert!(shows(&deps, counted), "{}", deps.metrics.encode());
         stop.cancel();
     }
 }
