@@ -215,6 +215,7 @@ impl Driver {
     /// Waits for a commit and does what follows from how it ended. `Some`: the driver must end.
     async fn settle(&mut self, committing: UnderWay, open: &mut Open, inflow: &Inflow) -> Option<Ended> {
         let (batch, outcome) = self.take_back(committing).await;
+        assert!(!fault::happens("driver_panics"), "asked for by the fault run");
         match outcome {
             Ok(()) => self.act(batch, inflow),
             Err(StoreError::Fenced) => return Some(Ended::Fenced),

@@ -55,8 +55,19 @@ async fn culprits_are_set_aside() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_intake_the_lead_begins_anew() {
+    begins_anew("happen:intake_panics:5", "intake ended").await;
+}
+
+/// Committed, and nothing of it acknowledged: it comes again and is recognised.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_driver_that_panics_gives_the_lead_up() {
+    begins_anew("happen:driver_panics:5", "the driver panicked").await;
+}
+
+/// The same process leads once more, and the log says why.
+async fn begins_anew(fault: &str, says: &str) {
     let _alone = alone().await;
-    let fleet = Fleet::armed(false, "happen:intake_panics:5").await;
+    let fleet = Fleet::armed(false, fault).await;
     let load = fleet.load(Duration::from_millis(10));
     fleet.until_more(60).await;
     let verdict = fleet.finish(load).await;
@@ -64,5 +75,5 @@ async fn without_intake_the_lead_begins_anew() {
     let epoch = fleet.pair.count("select epoch from epoch where pool = 'main'").await;
     assert_eq!(epoch, 3, "the first process led, the second led twice");
     let log = fleet.processes.lock().await[0].log_text();
-    assert!(log.contains("intake ended"), "the log says why");
+    assert!(log.contains(says), "the log says why");
 }
