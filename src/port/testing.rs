@@ -186,6 +186,7 @@ pub struct Rows {
     pub tokens: HashMap<String, ApiToken>,
     pub queues: Vec<QueueState>,
     pub events: Vec<EventRecord>,
+    pub cursors: HashMap<String, i64>,
     pub last_seq: i64,
     pub quarantine: Vec<Quarantined>,
     pub inputs: HashMap<InputId, InputStatus>,
@@ -294,10 +295,11 @@ impl Store for FakeStore {
     async fn inputs_after(&self, _: &PoolId, _: i64, _: u32) -> Result<Vec<InputRecord>, StoreError> {
         Ok(Vec::new())
     }
-    async fn cursor(&self, _: &PoolId, _: &str) -> Result<i64, StoreError> {
-        Ok(0)
+    async fn cursor(&self, _: &PoolId, relay: &str) -> Result<i64, StoreError> {
+        Ok(self.up()?.cursors.get(relay).copied().unwrap_or_default())
     }
-    async fn advance_cursor(&self, _: &PoolId, _: &str, _: i64, _: i64) -> Result<bool, StoreError> {
+    async fn advance_cursor(&self, _: &PoolId, relay: &str, _: i64, seq: i64) -> Result<bool, StoreError> {
+        self.up()?.cursors.insert(relay.to_owned(), seq);
         Ok(true)
     }
     async fn contact(&self, administrations: &[AdministrationId], id: ContactId) -> Result<Option<ContactSummary>, StoreError> {

@@ -24,11 +24,13 @@ use super::feed::Feed;
 use super::intake::Intake;
 use super::left;
 use super::nodes::Nodes;
-use super::relay::{self, RelayDeps};
+use super::relay::{self, RelayDeps, RelayHandle};
 use super::retry::Retry;
 
 /// How often somebody who does not lead asks whether they may.
 const ASK_EVERY: Duration = Duration::from_millis(300);
+/// Who hands a pool over waits so long for what it committed to be published. Longer, and its contacts would wait for the other.
+const RELAY_PATIENCE: Duration = Duration::from_millis(500);
 /// How often the lead is renewed, as a share of its time to live.
 const RENEWALS: u32 = 4;
 
@@ -106,7 +108,9 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
     let helpers = TaskTracker::new();
     let renewing = tokio::spawn(renew(Arc::clone(&deps.leases), leadership.clone(), deps.lease_ttl, lost.clone(), stop.clone()));
     // Who dies here would keep the lead for ever, for it is renewed by another task.
-    let driven = AssertUnwindSafe(drive(deps, leadership, &stop, &lost, &helpers)).catch_unwind().await;
+    let (handle, relay) = relay::start(&deps.relay, leadership);
+    let driven = AssertUnwindSafe(drive(deps, leadership, handle, &stop, &lost, &helpers)).catch_unwind().await;
+    let is_fenced = matches!(driven, Ok(Ok(Ended::Fenced)));
     match driven {
         Err(_) => {
             tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "the driver panicked; the lead is given up, to begin anew")
@@ -124,13 +128,15 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
     stop.cancel();
     deps.commands.detach(&leadership.pool);
     helpers.close();
-    helpers.wait().await;
+    let relayed = relay.finish(if is_fenced { Duration::ZERO } else { RELAY_PATIENCE });
+    tokio::join!(helpers.wait(), relayed);
     renewing.abort();
 }
 
 async fn drive(
     deps: &LeaderDeps,
     leadership: &Leadership,
+    relay: RelayHandle,
     stop: &CancellationToken,
     lost: &CancellationToken,
     helpers: &TaskTracker,
@@ -140,7 +146,7 @@ async fn drive(
     let driver_deps = DriverDeps {
         store: Arc::clone(&deps.store),
         feed: deps.feed.clone(),
-        relay: relay::start(&deps.relay, leadership, stop),
+        relay,
         metrics: Arc::clone(&deps.metrics),
         plans: deps.plans.clone(),
         batch_max: deps.batch_max,

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::fault;
 use crate::model::event::{Event, EventBody};
@@ -111,8 +112,34 @@ pub fn lanes(events: bool) -> Vec<&'static str> {
     [Some(Lane::Outbound), events.then_some(Lane::Events)].into_iter().flatten().map(Lane::name).collect()
 }
 
-/// Starts the lanes of a leadership; they end with `stop` or when the epoch is lost.
-pub fn start(deps: &RelayDeps, leadership: &Leadership, stop: &CancellationToken) -> RelayHandle {
+/// The lanes of a leadership.
+pub struct Relay {
+    stop: CancellationToken,
+    lanes: TaskTracker,
+}
+
+impl Relay {
+    /// To be called when the handle is gone: waits until what was handed over is published and its cursors are put down, so that who leads
+    /// next publishes none of it again. What takes longer than `patience` is cut off, and published again.
+    pub async fn finish(self, patience: Duration) {
+        let in_time = tokio::time::timeout(patience, self.lanes.wait()).await;
+        if in_time.is_err() {
+            tracing::info!("the relay is not through with what was committed; who leads next goes on with it");
+        }
+        self.stop.cancel();
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// Starts the lanes of a leadership. They end when the handle is gone and everything is published, when the epoch is lost, or with the
+/// [`Relay`].
+pub fn start(deps: &RelayDeps, leadership: &Leadership) -> (RelayHandle, Relay) {
+    let relay = Relay { stop: CancellationToken::new(), lanes: TaskTracker::new() };
     let mut handle = RelayHandle::default();
     let lanes = [Some(Lane::Outbound), deps.events.then_some(Lane::Events)];
     for lane in lanes.into_iter().flatten() {
@@ -127,14 +154,13 @@ pub fn start(deps: &RelayDeps, leadership: &Leadership, stop: &CancellationToken
             saved: 0,
             saved_at: Instant::now(),
         };
-        tokio::spawn(runner.run(receiver, stop.clone()));
+        relay.lanes.spawn(runner.run(receiver, relay.stop.clone()));
     }
-    {
-        let (sender, receiver) = mpsc::channel(BATCHES_MAX);
-        handle.lanes.push(sender);
-        tokio::spawn(feed_desks(deps.clone(), receiver, stop.clone()));
-    }
-    handle
+    let (sender, receiver) = mpsc::channel(BATCHES_MAX);
+    handle.lanes.push(sender);
+    relay.lanes.spawn(feed_desks(deps.clone(), receiver, relay.stop.clone()));
+    relay.lanes.close();
+    (handle, relay)
 }
 
 struct Runner {
@@ -148,7 +174,7 @@ struct Runner {
     saved_at: Instant,
 }
 
-/// The lane is over: another process leads, or it was asked to stop.
+/// The lane is over: another process leads, or it is cut off.
 struct Over;
 
 impl Runner {
@@ -171,30 +197,30 @@ impl Runner {
         loop {
             let next = tokio::select! {
                 biased;
-                () = stop.cancelled() => None,
-                batch = tokio::time::timeout(CURSOR_PAUSE, batches.recv()) => match batch {
-                    Ok(Some(batch)) => Some(Some(batch)),
-                    Ok(None) => None,
-                    Err(_) => Some(None),
-                },
-            };
-            let done = match next {
-                None => {
+                () = stop.cancelled() => {
                     let _ = self.save(true).await;
                     return;
                 }
-                Some(Some(first)) => self.pass_on(first, &mut batches, &stop).await,
-                Some(None) => self.rest(&stop).await,
+                next = tokio::time::timeout(CURSOR_PAUSE, batches.recv()) => next,
+            };
+            let was_last = matches!(next, Ok(None));
+            let done = match next {
+                Ok(Some(first)) => self.pass_on(first, &mut batches, &stop).await,
+                Ok(None) | Err(_) => self.rest(&stop).await,
             };
             if done.is_err() {
-                tracing::info!(%pool, lane = self.lane.name(), "the relay lane ends");
+                tracing::info!(%pool, lane = self.lane.name(), "the relay lane is over");
                 return;
             }
             self.show_lag(&stop);
+            if was_last {
+                return;
+            }
         }
     }
 
-    /// Nothing has come for a while: what the lane had no room for is read from the journal, and the cursor is put down.
+    /// Nothing has come for a while, or nothing comes any more: what the lane had no room for is read from the journal, and the cursor is
+    /// put down.
     async fn rest(&mut self, stop: &CancellationToken) -> Result<(), Over> {
         self.catch_up(self.last.load(Ordering::Relaxed), stop).await?;
         self.save(true).await
@@ -479,9 +505,10 @@ mod tests {
     }
 
     /// A relay before such a broker: what hands over to it, what it works with, and what ends it.
-    fn started(store: &Arc<FakeStore>, broker: &Arc<FakeBroker>) -> (RelayHandle, RelayDeps, CancellationToken) {
-        let (deps, stop) = (deps(store, broker), CancellationToken::new());
-        (start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() }, &stop), deps, stop)
+    fn started(store: &Arc<FakeStore>, broker: &Arc<FakeBroker>) -> (RelayHandle, RelayDeps, Relay) {
+        let deps = deps(store, broker);
+        let (handle, relay) = start(&deps, &Leadership { pool: pool(), epoch: 1, holder: "here".into() });
+        (handle, deps, relay)
     }
 
     /// Whether a line stands among the metrics.
@@ -506,13 +533,38 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_lane_let_go_is_published_without_another_commit() {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
-        let (handle, _deps, stop) = started(&store, &broker);
+        let (handle, _deps, _relay) = started(&store, &broker);
         let count = 3 * BATCHES_MAX;
         for seq in (1..).take(count) {
             handle.send(committed(&store, Event { seq, ..attempting() }));
         }
         assert_eq!(published(&broker, count).await, count);
-        stop.cancel();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hands_over_publishes_what_it_committed_and_puts_the_cursor_down() {
+        let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
+        let (handle, _deps, relay) = started(&store, &broker);
+        for seq in 1..=3 {
+            handle.send(committed(&store, Event { seq, ..attempting() }));
+        }
+        drop(handle);
+        relay.finish(Duration::from_secs(1)).await;
+        assert_eq!(broker.taken().iter().map(Vec::len).sum::<usize>(), 3);
+        assert_eq!(store.cursor(&pool(), "outbound").await.expect("a cursor"), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_is_away_does_not_hold_up_who_hands_over() {
+        let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
+        *broker.refuses.lock().expect("whole") = |_| Some(PublishError::Refused("full".into()));
+        let (handle, _deps, relay) = started(&store, &broker);
+        handle.send(committed(&store, attempting()));
+        drop(handle);
+        let began = tokio::time::Instant::now();
+        relay.finish(Duration::from_secs(1)).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(1));
+        assert_eq!(store.cursor(&pool(), "outbound").await.expect("a cursor"), 0);
     }
 
     /// Whose orders the broker does not take: of three, the one of the second event.
@@ -528,7 +580,7 @@ mod tests {
         for refuses in [unroutable, invalid] {
             let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
             *broker.refuses.lock().expect("whole") = refuses;
-            let (handle, deps, stop) = started(&store, &broker);
+            let (handle, deps, _relay) = started(&store, &broker);
             for seq in 1..=3_i64 {
                 let EventBody::MessageAttempting { account, attempt, .. } = attempting().body else { unreachable!("made above") };
                 let body = EventBody::MessageAttempting { message: MessageId(u128::from(seq.unsigned_abs())), account, attempt };
@@ -537,7 +589,6 @@ mod tests {
             assert_eq!(published(&broker, 2).await, 2);
             let counted = r#"sportello_relay_passed_over_total{pool="valle",relay="outbound"} 1"#;
             assert!(shows(&deps, counted), "{}", deps.metrics.encode());
-            stop.cancel();
         }
     }
 
@@ -545,25 +596,23 @@ mod tests {
     async fn a_lane_that_stands_shows_how_far_it_is_behind() {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
         *broker.refuses.lock().expect("whole") = |_| Some(PublishError::Refused("full".into()));
-        let (handle, deps, stop) = started(&store, &broker);
+        let (handle, deps, _relay) = started(&store, &broker);
         for seq in 1..=3 {
             handle.send(committed(&store, Event { seq, ..attempting() }));
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
         let shown = r#"sportello_relay_lag_events{pool="valle",relay="outbound"} 3"#;
         assert!(shows(&deps, shown), "{}", deps.metrics.encode());
-        stop.cancel();
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_order_that_cannot_be_made_is_counted_and_the_next_goes_out() {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
-        let (handle, deps, stop) = started(&store, &broker);
+        let (handle, deps, _relay) = started(&store, &broker);
         handle.send(committed(&store, Event { seq: 1, about: None, ..attempting() }));
         handle.send(committed(&store, Event { seq: 2, ..attempting() }));
         assert_eq!(published(&broker, 1).await, 1);
         let counted = r#"sportello_relay_passed_over_total{pool="valle",relay="outbound"} 1"#;
         assert!(shows(&deps, counted), "{}", deps.metrics.encode());
-        stop.cancel();
     }
 }

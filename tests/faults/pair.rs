@@ -85,6 +85,7 @@ impl Pair {
             ("CHANNEL_API__BURST", "10000"),
             ("WEBCHAT__SESSIONS_PER_MINUTE", "10000"),
             ("LOG__FORMAT", "text"),
+            ("LOG__FILTER", "info,sportello::runtime::intake=debug"),
         ];
         if let Some(servers) = &self.servers {
             settings.extend([

@@ -42,6 +42,7 @@ async fn terminated_under_load() {
         "SIGTERM: hand-over {gaps:?} ms, came again after its commit {again}, of them sent again {sent_again}, consoles closed with {codes:?}: {verdict}"
     );
     verdict.demand(0);
+    assert_eq!(verdict.events_repeated, 0, "what was published was published again");
     assert!(gaps.iter().all(|gap| *gap < 1_000), "a hand-over took longer than a second: {gaps:?} ms");
     assert!(codes.contains(&1001) && codes.iter().all(|code| *code == 1001), "consoles were closed with {codes:?}");
     assert_eq!(again, sent_again as f64, "what was committed was delivered again");
