@@ -113,7 +113,10 @@ async fn a_lost_connection_is_unavailable_and_made_again(place: Place) {
     match &place.at {
         At::Postgres { .. } => {
             place
-                .run("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'sportello'")
+                .run(
+                    "select pg_terminate_backend(pid) from pg_stat_activity \
+                     where application_name = 'sportello' and datname = current_database()",
+                )
                 .await
                 .expect("ends them");
         }

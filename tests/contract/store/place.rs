@@ -69,7 +69,7 @@ impl Place {
     pub async fn paused_in_commit(&self) -> i64 {
         let At::Postgres { superuser, .. } = &self.at else { return 0 };
         let sql = "select count(*) from pg_stat_activity a join pg_locks l on l.pid = a.pid \
-                   where a.state = 'idle in transaction' and l.relation = 'contact'::regclass and l.mode = 'RowExclusiveLock'";
+                   where a.datname = current_database() and a.state = 'idle in transaction' and l.relation = 'contact'::regclass and l.mode = 'RowExclusiveLock'";
         let mut connection = PgConnection::connect(superuser).await.expect("connects");
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
