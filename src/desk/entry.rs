@@ -1,5 +1,6 @@
 //! What was said in a conversation, as the desk shows it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -47,6 +48,9 @@ pub struct MessageEntry {
     has_raw: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     automatic: Option<Automatic>,
+    /// The citizen's: what its channel knows of it that has no field of its own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    attributes: BTreeMap<String, String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<DeliveryState>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,6 +129,7 @@ pub fn message_entry(message: Message, people: &People, can_settle: bool, seen_u
             .collect(),
         has_raw: message.raw.is_some(),
         automatic: message.automatic,
+        attributes: message.attributes,
         can_settle: can_settle && message.delivery == Some(DeliveryState::Unknown),
         delivery: message.delivery,
         failure: message.failure,

@@ -1,5 +1,7 @@
 //! What was said: messages between citizen and office, notes that stay inside. These rows hold the text and can be erased.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -108,6 +110,9 @@ pub struct Message {
     /// key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header_id: Option<String>,
+    /// Inbound: what its channel knows of it that has no field of its own: an address that asks for the answer, files left out.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
     /// Outbound: where it is.
     pub delivery: Option<DeliveryState>,
     /// Outbound: the code of the last failure.

@@ -110,7 +110,7 @@ pub struct InboundMessage {
     /// Set if no person wrote it. Recorded, never routed as new work, never answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub automatic: Option<Automatic>,
-    /// Facts for the rules that have no field of their own: a telephone menu's choice, a web form's topic.
+    /// Facts for the rules and the operator that have no field of their own: a telephone menu's choice, a web form's topic.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub attributes: BTreeMap<String, String>,

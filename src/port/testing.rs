@@ -168,6 +168,7 @@ pub fn message(id: u128, contact: &Contact) -> Message {
         automatic: None,
         provider_id: None,
         header_id: None,
+        attributes: BTreeMap::new(),
         seq: 0,
         delivery: None,
         failure: None,

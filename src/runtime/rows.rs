@@ -1,5 +1,6 @@
 //! From effects to a write-set: final rows, numbered events, and the text rows that travel beside the engine.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::model::channel::Channel;
@@ -112,6 +113,7 @@ pub fn add_inbound(facts: &InboundFacts, text: InboundText, applied: &Applied, (
         raw: message.raw,
         automatic: message.automatic,
         header_id: message.header_id,
+        attributes: message.attributes,
         seq,
         provider_id: Some(message.provider_id),
         delivery: None,
@@ -200,6 +202,7 @@ fn outbound(
         raw: None,
         automatic: None,
         header_id: None,
+        attributes: BTreeMap::new(),
         seq,
         provider_id: None,
         delivery: Some(DeliveryState::Queued),

@@ -133,6 +133,7 @@ pub fn message(pool: &PoolId, message: &Message, delivery: Option<&Delivery>) ->
         failure.as_deref().map(clean),
         delivery.map(|delivery| json(&delivery.origin)).transpose()?,
         message.settled.as_ref().map(json).transpose()?,
+        (!message.attributes.is_empty()).then(|| json(&message.attributes)).transpose()?,
     ])
 }
 
@@ -141,7 +142,7 @@ macro_rules! message_columns {
     () => {
         "m.id, m.administration, m.conversation, m.contact, m.direction, m.channel, m.account, m.author, m.at, m.filed_at, m.sender, \
          m.recipients, m.subject, m.text, m.html, m.attachments, m.raw, m.automatic, m.provider_id, m.header_id, m.delivery, m.failure, \
-         m.place, m.settled"
+         m.place, m.settled, m.attributes"
     };
 }
 pub(crate) use message_columns;
@@ -173,6 +174,7 @@ pub fn read_message(row: &Row) -> Result<Message, StoreError> {
         delivery: row.word_option(20)?,
         failure: row.text_option(21)?,
         settled: row.json_option(23)?,
+        attributes: row.json_option(24)?.unwrap_or_default(),
     })
 }
 

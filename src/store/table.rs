@@ -286,6 +286,7 @@ pub static MESSAGE: LazyLock<Table> = LazyLock::new(|| {
             ("failure", Text),
             ("origin", Text),
             ("settled", Text),
+            ("attributes", Text),
         ],
         if crate::fault::is_broken("no_inbox") { "on conflict do nothing" } else { "" },
     )

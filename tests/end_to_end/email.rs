@@ -480,6 +480,7 @@ fn message(id: u128, direction: Direction, to: &str) -> Message {
         automatic: None,
         provider_id: None,
         header_id: (direction == Direction::Inbound).then(|| "domanda@example.it".to_owned()),
+        attributes: std::collections::BTreeMap::new(),
         seq: 0,
         delivery: None,
         failure: None,

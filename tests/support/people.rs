@@ -291,7 +291,7 @@ impl Program {
 }
 
 fn call(external_id: &str) -> Value {
-    json!({ "external_id": external_id, "from": { "address": "+390471123456" }, "subject": external_id, "language": "it" })
+    json!({ "external_id": external_id, "from": { "address": "+390471123456" }, "subject": external_id, "language": "it", "attributes": { "menu": "2" } })
 }
 
 async fn answer_of(request: RequestBuilder) -> (u16, Value) {

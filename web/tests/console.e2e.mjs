@@ -55,6 +55,8 @@ async function operator(page) {
     await page.getByText('2026/0012345').first().waitFor();
     await page.getByRole('log').getByText('resta interna').waitFor();
     await page.getByText('Segue un contatto precedente.').waitFor();
+    const remarks = await page.locator('.message-remarks li').allTextContents();
+    assert.deepEqual(remarks, ['Allegati non mostrati: 2. Sono nel messaggio originale.', 'Modulo web: F24', 'Chiede che si risponda a caf@example.org']);
     await look(page, 'conversation');
   });
   await test('HTML mail is shown in a frame that may do nothing', async () => {

@@ -170,7 +170,7 @@ pub struct NewContact {
     /// The language to answer in.
     #[serde(default)]
     pub language: Option<Language>,
-    /// Facts for the rules: a telephone menu's choice, a form's topic. At most 32.
+    /// Facts for the rules and the operator: a telephone menu's choice, a form's topic. At most 32.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }
@@ -192,7 +192,7 @@ pub struct NewMessage {
     /// The language to answer in.
     #[serde(default)]
     pub language: Option<Language>,
-    /// Facts for the rules.
+    /// Facts for the rules and the operator.
     #[serde(default)]
     pub attributes: BTreeMap<String, String>,
 }

@@ -1,5 +1,6 @@
 //! Contacts, messages and batches for the suite: plain ones, told apart by a number.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use sportello::model::channel::{Channel, IdentityLevel};
@@ -125,6 +126,7 @@ pub fn message(n: u128, of: u128) -> Message {
         automatic: None,
         provider_id: None,
         header_id: None,
+        attributes: BTreeMap::from([("reply_to".to_owned(), "caf@example.it".to_owned())]),
         seq: 0,
         delivery: None,
         failure: None,

@@ -1,5 +1,6 @@
 //! Erasing: nothing that could be read stays anywhere, what is delivered again stays dead, what is at work is left alone.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -73,6 +74,7 @@ fn letter(n: u128, of: u128, seq: i64) -> Message {
         html: Some(blob('c')),
         provider_id: said(),
         header_id: said(),
+        attributes: BTreeMap::from([(CANARY.to_owned(), CANARY.to_owned())]),
         failure: said(),
         seq,
         ..message(n, of)

@@ -104,6 +104,8 @@ async fn calls(anna: &Person, live: &Live, program: &Program, mut known: Vec<Str
 
     let (input, contact, ordinal) = ring("servita").await;
     anna.post(&format!("/offers/{contact}/{ordinal}/accept"), json!({})).await;
+    let row = anna.get(&format!("/contacts/{contact}")).await;
+    assert_eq!(anna.entries(&row).await[0]["attributes"], json!({ "menu": "2" }), "what the caller chose");
     anna.post(&format!("/contacts/{contact}/notes"), json!({ "text": "nota" })).await;
     anna.put(&format!("/contacts/{contact}/case"), json!({ "number": "2026/0001" })).await;
     program.accepted(&format!("/contacts/{input}/end"), json!({})).await;

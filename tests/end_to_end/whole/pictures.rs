@@ -25,6 +25,7 @@ async fn story(pair: Pair) {
     let contact = own(&anna).await;
     let entries = anna.entries(&contact).await;
     assert_eq!(entries[0]["text"], "Ecco la buca\n[… 1 file …]");
+    assert_eq!(entries[0]["attributes"], json!({ "media_missing": "1" }));
     let files = entries[0]["attachments"].as_array().unwrap();
     assert_eq!(files.len(), 1);
     assert_eq!((text(&files[0]["name"]), files[0]["size"].as_u64()), ("mms-2.png".into(), Some(8)));

@@ -162,6 +162,8 @@ export interface MessageEntry {
   attachments: Attachment[];
   has_raw: boolean;
   automatic?: string;
+  /** The citizen's: what its channel knows of it that has no field of its own. */
+  attributes?: Record<string, string>;
   delivery?: DeliveryState;
   failure?: string;
   /** Ours: the citizen has seen it, where the channel can tell. */

@@ -218,6 +218,10 @@ export const en: Record<Key, string> = {
   'delivery_help.bounced': 'The address refused it: check it or use another channel.',
   'delivery_help.unknown': 'It may have arrived: check, then say how it ended. Only then can it be sent again.',
 
+  'attribute.reply_to': 'Asks that the answer goes to {value}',
+  'attribute.attachments_omitted': 'Attachments not shown: {value}. They are in the original message.',
+  'attribute.unreadable': 'Not all of the message could be read: the rest is in the original.',
+
   'automatic.auto_reply': 'Automatic reply',
   'automatic.bounce': 'Delivery failure notice',
   'automatic.receipt': 'Read receipt',

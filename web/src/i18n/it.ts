@@ -217,6 +217,10 @@ export const it = {
   'delivery_help.bounced': 'L\'indirizzo l\'ha rifiutato: verifica il recapito o usa un altro canale.',
   'delivery_help.unknown': 'Potrebbe essere arrivato: verifica, poi indica com\'è andata. Solo dopo si può inviare di nuovo.',
 
+  'attribute.reply_to': 'Chiede che si risponda a {value}',
+  'attribute.attachments_omitted': 'Allegati non mostrati: {value}. Sono nel messaggio originale.',
+  'attribute.unreadable': 'Non è stato possibile leggere tutto il messaggio: il resto è nell\'originale.',
+
   'automatic.auto_reply': 'Risposta automatica',
   'automatic.bounce': 'Avviso di mancata consegna',
   'automatic.receipt': 'Ricevuta di lettura',

@@ -30,6 +30,7 @@ fn message(id: u128, direction: Direction) -> Message {
         automatic: None,
         provider_id: None,
         header_id: (direction == Direction::Inbound).then(|| format!("in{id}@example.it")),
+        attributes: std::collections::BTreeMap::new(),
         seq: 0,
         delivery: None,
         failure: None,
