@@ -90,12 +90,14 @@ pub struct EmailHandle {
     pub counters: Arc<EmailCounters>,
 }
 
-/// Starts listener, mailboxes and senders as tasks of `tracker`. They end by themselves, in order, when `shutdown` is cancelled.
+/// Starts listener and mailboxes as tasks of `tracker`, senders as tasks of `attempts`. They end by themselves, in order, when `shutdown`
+/// is cancelled; a letter on its way to the next hop takes longest.
 pub async fn start(
     options: EmailOptions,
     deps: EmailDeps,
     shutdown: CancellationToken,
     tracker: TaskTracker,
+    attempts: &TaskTracker,
 ) -> Result<EmailHandle, EmailError> {
     options.check()?;
     let counters = Arc::new(EmailCounters::default());
@@ -117,6 +119,6 @@ pub async fn start(
         ids: deps.ids,
         prefix: options.event_prefix,
     };
-    tracker.spawn(Outbound::new(deps, sender).run(shutdown, tracker.clone()));
+    attempts.spawn(Outbound::new(deps, sender).run(shutdown, attempts.clone()));
     Ok(EmailHandle { smtp_address, counters })
 }

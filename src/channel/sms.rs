@@ -135,8 +135,15 @@ pub struct SmsHandle {
     pub spool: Spool,
 }
 
-/// Starts courier and senders as tasks of `tracker`; they end with `shutdown`.
-pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tracker: &TaskTracker) -> Result<SmsHandle, SmsError> {
+/// Starts the courier as a task of `tracker`, sessions and senders as tasks of `attempts`; they end with `shutdown`, a text on its way
+/// to the provider last.
+pub fn start(
+    options: SmsOptions,
+    deps: SmsDeps,
+    shutdown: CancellationToken,
+    tracker: &TaskTracker,
+    attempts: &TaskTracker,
+) -> Result<SmsHandle, SmsError> {
     let SmsOptions { accounts, public_url, spool_folder, spool_bytes_max, media_bytes_max, media_hosts, country, event_prefix } = options;
     let counters = Arc::new(SmsCounters::default());
     let opened = spool::open(&spool_folder, spool_bytes_max)
@@ -167,13 +174,13 @@ pub fn start(options: SmsOptions, deps: SmsDeps, shutdown: CancellationToken, tr
         CarrierOptions::Ready(carrier) => (id.clone(), carrier.clone()),
         CarrierOptions::Smpp(options) => {
             let (smpp, session) = smpp::session(options.clone(), id.clone(), spool.clone(), &left_taken, Arc::clone(&counters));
-            tracker.spawn(session.run(shutdown.clone()));
+            attempts.spawn(session.run(shutdown.clone()));
             (id.clone(), Carrier::Smpp(smpp))
         }
     };
     let carriers = accounts.iter().map(carrier_of).collect();
     let sender = SmsSender::new(carriers, &outbound, Arc::clone(&counters)).map_err(SmsError::Tls)?;
-    tracker.spawn(Outbound::new(outbound, Arc::new(sender)).run(shutdown, tracker.clone()));
+    attempts.spawn(Outbound::new(outbound, Arc::new(sender)).run(shutdown, attempts.clone()));
     let signers = accounts.into_iter().map(|(id, account)| (id, account.signer)).collect();
     let router = webhook::router(Arc::new(Webhooks { signers, public_url, spool: spool.clone(), counters: Arc::clone(&counters) }));
     Ok(SmsHandle { router, counters, spool })

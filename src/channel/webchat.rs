@@ -100,9 +100,7 @@ pub struct WebChatOptions {
     pub attachment_types: Vec<String>,
     /// Types of CloudEvents begin with it.
     pub event_prefix: String,
-    /// This process, for leases.
-    pub holder: String,
-    /// The name of this node: the pool's feed goes to nodes that say they are there.
+    /// The name of this start: it holds leases, and the pool's feed goes to nodes that say they are there.
     pub node: String,
 }
 

@@ -85,10 +85,12 @@ async fn serve(settings: Settings) -> anyhow::Result<ExitCode> {
     log::init(format, &settings.log.filter)?;
     let data = settings.data.folder.clone();
     let mut ends = Signals::new()?;
-    let daemon = tokio::select! {
-        daemon = Daemon::start(settings) => daemon?,
+    let prepared = tokio::select! {
+        prepared = Daemon::prepare(settings) => prepared?,
         () = ends.next() => return Ok(ExitCode::from(EXIT_OK)),
     };
+    // from here on it works: what is begun is ended in order, and a signal waits for that
+    let daemon = prepared.begin().await?;
     say(&banner(&daemon, &data));
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let watchdog = tokio::spawn(feed_watchdog(daemon.watchdog.clone()));

@@ -4,12 +4,21 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use url::Url;
 
 use super::Shared;
 
-/// What the console may load and connect to: this desk, nothing else.
-pub const CONSOLE_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' ws: wss:; object-src 'none'; base-uri 'none'; \
-     frame-src 'self'; frame-ancestors 'none'; form-action 'self'";
+/// What the console may load and connect to: this desk, nothing else. Not every browser counts the desk's own sockets as `'self'`.
+fn console_policy(desk: &Url) -> HeaderValue {
+    let scheme = if desk.scheme() == "https" { "wss" } else { "ws" };
+    let socket = format!("{scheme}://{}", desk.authority());
+    let policy = format!(
+        "default-src 'self'; img-src 'self' data: blob:; connect-src 'self' {socket}; object-src 'none'; base-uri 'none'; \
+         frame-src 'self'; frame-ancestors 'none'; form-action 'self'"
+    );
+    HeaderValue::from_str(&policy).expect("an address has no control characters")
+}
+
 /// The page of the API document writes styles of its own.
 pub const DOCUMENT_POLICY: &str = "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'none'; \
      frame-ancestors 'none'; form-action 'self'";
@@ -18,9 +27,11 @@ pub const DOCUMENT_POLICY: &str = "default-src 'self'; img-src 'self' data:; sty
 pub async fn protect(State(desk): State<Shared>, request: Request, next: Next) -> Response {
     let document = request.uri().path().starts_with("/docs");
     let mut response = next.run(request).await;
-    let policy = if document { DOCUMENT_POLICY } else { CONSOLE_POLICY };
     let headers = response.headers_mut();
-    fill(headers, header::CONTENT_SECURITY_POLICY, policy);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| match document {
+        true => HeaderValue::from_static(DOCUMENT_POLICY),
+        false => console_policy(&desk.options.public_url),
+    });
     fill(headers, header::CACHE_CONTROL, "no-store");
     fill(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     fill(headers, header::REFERRER_POLICY, "no-referrer");

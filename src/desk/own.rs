@@ -11,7 +11,8 @@ use crate::model::id::ContactId;
 /// Adds to the caller's own contacts what only they are told.
 pub async fn complete(desk: &Shared, rights: &Rights, contacts: &mut [ContactView]) -> Result<(), Problem> {
     let me = rights.caller().operator();
-    let is_mine = |contact: &&mut ContactView| contact.owner == Some(me) && contact.state != StateName::Offered;
+    let is_held = |state| !matches!(state, StateName::Offered | StateName::Closed | StateName::Abandoned);
+    let is_mine = |contact: &&mut ContactView| contact.owner == Some(me) && is_held(contact.state);
     let mine: Vec<&mut ContactView> = contacts.iter_mut().filter(is_mine).collect();
     let ids: Vec<ContactId> = mine.iter().map(|contact| contact.id).collect();
     let unread = if ids.is_empty() { Vec::new() } else { desk.store.unread(rights.administrations(), me, &ids).await? };

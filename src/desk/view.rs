@@ -69,7 +69,7 @@ pub struct ContactView {
     pub state: StateName,
     /// Grows with each change: the value for `If-Match`.
     pub version: u32,
-    /// Who has it, or whom it rings.
+    /// Who has it, or whom it rings; of one that ended, who had it last.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<OperatorId>,
     /// Their name.
@@ -102,6 +102,9 @@ pub struct ContactView {
     pub queued_at: Timestamp,
     /// When the first response is due.
     pub due: Timestamp,
+    /// When it was first answered by a person: from then on nothing is late.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_response_at: Option<Timestamp>,
     /// The language to answer in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<Language>,
@@ -143,7 +146,8 @@ impl ContactView {
     /// A contact as somebody with this sight of it may see it.
     pub fn new(summary: ContactSummary, sight: Sight, people: &People, plan: &Plan) -> Self {
         let ContactSummary { contact, subject, citizen } = summary;
-        let owner = contact.state.owner().or(contact.state.holder());
+        let last_owner = contact.last_owner.filter(|_| contact.state.is_final());
+        let owner = contact.state.owner().or(contact.state.holder()).or(last_owner);
         let mut view = Self {
             id: contact.id,
             conversation: contact.conversation,
@@ -160,6 +164,7 @@ impl ContactView {
             subject: subject.filter(|_| sight.content),
             citizen: citizen.filter(|_| sight.content),
             due: due(&contact, plan),
+            first_response_at: contact.first_response_at,
             escalated: is_escalated(&contact, plan),
             administration: contact.administration,
             office: contact.office,

@@ -216,6 +216,8 @@ pub struct FakeStore {
     pub narrow: OnceLock<Narrow>,
     /// Questions for facts that it does not answer.
     pub facts_fail: OnceLock<FactsFail>,
+    /// The stored plan.
+    pub plan: Mutex<Option<(i64, String)>>,
 }
 
 /// See [`FakeStore::narrow`].
@@ -458,7 +460,7 @@ impl Store for FakeStore {
         Ok(rows.tokens.len() < before)
     }
     async fn plan(&self) -> Result<Option<(i64, String)>, StoreError> {
-        Ok(None)
+        Ok(self.plan.lock().expect("whole").clone())
     }
     async fn plan_version(&self, _: i64) -> Result<Option<String>, StoreError> {
         Ok(None)

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -18,7 +19,6 @@ use crate::desk::counters::Counters as DeskCounters;
 use crate::model::id::{IdMaker, PoolId};
 use crate::plan::Plan;
 use crate::port::broker::{Broker, Publisher};
-use crate::port::store::Store;
 use crate::settings::broker::BrokerKind;
 use crate::settings::store::StoreKind;
 use crate::settings::{ProcessRole, Settings};
@@ -38,6 +38,7 @@ use super::feed::{self, Feed};
 use super::housekeeping::{self, Housekeeping};
 use super::keeping::Keeper;
 use super::leader::{self, LeaderDeps};
+use super::plans;
 use super::quarantine;
 use super::relay::{self, RelayDeps};
 
@@ -58,8 +59,13 @@ type SmsFigures = (Arc<SmsCounters>, Spool);
 /// What the channels behind the public listener count.
 type PublicFigures = (Option<SmsFigures>, Option<Arc<ChatCounters>>);
 
-/// How long the parts have for ending in order before they are dropped.
+/// How long connections and readers have for ending before the pools are handed over: they need nothing of who leads here.
+const DOORS_WITHIN: Duration = Duration::from_secs(2);
+/// How long the leaders have for handing over, and what is left of connections after them.
 const GRACE: Duration = Duration::from_secs(10);
+/// How long an answer on its way to the next hop has: cut off, nobody would know whether it arrived. Together with the others less
+/// than the unit's `TimeoutStopSec`.
+const ATTEMPTS_WITHIN: Duration = Duration::from_secs(40);
 
 /// Why the daemon could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -117,10 +123,25 @@ pub struct Daemon {
     /// The main loop's sign of life.
     pub watchdog: Watchdog,
     broker: OpenBroker,
+    readiness: Readiness,
     edges: CancellationToken,
     leaders: CancellationToken,
     edge_tasks: TaskTracker,
+    attempt_tasks: TaskTracker,
     leader_tasks: TaskTracker,
+}
+
+/// A daemon that has its servers and does nothing yet: it may be dropped.
+pub struct Prepared {
+    parts: Parts,
+    broker: OpenBroker,
+    readiness: Readiness,
+    latches: Latches,
+    /// Where metrics and health are.
+    metrics: Option<SocketAddr>,
+    /// Whether there are people here who hear of pools led elsewhere.
+    reaches_over: bool,
+    is_example: bool,
 }
 
 /// What every part of this process shares.
@@ -136,18 +157,20 @@ struct Parts {
     asides: Arc<LiveAsides>,
     feed: Feed,
     metrics: Arc<Metrics>,
+    /// The name of this start.
     node: String,
-    holder: String,
     edges: CancellationToken,
     leaders: CancellationToken,
     edge_tasks: TaskTracker,
+    /// Answers on their way: they outlive the rest.
+    attempt_tasks: TaskTracker,
     leader_tasks: TaskTracker,
     watchdog: Watchdog,
 }
 
 impl Daemon {
-    /// Starts every role of the settings. Ready when it returns.
-    pub async fn start(settings: Settings) -> Result<Self, DaemonError> {
+    /// Waits for database and broker.
+    pub async fn prepare(settings: Settings) -> Result<Prepared, DaemonError> {
         let settings = Arc::new(settings);
         // another part may have chosen the provider before: it is the same
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -179,60 +202,74 @@ impl Daemon {
             local,
             feed: Feed::default(),
             metrics,
-            holder: format!("{node}/{:016x}", rand::random::<u64>()),
             node,
             edges: CancellationToken::new(),
             leaders,
             edge_tasks: TaskTracker::new(),
+            attempt_tasks: TaskTracker::new(),
             leader_tasks: TaskTracker::new(),
             watchdog: Watchdog::new(settings.metrics.watchdog),
             broker,
         };
         let readiness = Readiness::default();
         let latches = Latches::new(&readiness, &settings);
-        let mut addresses = Addresses { metrics: parts.serve_health(readiness).await?, ..Addresses::default() };
+        let metrics = parts.serve_health(readiness.clone()).await?;
         if settings.roles.has(ProcessRole::Router) {
             parts.declare().await;
         }
-        let mut email_counters = None;
-        let desk_counters = Arc::new(DeskCounters::default());
-        if settings.roles.has(ProcessRole::Router) {
-            parts.lead()?;
-        }
-        if reaches_over {
-            parts.asides.hear_others(Arc::clone(&parts.broker), &parts.node, parts.leaders.clone());
-            parts.follow_feeds();
-        }
-        if settings.roles.has(ProcessRole::Email) {
-            let handle = parts.start_email().await?;
-            addresses.smtp = handle.smtp_address;
-            email_counters = Some(handle.counters);
-        }
-        let public = parts.serve_public(&mut addresses).await?;
-        parts.serve_http(&desk_counters, &mut addresses).await?;
-        parts.watch(latches, email_counters, public, desk_counters);
-        let samples = match is_example && settings.roles.has(ProcessRole::Router) {
-            true => first_start::make_samples(&*parts.backends.store, &parts.local).await?,
-            false => None,
-        };
-        let Parts { edges, leaders, edge_tasks, leader_tasks, watchdog, .. } = parts;
-        Ok(Self { addresses, samples, broker: open, watchdog, edges, leaders, edge_tasks, leader_tasks })
+        Ok(Prepared { parts, broker: open, readiness, latches, metrics, reaches_over, is_example })
     }
 
-    /// Ends in order: first what takes work in, then the leaders, which finish their batch and hand over, then the broker.
+    /// Ends in order: first what takes work in, then the leaders, which finish their batch and hand over, then answers on their way
+    /// and what else is late, then the broker.
     pub async fn stop(self) {
+        self.readiness.latch("process").not_ready("it stops");
         self.edges.cancel();
-        self.edge_tasks.close();
-        if tokio::time::timeout(GRACE, self.edge_tasks.wait()).await.is_err() {
-            tracing::warn!("some connections did not end in time and are dropped");
+        for tasks in [&self.edge_tasks, &self.attempt_tasks, &self.leader_tasks] {
+            tasks.close();
         }
+        let _in_time = tokio::time::timeout(DOORS_WITHIN, self.edge_tasks.wait()).await;
         self.leaders.cancel();
-        self.leader_tasks.close();
         if tokio::time::timeout(GRACE, self.leader_tasks.wait()).await.is_err() {
             tracing::warn!("a pool was not handed over in time; its lease runs out");
         }
+        let (doors, attempts) = tokio::join!(
+            tokio::time::timeout(GRACE, self.edge_tasks.wait()),
+            tokio::time::timeout(ATTEMPTS_WITHIN, self.attempt_tasks.wait()),
+        );
+        if doors.is_err() {
+            tracing::warn!("some connections did not end in time and are dropped");
+        }
+        if attempts.is_err() {
+            tracing::warn!("answers on their way are cut off; of some nobody will know whether they arrived");
+        }
         if let OpenBroker::Embedded(broker) = &self.broker {
             broker.close().await;
+        }
+    }
+}
+
+impl Prepared {
+    /// Starts every role of the settings. Ready when it returns; what had begun when something failed is ended in order.
+    ///
+    /// # Errors
+    /// An address that is taken, mostly.
+    pub async fn begin(self) -> Result<Daemon, DaemonError> {
+        let Self { parts, broker, readiness, latches, metrics, reaches_over, is_example } = self;
+        let mut addresses = Addresses { metrics, ..Addresses::default() };
+        let begun = parts.begin(latches, reaches_over, is_example, &mut addresses).await;
+        let Parts { edges, leaders, edge_tasks, attempt_tasks, leader_tasks, watchdog, .. } = parts;
+        let mut daemon =
+            Daemon { addresses, samples: None, watchdog, broker, readiness, edges, leaders, edge_tasks, attempt_tasks, leader_tasks };
+        match begun {
+            Ok(samples) => {
+                daemon.samples = samples;
+                Ok(daemon)
+            }
+            Err(error) => {
+                daemon.stop().await;
+                Err(error)
+            }
         }
     }
 }
@@ -255,6 +292,38 @@ impl Latches {
 }
 
 impl Parts {
+    /// Starts every role: first who leads, then the doors, then, at a first start, the sample accounts.
+    async fn begin(
+        &self,
+        latches: Latches,
+        reaches_over: bool,
+        is_example: bool,
+        addresses: &mut Addresses,
+    ) -> Result<Option<first_start::Samples>, DaemonError> {
+        let roles = &self.settings.roles;
+        if roles.has(ProcessRole::Router) {
+            self.lead()?;
+        }
+        if reaches_over {
+            self.asides.hear_others(Arc::clone(&self.broker), &self.node, self.leaders.clone());
+            self.follow_feeds();
+        }
+        let mut email_counters = None;
+        if roles.has(ProcessRole::Email) {
+            let handle = self.start_email().await?;
+            addresses.smtp = handle.smtp_address;
+            email_counters = Some(handle.counters);
+        }
+        let desk_counters = Arc::new(DeskCounters::default());
+        let public = self.serve_public(addresses).await?;
+        self.serve_http(&desk_counters, addresses).await?;
+        self.watch(latches, email_counters, public, desk_counters);
+        match is_example && roles.has(ProcessRole::Router) {
+            true => first_start::make_samples(&*self.backends.store, &self.local).await,
+            false => Ok(None),
+        }
+    }
+
     fn plan(&self) -> Arc<Plan> {
         Arc::clone(&self.plans.borrow())
     }
@@ -322,7 +391,7 @@ impl Parts {
             ids: self.ids.clone(),
             metrics: Arc::clone(&self.metrics),
             tick: Arc::new(move || watchdog.tick()),
-            holder: self.holder.clone(),
+            holder: self.node.clone(),
             lease_ttl: self.settings.router.lease_ttl,
             batch_max: self.settings.router.batch_max,
             prefetch: self.settings.router.prefetch,
@@ -332,7 +401,8 @@ impl Parts {
         };
         let (tasks, stop) = (self.leader_tasks.clone(), self.leaders.clone());
         self.each_pool(move |pool| {
-            let relay = RelayDeps { other_desks: Arc::default(), ..deps.relay.clone() };
+            // until it is known whether there are any: nobody may miss what rings
+            let relay = RelayDeps { other_desks: Arc::new(AtomicBool::new(amqp)), ..deps.relay.clone() };
             tasks.spawn(leader::run(LeaderDeps { relay, ..deps.clone() }, pool, stop.clone()));
         });
         let store = Arc::clone(&self.backends.store);
@@ -357,7 +427,7 @@ impl Parts {
             leases: Arc::clone(&self.backends.leases),
             plans: self.plans.subscribe(),
             metrics: Arc::clone(&self.metrics),
-            holder: self.holder.clone(),
+            holder: self.node.clone(),
             journal_kept: self.settings.store.journal_kept(),
             relays: relay::lanes(self.publishes_events()),
             stop: self.leaders.clone(),
@@ -392,29 +462,13 @@ impl Parts {
         tokio::spawn(sampler.run(self.leaders.clone()));
         let (store, plans, stop) = (Arc::clone(&self.backends.store), self.plans.clone(), self.leaders.clone());
         if !self.settings.roles.has(ProcessRole::Router) || self.settings.store.kind == StoreKind::Postgres {
-            tokio::spawn(follow_plan(store, plans, stop));
+            tokio::spawn(plans::follow(store, plans, stop));
         }
     }
 }
 
-/// Another process may have put a plan in force.
-async fn follow_plan(store: Arc<dyn Store>, plans: watch::Sender<Arc<Plan>>, stop: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(5)) => {}
-        }
-        let known = plans.borrow().version;
-        if let Ok(Some((version, text))) = store.plan().await
-            && version > known
-            && let Ok(plan) = crate::plan::parse(&text)
-        {
-            plans.send_replace(Arc::new(Plan { version, ..plan }));
-        }
-    }
-}
-
+/// Of this start alone: in a container host and process id are the same after each.
 fn node_name() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    format!("{host}-{}", std::process::id())
+    format!("{host}-{}-{:08x}", std::process::id(), rand::random::<u32>())
 }

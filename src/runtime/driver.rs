@@ -27,6 +27,7 @@ use super::consumer::{Ack, Inflow};
 use super::feed::Feed;
 use super::intake::Item;
 use super::relay::RelayHandle;
+use super::ticking::ticking;
 
 mod collector;
 mod commit;
@@ -45,6 +46,8 @@ use self::open::Open;
 /// From the beginning of one commit to that of the next, at least. The first after a pause begins at once; under load a commit
 /// costs the database more than its rows do, and a few of them together leave it the time for everybody else.
 const COMMIT_PACE: Duration = Duration::from_millis(4);
+/// The driver says so often that it is alive, also while a commit is under way.
+const TICK: Duration = Duration::from_secs(1);
 /// Between two attempts to commit while the database is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -194,6 +197,7 @@ impl Driver {
                     }
                 }
                 () = tokio::time::sleep_until((self.paced + COMMIT_PACE).into()), if under_way.is_none() && !open.is_empty() => {}
+                () = tokio::time::sleep(TICK), if under_way.is_some() => {}
                 collected = collector.collect(&mut inflow, &mut commands, &stop), if stopping.is_none() && room > 0 && open.panicked.is_none() => {
                     match collected {
                         Collected::Work(arrivals, acks) => self.decide(arrivals, acks, &mut open, &inflow).await,
@@ -274,7 +278,7 @@ impl Driver {
                 if away {
                     continue;
                 }
-                match self.deps.store.delivery(&contact.administration, message).await {
+                match ticking(&*self.deps.tick, self.deps.store.delivery(&contact.administration, message)).await {
                     Ok(stored) => pending.stored = stored,
                     Err(error) => {
                         tracing::warn!(pool = %self.leadership.pool, %message, %error, "what is stored of {message} cannot be read");
@@ -293,7 +297,7 @@ impl Driver {
         for arrival in arrivals {
             let Arrival::Command(pending) = arrival else { continue };
             let CommandBody::ApplyPlan { version } = pending.envelope.command.body else { continue };
-            match self.deps.store.plan_version(version).await {
+            match ticking(&*self.deps.tick, self.deps.store.plan_version(version)).await {
                 Ok(Some(text)) => match crate::plan::parse(&text) {
                     Ok(plan) => self.engine.offer_plan(Arc::new(Plan { version, ..plan })),
                     Err(problems) => tracing::error!(version, problems = problems.len(), "a stored plan cannot be read"),

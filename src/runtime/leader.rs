@@ -24,13 +24,18 @@ use super::feed::Feed;
 use super::intake::Intake;
 use super::left;
 use super::nodes::Nodes;
+use super::plans;
 use super::relay::{self, RelayDeps, RelayHandle};
 use super::retry::Retry;
+use super::ticking::ticking;
 
 /// How often somebody who does not lead asks whether they may.
 const ASK_EVERY: Duration = Duration::from_millis(300);
-/// Who hands a pool over waits so long for what it committed to be published. Longer, and its contacts would wait for the other.
-const RELAY_PATIENCE: Duration = Duration::from_millis(500);
+/// Who cannot read what the pool stands on leaves the lead to others for so long.
+const UNABLE_PAUSE: Duration = Duration::from_secs(5);
+/// Who hands a pool over waits so long for what it committed to be published, and for its helpers. Longer, and its contacts would wait
+/// for the other.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
 /// How often the lead is renewed, as a share of its time to live.
 const RENEWALS: u32 = 4;
 
@@ -81,13 +86,16 @@ pub struct LeaderDeps {
 pub async fn run(deps: LeaderDeps, pool: PoolId, shutdown: CancellationToken) {
     deps.metrics.leads(&pool, false);
     while !shutdown.is_cancelled() {
-        match deps.leases.lead(&pool, &deps.holder, deps.lease_ttl).await {
+        let mut pause = ASK_EVERY;
+        match ticking(&*deps.tick, deps.leases.lead(&pool, &deps.holder, deps.lease_ttl)).await {
             Ok(Some(leadership)) => {
                 tracing::info!(%pool, epoch = leadership.epoch, "this process leads the pool");
                 deps.metrics.leads(&pool, true);
-                lead(&deps, &leadership, &shutdown).await;
+                if let Err(StoreError::Unreadable(_)) = lead(&deps, &leadership, &shutdown).await {
+                    pause = UNABLE_PAUSE;
+                }
                 deps.metrics.leads(&pool, false);
-                if let Err(error) = deps.leases.resign(&leadership).await {
+                if let Err(error) = ticking(&*deps.tick, deps.leases.resign(&leadership)).await {
                     tracing::debug!(%pool, %error, "the lead could not be given up; it ends by itself");
                 }
             }
@@ -97,21 +105,23 @@ pub async fn run(deps: LeaderDeps, pool: PoolId, shutdown: CancellationToken) {
         (deps.tick)();
         tokio::select! {
             () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(ASK_EVERY) => {}
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
 
-/// One leadership from its first load to its last acknowledgement.
-async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &CancellationToken) {
+/// One leadership from its first load to its last acknowledgement. The error: why it could not begin.
+async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &CancellationToken) -> Result<(), StoreError> {
     let (stop, lost) = (shutdown.child_token(), CancellationToken::new());
     let helpers = TaskTracker::new();
     let renewing = tokio::spawn(renew(Arc::clone(&deps.leases), leadership.clone(), deps.lease_ttl, lost.clone(), stop.clone()));
-    // Who dies here would keep the lead for ever, for it is renewed by another task.
     let (handle, relay) = relay::start(&deps.relay, leadership);
+    // Who dies here would keep the lead for ever, for it is renewed by another task.
     let driven = AssertUnwindSafe(drive(deps, leadership, handle, &stop, &lost, &helpers)).catch_unwind().await;
+    // who asks here from now on is sent to the next leader
+    deps.commands.detach(&leadership.pool);
     let is_fenced = matches!(driven, Ok(Ok(Ended::Fenced)));
-    match driven {
+    match &driven {
         Err(_) => {
             tracing::error!(pool = %leadership.pool, epoch = leadership.epoch, "the driver panicked; the lead is given up, to begin anew")
         }
@@ -126,11 +136,11 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
         Ok(Err(error)) => tracing::error!(pool = %leadership.pool, %error, "the pool cannot be led"),
     }
     stop.cancel();
-    deps.commands.detach(&leadership.pool);
     helpers.close();
-    let relayed = relay.finish(if is_fenced { Duration::ZERO } else { RELAY_PATIENCE });
-    tokio::join!(helpers.wait(), relayed);
+    let relayed = relay.finish(if is_fenced { Duration::ZERO } else { LAST_PATIENCE });
+    let _in_time = tokio::join!(tokio::time::timeout(LAST_PATIENCE, helpers.wait()), relayed);
     renewing.abort();
+    driven.unwrap_or(Ok(Ended::Stopped)).map(drop)
 }
 
 async fn drive(
@@ -142,7 +152,9 @@ async fn drive(
     helpers: &TaskTracker,
 ) -> Result<Ended, StoreError> {
     let pool = leadership.pool.clone();
-    let writer = deps.store.writer().await?;
+    // A plan that another process has put in force a moment ago: the engine hears of each only once.
+    ticking(&*deps.tick, plans::catch_up(&*deps.store, &deps.plans)).await?;
+    let writer = ticking(&*deps.tick, deps.store.writer()).await?;
     let driver_deps = DriverDeps {
         store: Arc::clone(&deps.store),
         feed: deps.feed.clone(),
@@ -152,7 +164,7 @@ async fn drive(
         batch_max: deps.batch_max,
         tick: Arc::clone(&deps.tick),
     };
-    let driver = Driver::start(driver_deps, leadership.clone(), writer, lost.clone()).await?;
+    let driver = ticking(&*deps.tick, Driver::start(driver_deps, leadership.clone(), writer, lost.clone())).await?;
     let intake = Intake {
         pool: pool.clone(),
         prefix: deps.relay.prefix.clone(),
@@ -180,6 +192,7 @@ async fn drive(
     helpers.spawn(nodes.watch(stop.clone()));
     let lost = lost.clone();
     let ended = driver.run(inflow, commands, stop.clone()).await;
+    deps.commands.detach(&leadership.pool);
     if lost.is_cancelled() {
         tracing::debug!(%pool, "the lead was lost");
     }

@@ -429,12 +429,13 @@ fn encode_feed(batch: &FeedBatch) -> Option<Outgoing> {
 /// Reads a commit that came over the broker.
 pub fn decode_feed(body: &[u8]) -> Option<FeedBatch> {
     let wire: WireBatch<'_> = serde_json::from_slice(body).ok()?;
-    let events = wire.events.iter().map(|raw| {
+    // one that a newer release has added is nothing to this one
+    let events = wire.events.iter().filter_map(|raw| {
         let event: Event = serde_json::from_str(raw.get()).ok()?;
         let traceparent = wire.traces.get(&event.seq).map(|trace| Arc::from(*trace));
         Some(FeedEvent { event: Arc::new(event), json: raw.get().into(), traceparent })
     });
-    Some(FeedBatch { events: events.collect::<Option<Vec<_>>>()?, pool: wire.pool, first_seq: wire.first_seq, last_seq: wire.last_seq })
+    Some(FeedBatch { events: events.collect(), pool: wire.pool, first_seq: wire.first_seq, last_seq: wire.last_seq })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
@@ -43,6 +43,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LEAD_PATIENCE: Duration = Duration::from_secs(15);
 /// A connection used so lately is not asked whether it still works.
 const TRUSTED_FOR: Duration = Duration::from_secs(1);
+/// How long a migration waits for a table's lock at a time, how long it leaves the table to others then, and how long in all.
+const LOCK_TURN: &str = "2s";
+const LOCK_PAUSE: Duration = Duration::from_secs(3);
+const LOCK_WITHIN: Duration = Duration::from_secs(60);
 
 /// Limits that the server keeps for every session of ours: a paused process must not hold a lock for longer than a take-over
 /// may wait, and a host that went away must be noticed.
@@ -98,11 +102,33 @@ impl PostgresStore {
     }
 }
 
+/// Brings the schema up to date. It waits for a table's lock in short turns: everybody who works with the table would wait behind it,
+/// and a dump of the database may hold that lock for an hour.
 async fn migrate(connect: &PgConnectOptions, within: Duration) -> Result<(), StoreError> {
-    let mut connection = patiently(within, connect.connect()).await?;
+    let connect = connect.clone().options([("lock_timeout", LOCK_TURN)]);
     let mut migrations = sqlx::migrate!("src/store/migrations/postgres");
-    migrations.set_ignore_missing(true).run(&mut connection).await.map_err(migration_error)?;
-    connection.close().await.map_err(classify)
+    migrations.set_ignore_missing(true);
+    let began = Instant::now();
+    loop {
+        let mut connection = patiently(within, connect.connect()).await?;
+        match migrations.run(&mut connection).await {
+            Ok(()) => return connection.close().await.map_err(classify),
+            Err(error) if waits_for_a_lock(&error) && began.elapsed() < LOCK_WITHIN => {
+                tracing::warn!("the schema cannot be brought up to date yet: somebody holds a table or does the same; trying again");
+                connection.close().await.map_err(classify)?;
+                tokio::time::sleep(LOCK_PAUSE).await;
+            }
+            Err(error) => return Err(migration_error(error)),
+        }
+    }
+}
+
+/// Whether a migration gave up waiting for a lock.
+fn waits_for_a_lock(error: &sqlx::migrate::MigrateError) -> bool {
+    let (sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _)) = error else {
+        return false;
+    };
+    error.as_database_error().and_then(|error| error.code()).as_deref() == Some("55P03")
 }
 
 /// What a failed migration means.

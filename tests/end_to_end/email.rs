@@ -51,7 +51,7 @@ impl Running {
             holder: "test".to_owned(),
         };
         let (shutdown, tracker) = (CancellationToken::new(), TaskTracker::new());
-        let handle = email::start(options, deps, shutdown.clone(), tracker.clone()).await.expect("starts");
+        let handle = email::start(options, deps, shutdown.clone(), tracker.clone(), &tracker).await.expect("starts");
         Self { handle, plan: sender, shutdown, tracker }
     }
 

@@ -14,6 +14,7 @@ mod pictures;
 mod roles;
 mod samples;
 mod signatures;
+mod slow_hop;
 mod smpp;
 mod sms;
 mod stock_client;

@@ -123,7 +123,8 @@ impl House {
         true
     }
 
-    fn log_file(&self) -> PathBuf {
+    /// Where the running process, or the last one, prints.
+    pub fn log_file(&self) -> PathBuf {
         self.folder.path().join(format!("log-{}", self.starts))
     }
 

@@ -4,17 +4,26 @@ use axum::http::HeaderMap;
 use axum::{Json, Router, routing};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// Starts one on a free port: where it takes orders, and what it takes.
 pub async fn start() -> (String, mpsc::UnboundedReceiver<(Value, String)>) {
+    let at_once = CancellationToken::new();
+    at_once.cancel();
+    start_slow(at_once).await
+}
+
+/// One that answers nothing before `answers`.
+pub async fn start_slow(answers: CancellationToken) -> (String, mpsc::UnboundedReceiver<(Value, String)>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/send", listener.local_addr().unwrap());
     let (orders, taken) = mpsc::unbounded_channel();
     let take = move |headers: HeaderMap, body: String| {
-        let orders = orders.clone();
+        let (orders, answers) = (orders.clone(), answers.clone());
         async move {
             let headers: Value = headers.iter().map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap()))).collect();
             orders.send((headers, body)).unwrap();
+            answers.cancelled().await;
             Json(json!({ "id": "gw-1" }))
         }
     };

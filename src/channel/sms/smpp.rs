@@ -233,6 +233,15 @@ impl Rest {
     }
 }
 
+/// Reads until the SMSC has answered that it lets us go, or hangs up.
+async fn unbound(wire: &mut Wire) {
+    while let Some(Ok(frame)) = wire.next().await {
+        if matches!(frame, Frame::Read(answer) if matches!(answer.pdu(), Some(Pdu::UnbindResp))) {
+            return;
+        }
+    }
+}
+
 impl Session {
     /// Binds, works, binds again, until `shutdown`; then as long as something is under way, but not for long.
     pub async fn run(mut self, shutdown: CancellationToken) {
@@ -311,6 +320,9 @@ impl Session {
             {
                 let unbind = Command::new(CommandStatus::EsmeRok, self.next(), Pdu::Unbind);
                 let _ = timeout(LOOK_EVERY, send(wire, unbind)).await;
+                // A socket that is closed with something unread takes along what the SMSC has not read: our answers. What is
+                // read here is not taken, and comes again.
+                let _ = timeout(LOOK_EVERY, unbound(wire)).await;
                 break "the process ends".to_owned();
             }
             let may_send = pending.len() < usize::from(self.options.window) && clocks.rest.is_over(Instant::now());

@@ -57,7 +57,6 @@ impl Setting {
             attachment_types: vec!["image/png".to_owned()],
             upload_bytes_per_hour: 4_096,
             event_prefix: "sportello".to_owned(),
-            holder: "here".to_owned(),
             node: "here".to_owned(),
         };
         let deps = WebChatDeps {

@@ -98,7 +98,7 @@ pub async fn run(chat: Shared) {
             }
         }
     }
-    let _lost = chat.leases.let_go("webchat", &chat.options.holder).await;
+    let _lost = chat.leases.let_go("webchat", &chat.options.node).await;
 }
 
 /// Says that this node is there and which chats it has connections of, however long a look takes, until the channel stops.
@@ -125,7 +125,7 @@ fn administrations(chat: &Shared) -> BTreeSet<AdministrationId> {
 }
 
 async fn may_look(chat: &Shared) -> bool {
-    match chat.leases.hold("webchat", &chat.options.holder, LEASE).await {
+    match chat.leases.hold("webchat", &chat.options.node, LEASE).await {
         Ok(is_held) => {
             chat.steady.answered(Instant::now(), now());
             is_held

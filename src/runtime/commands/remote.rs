@@ -10,11 +10,13 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::model::command::Reply;
 use crate::model::id::PoolId;
+use crate::model::json;
 use crate::port::broker::{Broker, Consumer, Destination, Outgoing, PublishError, Publisher, Source};
 use crate::port::commands::{CommandEnvelope, CommandError, Commands};
 
@@ -32,6 +34,12 @@ const PAUSE: Duration = Duration::from_millis(500);
 struct Asked {
     place: u64,
     envelope: CommandEnvelope,
+}
+
+/// One of a message, of which more cannot be read: it is of another release perhaps.
+#[derive(Deserialize)]
+struct Placed {
+    place: u64,
 }
 
 /// What became of a command. Without a reply: the router is not available, ask again with the same id.
@@ -118,8 +126,7 @@ impl Desk {
         *self.replies() = consumer.queue().to_owned();
         while let Ok(batch) = consumer.next(512).await {
             for incoming in &batch {
-                let answers: Vec<Answered> = serde_json::from_slice(&incoming.body).unwrap_or_default();
-                for Answered { place, reply } in answers {
+                for Answered { place, reply } in answers_in(&incoming.body) {
                     self.settle(place, reply.ok_or_else(|| CommandError::Unavailable("the router is not ready".into())));
                 }
             }
@@ -145,6 +152,17 @@ impl Desk {
     fn replies(&self) -> std::sync::MutexGuard<'_, String> {
         self.replies.lock().expect("nothing panics while it holds the name")
     }
+}
+
+/// The answers of a message. One that cannot be read, and only it, is none: who asked asks again.
+fn answers_in(body: &[u8]) -> Vec<Answered> {
+    let each: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    each.into_iter()
+        .filter_map(|one| {
+            let unreadable = |_| serde_json::from_str(one.get()).map(|Placed { place }| Answered { place, reply: None });
+            serde_json::from_str(one.get()).or_else(unreadable).ok()
+        })
+        .collect()
 }
 
 /// Sends what has come, together by pool, while messages before are on their way.
@@ -195,7 +213,8 @@ async fn send(publisher: &dyn Publisher, pool: &PoolId, commands: &[Asked], repl
 
 // ── the router's side ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-/// Takes commands from the broker to the driver and its replies back, for as long as the pool is led here.
+/// Takes commands from the broker to the driver and its replies back, for as long as the pool is led here; ends when the last reply is
+/// out.
 pub async fn serve_remote(
     broker: &dyn Broker,
     publisher: Arc<dyn Publisher>,
@@ -204,7 +223,7 @@ pub async fn serve_remote(
     stop: &CancellationToken,
 ) {
     let (replying, replies) = mpsc::channel(WAITING_MAX);
-    tokio::spawn(reply_together(publisher, replies));
+    let answering = tokio::spawn(reply_together(publisher, replies));
     while !stop.is_cancelled() {
         if let Ok(mut consumer) = broker.consumer(Source::Commands(pool.clone()), 512).await {
             tokio::select! {
@@ -217,6 +236,8 @@ pub async fn serve_remote(
             () = tokio::time::sleep(PAUSE) => {}
         }
     }
+    drop(replying);
+    let _ended = answering.await;
 }
 
 type Replying = mpsc::Sender<(String, Answered)>;
@@ -227,19 +248,20 @@ async fn pump(consumer: &mut dyn Consumer, pool: &PoolId, local: &LocalCommands,
     while let Ok(batch) = consumer.next(512).await {
         let last = batch.last().map(|incoming| incoming.tag);
         for incoming in batch {
-            let commands = serde_json::from_slice::<Vec<Asked>>(&incoming.body);
+            let commands = serde_json::from_slice::<Vec<&RawValue>>(&incoming.body);
             let (Ok(commands), Some(reply_to)) = (commands, incoming.reply_to) else {
                 tracing::warn!(%pool, "a message in the queue of commands is none and is dropped");
                 continue;
             };
             let mut answers: FuturesUnordered<_> = commands
                 .into_iter()
-                .map(|Asked { place, envelope }| {
-                    let answered = local.enqueue(pool, envelope);
+                .filter_map(|one| asked(pool, one))
+                .map(|(place, envelope)| {
+                    let answered = envelope.and_then(|envelope| local.enqueue(pool, envelope).ok());
                     async move {
                         let reply = match answered {
-                            Ok(answered) => answer(answered).await.ok(),
-                            Err(_) => None,
+                            Some(answered) => answer(answered).await.ok(),
+                            None => None,
                         };
                         Answered { place, reply }
                     }
@@ -262,6 +284,18 @@ async fn pump(consumer: &mut dyn Consumer, pool: &PoolId, local: &LocalCommands,
     }
 }
 
+/// A command of a message and where its reply is waited for; without the command if it cannot be read: a desk of a newer release may ask
+/// for what this one does not know, and then it alone hears that it cannot be done now.
+fn asked(pool: &PoolId, one: &RawValue) -> Option<(u64, Option<CommandEnvelope>)> {
+    match serde_json::from_str(one.get()) {
+        Ok(Asked { place, envelope }) => Some((place, Some(envelope))),
+        Err(error) => {
+            tracing::warn!(%pool, error = %json::blame(&error), "a command cannot be read; is its desk of another release?");
+            serde_json::from_str(one.get()).ok().map(|Placed { place }| (place, None))
+        }
+    }
+}
+
 /// Sends replies together by desk. One that finds its desk gone is nobody's loss: the desk asks again with the same id.
 async fn reply_together(publisher: Arc<dyn Publisher>, mut replies: mpsc::Receiver<(String, Answered)>) {
     let under_way = Arc::new(Semaphore::new(UNDER_WAY));
@@ -269,6 +303,8 @@ async fn reply_together(publisher: Arc<dyn Publisher>, mut replies: mpsc::Receiv
     loop {
         let Ok(permit) = Arc::clone(&under_way).acquire_owned().await else { return };
         if replies.recv_many(&mut taken, TOGETHER_MAX).await == 0 {
+            drop(permit);
+            let _all_are_out = under_way.acquire_many(UNDER_WAY as u32).await;
             return;
         }
         let mut desks: BTreeMap<String, Vec<Answered>> = BTreeMap::new();

@@ -7,8 +7,8 @@ use url::Url;
 use crate::channel::webchat::{AccountOptions, Maxima, WebChatOptions};
 use crate::settings::Settings;
 
-/// Accounts and limits. `public_url` is how citizens' browsers reach the listener; `holder` is this process.
-pub fn options(settings: &Settings, public_url: &Url, holder: &str, node: &str) -> WebChatOptions {
+/// Accounts and limits. `public_url` is how citizens' browsers reach the listener; `node` is this start.
+pub fn options(settings: &Settings, public_url: &Url, node: &str) -> WebChatOptions {
     let chat = &settings.webchat;
     let accounts: BTreeMap<_, _> = chat
         .accounts
@@ -36,7 +36,6 @@ pub fn options(settings: &Settings, public_url: &Url, holder: &str, node: &str) 
         attachment_bytes_max: chat.attachment_bytes_max,
         attachment_types: chat.attachment_types.clone(),
         event_prefix: settings.installation.event_type_prefix.clone(),
-        holder: holder.to_owned(),
         node: node.to_owned(),
     }
 }

@@ -26,7 +26,7 @@ use super::{Addresses, DaemonError, Parts, PublicFigures, chat_options, email_op
 impl Parts {
     pub(super) async fn start_email(&self) -> Result<email::EmailHandle, DaemonError> {
         let options = email_options::options(&self.settings);
-        let started = email::start(options, self.email_deps(), self.edges.clone(), self.edge_tasks.clone()).await;
+        let started = email::start(options, self.email_deps(), self.edges.clone(), self.edge_tasks.clone(), &self.attempt_tasks).await;
         started.map_err(|error| part("email")(error.to_string()))
     }
 
@@ -39,7 +39,7 @@ impl Parts {
             blobs: Arc::clone(&self.backends.blobs),
             plan: self.plans.subscribe(),
             ids: self.ids.clone(),
-            holder: self.holder.clone(),
+            holder: self.node.clone(),
         }
     }
 
@@ -83,7 +83,7 @@ impl Parts {
 
     /// Chats on web pages; what time does to them runs beside.
     fn start_webchat(&self, public_url: &Url) -> webchat::WebChatHandle {
-        let options = chat_options::options(&self.settings, public_url, &self.holder, &self.node);
+        let options = chat_options::options(&self.settings, public_url, &self.node);
         let deps = WebChatDeps {
             store: Arc::clone(&self.backends.store),
             chats: Arc::clone(&self.backends.chats),
@@ -105,7 +105,7 @@ impl Parts {
         let trials = sms_options::trials(&self.settings, &self.plan())?;
         addresses.trial_sms = trials.values().next().cloned();
         let options = sms_options::options(&self.settings, public_url, &trials);
-        let started = sms::start(options, self.sms_deps(), self.edges.clone(), &self.edge_tasks);
+        let started = sms::start(options, self.sms_deps(), self.edges.clone(), &self.edge_tasks, &self.attempt_tasks);
         started.map_err(|error| part("sms")(error.to_string()))
     }
 

@@ -11,6 +11,7 @@ use crate::model::id::PoolId;
 use crate::port::store::{QueueState, Store, StoreError, WriteSet, Writer};
 use crate::telemetry::metrics::Metrics;
 
+use super::super::ticking::ticking;
 use super::{Driver, Open, RETRY_PAUSE};
 
 /// A batch whose commit is under way, in a task of its own; given up with the value.
@@ -67,7 +68,7 @@ impl Driver {
     /// The batch, and how its commit ended; waits for that. The writer is back.
     pub(super) async fn take_back(&mut self, under_way: UnderWay) -> (Open, Result<(), StoreError>) {
         let mut under_way = Some(under_way);
-        ended(&mut under_way).await;
+        ticking(&*self.deps.tick, ended(&mut under_way)).await;
         let UnderWay { batch, ended, .. } = under_way.expect("it was put there");
         let (writer, outcome) = ended.expect("waited for");
         self.writer = Some(writer);

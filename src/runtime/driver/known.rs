@@ -11,6 +11,7 @@ use crate::port::store::Store;
 
 use super::super::commands::PendingCommand;
 use super::super::intake::Item;
+use super::super::ticking::ticking;
 use super::open::Open;
 use super::{Arrival, Driver, kind_of};
 
@@ -81,7 +82,7 @@ impl Driver {
     pub(super) async fn recognise(&mut self, arrivals: Vec<Arrival>, open: &mut Open) -> Vec<Arrival> {
         let unsure: Vec<String> = arrivals.iter().filter(|arrival| matches!(arrival, Arrival::Command(_))).filter_map(source_of).collect();
         let committed = if Instant::now() < self.looks_up_until {
-            committed(&*self.deps.store, &self.leadership.pool, unsure).await
+            ticking(&*self.deps.tick, committed(&*self.deps.store, &self.leadership.pool, unsure)).await
         } else {
             HashMap::new()
         };
@@ -109,7 +110,7 @@ impl Driver {
     /// Answers what of these the database has, by a predecessor or longer ago than is remembered. Returns the others.
     pub(super) async fn answer_committed(&mut self, arrivals: Vec<Arrival>) -> Vec<Arrival> {
         let sources = arrivals.iter().filter_map(source_of).collect();
-        let committed = committed(&*self.deps.store, &self.leadership.pool, sources).await;
+        let committed = ticking(&*self.deps.tick, committed(&*self.deps.store, &self.leadership.pool, sources)).await;
         if committed.is_empty() || fault::is_broken("no_inbox") {
             return arrivals;
         }

@@ -10,6 +10,7 @@ use crate::port::store::{PoolSnapshot, Quarantined, StoreError};
 use super::super::consumer::Inflow;
 use super::super::intake::{Item, Prepared};
 use super::super::quarantine;
+use super::super::ticking::ticking;
 use super::known::source_of;
 use super::{Arrival, Driver, Ended, Open, RETRY_PAUSE, kind_of, rebuild};
 
@@ -112,7 +113,7 @@ impl Driver {
         self.deps.metrics.rebuilt(&self.leadership.pool, reason);
         loop {
             let writer = self.writer.as_mut().expect("no commit is under way");
-            match writer.load(&self.leadership.pool).await {
+            match ticking(&*self.deps.tick, writer.load(&self.leadership.pool)).await {
                 Ok(snapshot) => {
                     self.seq = snapshot.last_seq;
                     self.last_at = self.last_at.max(snapshot.last_at);

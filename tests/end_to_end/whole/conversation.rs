@@ -11,7 +11,7 @@ use crate::people::{Person, text};
 use crate::script::Script;
 use crate::sms_peer::{peer, post};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const MARIO: &str = "+393331234567";
 /// What is said in the chat, by whom, in the order in which it was written.
 const SAID: [(&str, &str); 7] = [
@@ -72,7 +72,7 @@ async fn nothing_is_lost_or_doubled(house: &House) {
     assert!(entries.iter().all(|entry| entry["contact"] == contact["id"]), "one contact: {entries:?}");
 }
 
-async fn by_gateway(house: &House, id: &str, body: Value) {
+pub async fn by_gateway(house: &House, id: &str, body: Value) {
     let body = body.to_string();
     let headers = peer(&["standard", SECRET, id], &body).await;
     assert_eq!(post(&format!("{}/sms/v1/urp-sms", house.at.public), &headers, "application/json", body).await, 204);
