@@ -170,7 +170,7 @@ impl Fleet {
     /// The place of the process that leads, by the database.
     pub async fn leader(&self) -> Option<usize> {
         let holder = self.pair.ask("select holder from lease where pool = 'main'").await.pop()?;
-        let pid: u32 = holder.rsplit_once('/')?.0.rsplit_once('-')?.1.parse().ok()?;
+        let pid: u32 = holder.rsplit('-').nth(1)?.parse().ok()?; // <host>-<pid>-<random>
         let mut processes = self.processes.lock().await;
         processes.iter_mut().position(|process| process.pid() == pid && process.is_alive())
     }
