@@ -188,10 +188,11 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(whole(login, profile))))
 }
 
-/// Changes an account. Disabling it ends its sessions and closes its consoles at once.
+/// Changes an account. Disabling it ends its sessions and closes its consoles at once; nobody disables their own.
 #[utoipa::path(patch, path = "/operators/{id}", tag = "administration", request_body = AccountChange, params(("id" = String, Path)), responses(
     (status = 200, body = OperatorAccount), (status = 400, body = ProblemDocument), (status = 401, body = ProblemDocument),
-    (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument), (status = 503, body = ProblemDocument)))]
+    (status = 403, body = ProblemDocument), (status = 404, body = ProblemDocument), (status = 409, body = ProblemDocument),
+    (status = 503, body = ProblemDocument)))]
 pub async fn change(
     State(desk): State<Shared>,
     SignedIn(caller): SignedIn,
@@ -210,6 +211,9 @@ pub async fn change(
     login.name = change.name.unwrap_or(login.name);
     login.grants = change.grants.unwrap_or(login.grants);
     login.enabled = change.enabled.unwrap_or(login.enabled);
+    if !login.enabled && operator == caller.operator() {
+        return Err(Problem::conflict("own_account", "nobody disables their own account; another administrator can"));
+    }
     check_sizes(&profile, &login.grants)?;
     check_reach(&rights, pool, &profile, &login.grants)?;
     check_name("name", &login.name).map_err(|error| account_problem(&error))?;

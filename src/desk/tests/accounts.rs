@@ -98,3 +98,12 @@ async fn an_account_whose_queue_is_gone_can_be_disabled() {
     assert_eq!((status, &account["enabled"]), (200, &false.into()), "{account}");
     assert_eq!(account["profile"]["queues"], json!(["gone"]), "what is absent stays");
 }
+
+#[tokio::test]
+async fn nobody_disables_their_own_account() {
+    let desk = desk_of_two().await;
+    let dora = desk.store.rows().logins.values().find(|login| login.name == "dora").unwrap().operator;
+    let (cookie, path) = (desk.cookie(dora.0), format!("/operators/{dora}"));
+    let (status, problem) = desk.json("PATCH", &path, Some(&cookie), Some(r#"{"enabled":false}"#)).await;
+    assert_eq!((status, &problem["code"]), (409, &"own_account".into()), "{problem}");
+}
