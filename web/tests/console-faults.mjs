@@ -6,12 +6,12 @@ import { startMock } from './mock-server.mjs';
 import { look, PATIENCE_MS, test, until, watch } from './story.mjs';
 
 const id = (prefix, number) => `${prefix}_${number.toString(16).padStart(32, '0')}`;
-export const ct = (number) => id('ct', number);
+const ct = (number) => id('ct', number);
 const cv = (number) => id('cv', number);
-export const OP = id('op', 1);
+const OP = id('op', 1);
 
 /** The page's clocks can be set: `skew` is what somebody did to the computer's, `shift` is time that passes for all. */
-export function settableClocks() {
+function settableClocks() {
   const [wall, steady] = [Date.now.bind(Date), performance.now.bind(performance)];
   window.skew = window.shift = 0;
   Date.now = () => wall() + window.skew + window.shift;
@@ -35,26 +35,26 @@ export async function faults() {
   await mock.stop();
 }
 
-export async function signIn(page, mock, login) {
+async function signIn(page, mock, login) {
   if (!page.url().startsWith(mock.url)) await page.goto(mock.url);
   await page.getByLabel('Nome utente').fill(login);
   await page.getByLabel('Password', { exact: true }).fill('password');
   await page.getByRole('button', { name: 'Accedi' }).click();
   await page.getByRole('link', { name: 'I miei contatti' }).waitFor();
 }
-export async function open(page, mock, number) {
+async function open(page, mock, number) {
   await page.goto(`${mock.url}/#/contact/${ct(number)}`);
   await page.locator('.conversation .thread').waitFor();
 }
-export const reply = (page) => page.getByLabel('Testo della risposta');
-export const log = (page) => page.getByRole('log');
-export const sent = (mock, end) => mock.log.filter((each) => each.method === 'POST' && each.path.endsWith(end));
-export const holds = (locator, value) => until(`the field holds "${value}"`, async () => (await locator.inputValue()) === value);
-export const painted = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+const reply = (page) => page.getByLabel('Testo della risposta');
+const log = (page) => page.getByRole('log');
+const sent = (mock, end) => mock.log.filter((each) => each.method === 'POST' && each.path.endsWith(end));
+const holds = (locator, value) => until(`the field holds "${value}"`, async () => (await locator.inputValue()) === value);
+const painted = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 const unread = (page, name) => page.locator('.contact-unread', { hasText: name });
 
 /** A citizen writes; who is on the line hears of it. */
-export function write(mock, number, text) {
+function write(mock, number, text) {
   const contact = mock.find(ct(number));
   const before = mock.world.entries.find((entry) => entry.contact === contact.id && entry.direction === 'inbound');
   const at = new Date().toISOString();
@@ -63,7 +63,7 @@ export function write(mock, number, text) {
   contact.version += 1;
   return mock.push({ event: 'message.received', message: message.id, operator: contact.owner }, contact);
 }
-export function ring(mock, number) {
+function ring(mock, number) {
   mock.push({ event: 'offer.made', ordinal: mock.world.seq, operator: OP, deadline: new Date(Date.now() + 120_000).toISOString() }, mock.find(ct(number)));
 }
 
@@ -338,3 +338,6 @@ async function people(page, mock) {
     await page.getByRole('button', { name: 'Accedi' }).waitFor();
   });
 }
+
+/** What the test of writing takes too. */
+export { ct, holds, log, open, painted, reply, ring, sent, settableClocks, signIn };
