@@ -338,3 +338,6 @@ async function people(page, mock) {
     await page.getByRole('button', { name: 'Accedi' }).waitFor();
   });
 }
+
+/** What the test of writing takes too. */
+export { ct, holds, log, open, painted, reply, ring, sent, settableClocks, signIn };

@@ -2,6 +2,7 @@
 // holds for any data is checked): SPORTELLO_LOGIN and SPORTELLO_PASSWORD are the credentials.
 import assert from 'node:assert/strict';
 import { openBrowser } from './browser.mjs';
+import { composing } from './console-composing.mjs';
 import { faults } from './console-faults.mjs';
 import { startMock } from './mock-server.mjs';
 import { finish, look, PATIENCE_MS, test, until, watch } from './story.mjs';
@@ -348,6 +349,7 @@ async function supervisor(page) {
     await page.getByRole('link', { name: 'Sala' }).click();
     await page.getByRole('heading', { name: 'Operatori' }).waitFor();
     await page.locator('.queue', { hasText: 'Tributi' }).getByText('Informazioni IMU').waitFor();
+    await page.getByRole('button', { name: 'Prendi: Luca Marino, Informazioni IMU' }).waitFor();
     await look(page, 'room');
   });
   await test('a contact that keeps coming back calls the supervisor, and stays marked', async () => {
@@ -439,8 +441,10 @@ for (const flow of flows) {
   await flow(page);
   await close();
 }
-if (!real) await faults();
-else {
+if (!real) {
+  await faults();
+  await composing();
+} else {
   const { context, close } = await openBrowser();
   context.setDefaultTimeout(PATIENCE_MS);
   const page = context.pages()[0] ?? (await context.newPage());

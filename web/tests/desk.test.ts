@@ -1,10 +1,10 @@
 // Drafts, groups, routes, and the small rules of writing.
 import { describe, expect, it } from 'vitest';
-import type { ContactView, Room } from '../src/api/types';
+import type { ContactView, Conversation, Room } from '../src/api/types';
 import { isAgain, withoutSent } from '../src/composer/sent';
-import { replySubject, withSignature } from '../src/composer/reply-text';
+import { recipientOf, replySubject, withSignature } from '../src/composer/reply-text';
 import { parseAddresses } from '../src/lib/addresses';
-import { actionOf } from '../src/lib/keys';
+import { actionOf, Typing } from '../src/lib/keys';
 import { pieces } from '../src/lib/linkify';
 import { splitQuote } from '../src/lib/quote';
 import { Drafts, DRAFT_AGE_MAX_MS } from '../src/state/drafts';
@@ -29,13 +29,15 @@ describe('drafts', () => {
     drafts.clearAll();
     expect(storage.length).toBe(0);
   });
-  it('empty ones are removed, old ones forgotten, stale files let go', () => {
+  it('empty ones are removed, old ones forgotten, files of yesterday have to be attached again', () => {
     const { drafts, later, storage } = setup();
-    const file = { handle: 'h', name: 'n', media_type: 't', size: 1 };
-    drafts.save('ct_1', 'reply', { text: 'a', attachments: [file] });
-    later(24 * 3_600_000);
-    expect(drafts.load('ct_1', 'reply')).toMatchObject({ text: 'a' });
-    expect(drafts.load('ct_1', 'reply')).not.toHaveProperty('attachments');
+    const files = [{ handle: 'h', at: 1_000, name: 'early', size: 1 }, { handle: 'i', at: 1_000 + 3_600_000 * 20, name: 'late', size: 2 }, { name: 'unfinished', size: 3 }];
+    later(20 * 3_600_000);
+    drafts.save('ct_1', 'reply', { text: 'a', attachments: files });
+    expect(drafts.load('ct_1', 'reply')?.attachments).toEqual(files);
+    // Changed later, it is not uploaded later.
+    later(4 * 3_600_000);
+    expect(drafts.load('ct_1', 'reply')?.attachments).toEqual([{ name: 'early', size: 1 }, files[1], files[2]]);
     later(DRAFT_AGE_MAX_MS);
     expect(drafts.load('ct_1', 'reply')).toBeUndefined();
     drafts.sweep();
@@ -107,7 +109,7 @@ describe('writing', () => {
     expect(withSignature('ciao', ' ')).toBe('ciao');
   });
   it.each([
-    ['Ciao', 'Ciao', ''], ['Ciao e altro', 'Ciao', 'e altro'], ['Ciao\n\ne altro', 'Ciao', 'e altro'], ['Buongiorno. Ciao', 'Ciao', 'Buongiorno.'],
+    ['Ciao', 'Ciao', ''], ['Ciao e altro', 'Ciao', 'e altro'], ['Ciao\n\ne altro', 'Ciao', 'e altro'], ['Certo, sì', 'sì', 'Certo, sì'],
     ['Ciaone, bello', 'Ciao!', 'Ciaone, bello'], ['', 'Ciao', ''], ['foto', '', 'foto'],
   ])('of %o, sent as %o, leaves %o', (text, sent, rest) => expect(withoutSent(text, sent)).toBe(rest));
   it('is the same letter again as long as nothing is changed but words after it', () => {
@@ -117,6 +119,14 @@ describe('writing', () => {
     expect(isAgain(sent, letter)).toBe(true);
     expect(isAgain(sent, { ...letter, text: 'Ciao e altro', handles: ['h1', 'h2'] })).toBe(true);
     for (const change of [{ text: 'Cia' }, { subject: 'Re: TARI' }, { cc: 'a@b.it' }, { handles: [] }]) expect(isAgain(sent, { ...letter, ...change })).toBe(false);
+  });
+  it('goes to who wrote last, and after a chat to where an earlier answer went', () => {
+    const chat = { ...contact('ct_1', 1), channel: 'webchat', citizen: 'Sara' };
+    const message = (direction: string, address: string) => ({ kind: 'message', contact: 'ct_1', direction, from: { address }, to: [{ address }] });
+    const conversation = (...entries: unknown[]) => ({ entries }) as Conversation;
+    expect(recipientOf({ ...chat, channel: 'email' }, conversation(message('inbound', 'a@b.it'), message('inbound', 'c@d.it')))).toBe('c@d.it');
+    expect(recipientOf(chat, conversation(message('inbound', 'cs_1'), message('outbound', 'cs_1')))).toBe('');
+    expect(recipientOf(chat, conversation(message('outbound', 'a@b.it'), message('outbound', 'cs_1')))).toBe('a@b.it');
   });
   it('reads addresses', () => expect(parseAddresses('a@b.it; <c@d.it>, storto')).toEqual({ addresses: [{ address: 'a@b.it' }, { address: 'c@d.it' }], wrong: ['storto'] }));
   it('links only web addresses, without the full stop', () => {
@@ -138,6 +148,25 @@ describe('keys', () => {
     expect(actionOf(key('r', { ctrlKey: true }), false, true)).toBeUndefined();
     expect(actionOf(key('F8'), true, false)).toBe('accept');
     expect(actionOf(key('F8', { isComposing: true }), true, false)).toBeUndefined();
+  });
+  it('typed on when the field has gone are none, until nobody types or somebody points', () => {
+    const typing = new Typing();
+    const field = { isConnected: true };
+    typing.into(field, 'a', false, 1_000);
+    expect(typing.goesOn(1_100)).toBe(false);
+    field.isConnected = false;
+    expect(typing.goesOn(1_200)).toBe(true);
+    expect(typing.goesOn(3_100)).toBe(true);
+    expect(typing.goesOn(5_200)).toBe(false);
+    typing.into(field, 'F8', false, 5_900);
+    expect(typing.goesOn(5_950)).toBe(false);
+    typing.into(field, 'a', false, 6_000);
+    typing.ends();
+    expect(typing.goesOn(6_100)).toBe(false);
+    for (const [name, isLine, goesOn] of [['Escape', false, false], ['Tab', false, false], ['Enter', true, false], ['Enter', false, true]] as const) {
+      typing.into(field, name, isLine, 7_000);
+      expect(typing.goesOn(7_100), name).toBe(goesOn);
+    }
   });
 });
 

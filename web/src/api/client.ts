@@ -68,23 +68,24 @@ export class DeskClient {
   touch = (id: string) => this.onContact(id, 'touch');
   pull = (id: string) => this.onContact(id, 'pull');
   resume = (id: string) => this.onContact(id, 'resume');
-  wrapUp = (id: string) => this.onContact(id, 'wrap-up');
-  giveBack = (id: string) => this.onContact(id, 'return');
-  pend = (id: string, on: PendingOn, backAfter?: string) =>
-    this.onContact(id, 'pend', backAfter ? { on, back_after: backAfter } : { on });
-  defer = (id: string, until: string) => this.onContact(id, 'defer', { until });
-  close = (id: string, outcome: Outcome) => this.onContact(id, 'close', outcome);
-  transfer = (id: string, to: TransferTarget, reason: string) => this.onContact(id, 'transfer', { to, reason });
+  wrapUp = (id: string, options: CommandOptions = {}) => this.onContact(id, 'wrap-up', {}, options);
+  giveBack = (id: string, options: CommandOptions = {}) => this.onContact(id, 'return', {}, options);
+  pend = (id: string, on: PendingOn, backAfter?: string, options: CommandOptions = {}) =>
+    this.onContact(id, 'pend', backAfter ? { on, back_after: backAfter } : { on }, options);
+  defer = (id: string, until: string, options: CommandOptions = {}) => this.onContact(id, 'defer', { until }, options);
+  close = (id: string, outcome: Outcome, options: CommandOptions = {}) => this.onContact(id, 'close', outcome, options);
+  transfer = (id: string, to: TransferTarget, reason: string, options: CommandOptions = {}) =>
+    this.onContact(id, 'transfer', { to, reason }, options);
   reply = (id: string, body: ReplyBody, options: CommandOptions = {}) => this.onContact(id, 'reply', body, options);
   note = (id: string, text: string, options: CommandOptions = {}) => this.onContact(id, 'notes', { text }, options);
   retryMessage = (id: string, message: string) => this.onContact(id, `messages/${segment(message)}/retry`);
   /** Says how an attempt of unknown end did end. */
   settleMessage = (id: string, message: string, arrived: boolean) => this.onContact(id, `messages/${segment(message)}/settle`, { arrived });
-  setCase = (id: string, reference: CaseReference | null) =>
-    this.command('PUT', `/contacts/${segment(id)}/case`, reference);
+  setCase = (id: string, reference: CaseReference | null, options: CommandOptions = {}) =>
+    this.command('PUT', `/contacts/${segment(id)}/case`, reference, options);
 
   // Commands of a supervisor
-  assign = (id: string, operator: string) => this.onContact(id, 'assign', { operator });
+  assign = (id: string, operator: string, options: CommandOptions = {}) => this.onContact(id, 'assign', { operator }, options);
   closeQueue = (queue: string, notice?: string) =>
     this.command('POST', `/queues/${segment(queue)}/close`, notice ? { notice } : {});
   openQueue = (queue: string) => this.command('POST', `/queues/${segment(queue)}/open`);

@@ -10,9 +10,7 @@ export function isAgain(sent: Sent | undefined, now: Letter): sent is Sent {
   return now.text.startsWith(sent.text) && now.subject === sent.subject && now.cc === sent.cc && hasFiles;
 }
 
-/** What was typed beside the text that has gone; a text that was changed otherwise stays as it is. */
+/** What was typed after the text that has gone; a text that was changed otherwise stays as it is. */
 export function withoutSent(text: string, sent: string): string {
-  if (text.startsWith(sent)) return text.slice(sent.length).trimStart();
-  if (text.endsWith(sent)) return text.slice(0, -sent.length).trimEnd();
-  return text;
+  return text.startsWith(sent) ? text.slice(sent.length).trimStart() : text;
 }

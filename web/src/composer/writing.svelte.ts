@@ -19,9 +19,13 @@ export class Writing {
   text = $state('');
   /** It is being sent. */
   busy = $state(false);
+  /** The text as it was when somebody wanted it sent while another letter was on its way: so far it goes next. */
+  waiting = $state('');
   protected readonly kept: Draft | undefined;
   /** What was sent, until somebody knows how that ended: sent again, it has the same id, so that it goes once. */
   private sent: Sent | undefined;
+  /** Whether what is on its way still stands at the beginning: what was written in its place is not to be taken for it. */
+  private intact = true;
   /** Whose it is: they may have left when something of it comes back. */
   private readonly drafts = desk.drafts;
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -39,6 +43,7 @@ export class Writing {
 
   /** Something changed: it is kept a moment later. */
   changed(): void {
+    if (this.busy && this.sent && !this.text.startsWith(this.sent.text)) this.intact = false;
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.keep(), SAVE_AFTER_MS);
   }
@@ -55,11 +60,34 @@ export class Writing {
     if (this.timer !== undefined) this.keep();
   }
 
-  /** Sends what stands here; what is typed meanwhile stays. The letter that went, or undefined if it did not, or nobody knows. */
+  /** Whether there is something beside what is on its way and what goes next. */
+  get hasMore(): boolean {
+    return this.text !== this.waiting && withoutSent(this.text, this.sent?.text ?? '').trim() !== '';
+  }
+
+  /** What stands here goes as soon as what is on its way has arrived. */
+  queue(): void {
+    this.waiting = this.text;
+  }
+
+  /** Sends what stands here; what is typed meanwhile stays, or goes next. The letter that went, or undefined if it did not, or nobody knows. */
   async send(command: (sent: Sent) => Promise<unknown>): Promise<Sent | undefined> {
-    const letter = this.letter();
+    const first = await this.sendOne(command, this.text);
+    let before = first;
+    while (before && this.waiting) {
+      const next: string = (this.intact ? withoutSent(this.waiting, before.text) : this.waiting).trimEnd();
+      this.waiting = '';
+      before = next && this.text.startsWith(next) ? await this.sendOne(command, next) : undefined;
+    }
+    this.waiting = '';
+    return first;
+  }
+
+  private async sendOne(command: (sent: Sent) => Promise<unknown>, text: string): Promise<Sent | undefined> {
+    const letter = { ...this.letter(), text };
     const sent = isAgain(this.sent, letter) ? this.sent : { command: newCommandId(), ...letter };
     this.sent = sent;
+    this.intact = true;
     this.busy = true;
     this.update();
     try {
@@ -105,6 +133,6 @@ export class Writing {
 
   /** It went: what was written beside it stays. */
   protected remove(sent: Sent): void {
-    this.text = withoutSent(this.text, sent.text);
+    if (this.intact) this.text = withoutSent(this.text, sent.text);
   }
 }

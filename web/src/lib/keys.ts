@@ -14,6 +14,34 @@ export const FUNCTION_KEYS: readonly (readonly [string, Action])[] = [['F8', 'ac
 
 export interface KeyLike { key: string; ctrlKey: boolean; altKey: boolean; metaKey: boolean; isComposing: boolean }
 
+/** For so long after the last key nobody has stopped typing, in milliseconds. */
+const TYPING_ON_MS = 2_000;
+
+/** Whoever types looks elsewhere when the field goes away: what they type on is no shortcut. */
+export class Typing {
+  private field: { readonly isConnected: boolean } | undefined;
+  private at = 0;
+
+  /** A key goes into a field; with Esc, Tab, or Enter in a single line one leaves it. */
+  into(field: { readonly isConnected: boolean }, key: string, isLine: boolean, at: number): void {
+    if (FUNCTION_KEYS.some(([name]) => name === key)) return;
+    this.field = ['Escape', 'Tab'].includes(key) || (isLine && key === 'Enter') ? undefined : field;
+    this.at = at;
+  }
+
+  /** Whether a key outside of any field was meant for one that is gone. */
+  goesOn(at: number): boolean {
+    if (!this.field || this.field.isConnected || at - this.at > TYPING_ON_MS) return false;
+    this.at = at;
+    return true;
+  }
+
+  /** Somebody points at something: they look at it. */
+  ends(): void {
+    this.field = undefined;
+  }
+}
+
 /** The action a key stands for. `inField`: the focus is where one writes or a dialog is open. */
 export function actionOf(event: KeyLike, inField: boolean, letters: boolean): Action | undefined {
   if (event.isComposing || event.ctrlKey || event.altKey || event.metaKey) return undefined;

@@ -6,8 +6,8 @@ export interface Asked { action: ContactAction; contact: string }
 class Actions {
   asked = $state.raw<Asked | undefined>();
   help = $state(false);
-  /** Grows when the composer should take the focus. */
-  compose = $state.raw<{ kind: 'reply' | 'note'; count: number }>({ kind: 'reply', count: 0 });
+  /** Where one wants to write: the composer of that contact takes the focus, at once or when it is there. */
+  compose = $state.raw<{ kind: 'reply' | 'note'; contact: string } | undefined>();
 
   ask(action: ContactAction, contact: string): void {
     this.asked = { action, contact };
@@ -17,14 +17,15 @@ class Actions {
     this.asked = undefined;
   }
 
-  /** The person leaves, and what they had open goes with them. */
+  /** The person leaves, or takes up something else: what they had open goes. */
   reset(): void {
     this.asked = undefined;
     this.help = false;
+    this.compose = undefined;
   }
 
-  focusComposer(kind: 'reply' | 'note'): void {
-    this.compose = { kind, count: this.compose.count + 1 };
+  focusComposer(kind: 'reply' | 'note', contact: string): void {
+    this.compose = { kind, contact };
   }
 }
 

@@ -4,7 +4,8 @@
 import type { CommandId } from '../api/command-id';
 
 export type DraftKind = 'reply' | 'note';
-export interface DraftAttachment { handle: string; name: string; media_type: string; size: number }
+/** A file of a draft, uploaded `at`. Without a handle it has to be attached again: its upload did not end, or was too long ago. */
+export interface DraftAttachment { name: string; size: number; handle?: string; at?: number }
 /** What was sent under an id: sent again, it has the same, so that it goes once. */
 export interface Sent { command: CommandId; text: string; subject?: string; cc?: string; handles?: string[] }
 export interface Draft {
@@ -30,7 +31,7 @@ export interface DraftStorage {
 const PREFIX = 'sportello.draft';
 /** After this a forgotten draft is dropped: seven days, in milliseconds. */
 export const DRAFT_AGE_MAX_MS = 7 * 24 * 3_600_000;
-/** Handles of uploaded files are good for a day. */
+/** Handles of uploaded files are good for a day from their upload. */
 const HANDLE_AGE_MAX_MS = 23 * 3_600_000;
 
 export class Drafts {
@@ -46,7 +47,7 @@ export class Drafts {
     const text = this.storage.getItem(this.keyOf(contact, kind));
     const draft = text === null ? undefined : parse(text);
     if (!draft || this.now() - draft.at > DRAFT_AGE_MAX_MS) return undefined;
-    if (draft.attachments && this.now() - draft.at > HANDLE_AGE_MAX_MS) delete draft.attachments;
+    if (draft.attachments) draft.attachments = draft.attachments.map((file) => this.asGood(file));
     return draft;
   }
 
@@ -89,6 +90,11 @@ export class Drafts {
       const draft = parse(this.storage.getItem(key) ?? '');
       if (!draft || this.now() - draft.at > DRAFT_AGE_MAX_MS) this.storage.removeItem(key);
     }
+  }
+
+  /** A file without its handle, if that is good no more. */
+  private asGood(file: DraftAttachment): DraftAttachment {
+    return this.now() - (file.at ?? 0) > HANDLE_AGE_MAX_MS ? { name: file.name, size: file.size } : file;
   }
 
   private keys(prefix = `${PREFIX}/${this.operator}/`): string[] {

@@ -12,6 +12,11 @@ class Router {
     location.hash = hashOf(route);
   }
 
+  /** Whether this contact is the one on the screen. */
+  shows(contact: string): boolean {
+    return this.route.view === 'workspace' && this.route.contact === contact;
+  }
+
   /** There at once, and the back button does not lead to where one was. */
   replace(route: Route): void {
     history.replaceState(null, '', hashOf(route));
