@@ -59,6 +59,7 @@ export const en: Record<Key, string> = {
   'presence.away_because': 'Away for',
   'presence.back': 'Ready again',
   'presence.become_ready': 'Become ready',
+  'presence.leave': 'Go off duty',
   'presence.leave_title': 'Go off duty?',
   'presence.live_lost': 'You have {n|a live conversation|{n} live conversations} open: in a minute {n|it goes|they go} back to the queue. To finish {n|it|them}, choose a break.',
 

@@ -58,6 +58,7 @@ export const it = {
   'presence.away_because': 'In pausa per',
   'presence.back': 'Torna disponibile',
   'presence.become_ready': 'Diventa disponibile',
+  'presence.leave': 'Lascia il servizio',
   'presence.leave_title': 'Lasciare il servizio?',
   'presence.live_lost': 'Hai {n|una conversazione aperta|{n} conversazioni aperte} dal vivo: tra un minuto {n|torna|tornano} in coda. Per {n|finirla|finirle}, scegli una pausa.',
 
