@@ -134,6 +134,8 @@ class Console {
       onSessionEnd: () => this.sessionEnded('expired'),
     });
     this.live.start();
+    // Somebody else may have been quicker, while the state was read.
+    this.checkPerson();
   }
 
   private sessionEnded(why: 'expired' | 'replaced'): void {

@@ -6,7 +6,9 @@ export const MINE_GROUPS: readonly MineGroup[] = ['active', 'wrap_up', 'pending'
 
 /** When the first answer is due; of what has been answered nothing is, and it comes last. */
 const dueOf = (contact: ContactView) => (contact.first_response_at ? '\uffff' : contact.due);
-const byDue = (a: ContactView, b: ContactView) => dueOf(a).localeCompare(dueOf(b)) || a.due.localeCompare(b.due) || a.id.localeCompare(b.id);
+/** The router's own order: who waits again after an answer has a place too. */
+const byPlace = (a: ContactView, b: ContactView) => a.due.localeCompare(b.due) || a.id.localeCompare(b.id);
+const byDue = (a: ContactView, b: ContactView) => dueOf(a).localeCompare(dueOf(b)) || byPlace(a, b);
 export const isLate = (contact: ContactView, now: number) => !contact.first_response_at && Date.parse(contact.due) < now;
 
 /** My contacts as the list shows them: live ones first, then by when the answer is due. */
@@ -57,13 +59,13 @@ export function waitingByQueue(room: Room, filter: RoomFilter, now: number): Que
     .filter((queue) => !filter.queue || queue.id === filter.queue)
     .filter((queue) => !filter.administration || queue.administration === filter.administration)
     .map((queue) => {
-      const waiting = room.waiting.filter((contact) => contact.queue === queue.id && matches(contact, filter)).sort(byDue);
+      const waiting = room.waiting.filter((contact) => contact.queue === queue.id && matches(contact, filter)).sort(byPlace);
       const overdue = waiting.filter((contact) => isLate(contact, now)).length;
       if (!filter.text.trim()) return { queue, waiting, count: queue.waiting, oldest: queue.oldest ? Date.parse(queue.oldest) : undefined, overdue };
       const since = waiting.map((contact) => Date.parse(contact.filed_at));
       return { queue, waiting, count: waiting.length, oldest: since.length > 0 ? Math.min(...since) : undefined, overdue };
     });
-  const first = (group: QueueGroup) => (group.waiting[0] ? dueOf(group.waiting[0]) : '\uffff');
+  const first = (group: QueueGroup) => group.waiting[0]?.due ?? '\uffff';
   return groups.sort((a, b) => first(a).localeCompare(first(b)) || a.queue.name.localeCompare(b.queue.name));
 }
 
