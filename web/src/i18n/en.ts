@@ -165,6 +165,7 @@ export const en: Record<Key, string> = {
   'contact.silent': 'Not answering',
   'contact.silent_left': 'Closes by itself unless the citizen writes',
   'contact.held_by': 'Held by {name}',
+  'contact.had_by': 'Handled by {name}',
   'contact.untouched_left': 'Goes back to its queue unless opened',
   'contact.wrap_up_left': 'Closes by itself in',
 

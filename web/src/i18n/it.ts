@@ -164,6 +164,7 @@ export const it = {
   'contact.silent': 'Non risponde',
   'contact.silent_left': 'Si chiude da solo se il cittadino non scrive',
   'contact.held_by': 'Lo ha {name}',
+  'contact.had_by': 'Seguito da {name}',
   'contact.untouched_left': 'Torna in coda se non lo apri',
   'contact.wrap_up_left': 'Si chiude da solo tra',
 
