@@ -30,16 +30,21 @@ export async function faults() {
   await reading(page, mock);
   await line(page, mock);
   await offers(page, mock);
+  await news(page, mock);
+  await presence(page, mock);
   await people(page, mock);
   await close();
   await mock.stop();
 }
 
-async function signIn(page, mock, login) {
-  if (!page.url().startsWith(mock.url)) await page.goto(mock.url);
+async function handIn(page, login) {
   await page.getByLabel('Nome utente').fill(login);
   await page.getByLabel('Password', { exact: true }).fill('password');
   await page.getByRole('button', { name: 'Accedi' }).click();
+}
+async function signIn(page, mock, login) {
+  if (!page.url().startsWith(mock.url)) await page.goto(mock.url);
+  await handIn(page, login);
   await page.getByRole('link', { name: 'I miei contatti' }).waitFor();
 }
 async function open(page, mock, number) {
@@ -51,6 +56,9 @@ const log = (page) => page.getByRole('log');
 const sent = (mock, end) => mock.log.filter((each) => each.method === 'POST' && each.path.endsWith(end));
 const holds = (locator, value) => until(`the field holds "${value}"`, async () => (await locator.inputValue()) === value);
 const painted = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+/** What a screen reader is told, though nobody sees it. */
+const spoken = (page, text) => page.locator('[aria-live], [role=alert]').filter({ hasText: text }).first();
+const notice = (page, text) => page.locator('.notice', { hasText: text });
 const unread = (page, name) => page.locator('.contact-unread', { hasText: name });
 
 /** A citizen writes; who is on the line hears of it. */
@@ -199,6 +207,21 @@ async function reading(page, mock) {
     assert.equal(await page.getByRole('link', { name: 'Ricorso avverso' }).count(), 1);
     assert.equal(await page.getByRole('link', { name: 'Duplicato tessera' }).count(), 0);
   });
+  await test('the history says whether nothing is there, or nothing of what was loaded fits, or it could not be read', async () => {
+    await page.getByRole('searchbox').fill('non c\'è');
+    await page.getByText(/^Nessuno (tra i|nell'unico)/).waitFor();
+    await page.getByRole('searchbox').fill('');
+    await page.getByRole('combobox', { name: 'Stato' }).selectOption('abandoned');
+    await page.getByText('Nessun contatto.').waitFor();
+    const heal = mock.fail('GET', '/contacts');
+    await page.getByRole('combobox', { name: 'Stato' }).selectOption('closed');
+    await page.getByRole('alert').getByText('momentaneamente fermo').waitFor();
+    assert.equal(await page.getByText('Nessun contatto.').count(), 0);
+    await look(page, 'history-failed');
+    heal();
+    await page.getByRole('button', { name: 'Riprova' }).click();
+    await page.getByRole('link', { name: 'Duplicato tessera' }).waitFor();
+  });
 }
 
 async function line(page, mock) {
@@ -232,11 +255,13 @@ async function line(page, mock) {
   await test('a line that is refused says so', async () => {
     mock.control.refuseLines = true;
     mock.dropSockets();
-    await page.getByText('Il server risponde, ma non accetta il collegamento').waitFor();
+    await page.locator('.banner').getByText('Il server risponde, ma non accetta il collegamento').waitFor();
+    await spoken(page, 'Il server risponde, ma non accetta il collegamento').waitFor({ state: 'attached' });
     await look(page, 'line-refused');
     mock.control.refuseLines = false;
     await page.getByRole('button', { name: 'Ricollega ora' }).click();
     await page.locator('.banner').waitFor({ state: 'detached' });
+    await spoken(page, 'Collegamento ripristinato.').waitFor({ state: 'attached' });
   });
 }
 
@@ -284,8 +309,126 @@ async function offers(page, mock) {
   });
 }
 
+async function news(page, mock) {
+  const others = (number, change, ...events) => {
+    const contact = mock.find(ct(number));
+    Object.assign(contact, change, { version: contact.version + 1 });
+    for (const event of events) mock.push(event, contact);
+  };
+  await test('what becomes of my contacts elsewhere is told with their name', async () => {
+    await page.goto(`${mock.url}/#/`);
+    others(4, { state: 'closed' }, { event: 'contact.closed', operator: OP, resolution: 'handed_over' });
+    await notice(page, 'Un tuo contatto è stato chiuso (Studio Ferri, coda Tributi). Esito: Risponde un altro ufficio').waitFor();
+    others(9, { owner: id('op', 3) }, { event: 'contact.released', operator: OP, reason: 'reassigned' }, { event: 'contact.assigned', operator: id('op', 3), reason: 'supervisor' });
+    await notice(page, 'affidato a un collega (Davide Costa, coda Anagrafe)').waitFor();
+    assert.equal(await notice(page, 'tornato in coda').count(), 0);
+    await look(page, 'told');
+  });
+  await test('what I do myself is not told as news', async () => {
+    await open(page, mock, 15);
+    await page.getByRole('button', { name: 'Restituisci' }).click();
+    await page.getByRole('dialog').getByRole('button', { name: 'Restituisci' }).click();
+    await notice(page, 'Contatto restituito alla coda.').waitFor();
+    await page.locator('.contact', { hasText: 'Nino Serra' }).waitFor({ state: 'detached' });
+    assert.equal(await notice(page, /Nino Serra|tornato in coda/).count(), 0);
+  });
+  await test('a citizen who is silent is marked until they write', async () => {
+    await open(page, mock, 16);
+    others(16, {}, { event: 'contact.silent', operator: OP, closes_at: new Date(Date.now() + 600_000).toISOString() });
+    await notice(page, 'Il cittadino non risponde (Bruno Leone, coda Scuola e mensa)').waitFor();
+    const marks = page.getByText('Non risponde', { exact: true });
+    await until('list and bar show it', async () => (await marks.count()) === 2);
+    await look(page, 'silent');
+    write(mock, 16, 'Eccomi');
+    await until('the mark is gone', async () => (await marks.count()) === 0);
+  });
+  await test('what was answered is due no more', async () => {
+    const badge = page.locator('.contact', { hasText: 'Bruno Leone' }).locator('.due');
+    await badge.getByText(/^(entro|in ritardo)/).waitFor();
+    others(16, { first_response_at: new Date().toISOString() }, { event: 'contact.case' });
+    await badge.getByText(/^prima risposta/).waitFor();
+  });
+  await test('colleagues are shown to whom one transfers as they are now', async () => {
+    mock.world.colleagues[0].state = 'away';
+    await page.getByRole('button', { name: 'Trasferisci' }).click();
+    await page.getByRole('dialog').getByRole('radio', { name: 'Collega' }).check();
+    await page.getByRole('option', { name: 'Marco Verdi – In pausa' }).waitFor({ state: 'attached' });
+    await page.keyboard.press('Escape');
+  });
+}
+
+async function presence(page, mock) {
+  const asked = () => mock.log.filter((each) => each.method === 'PUT' && each.path === '/presence').map((each) => each.body);
+  const choose = async (name) => {
+    await page.locator('.presence').click();
+    await page.getByRole('group', { name: 'La mia presenza' }).getByRole('button', { name }).click();
+  };
+  await test('who is put away is told, and is back by the notice', async () => {
+    mock.push({ event: 'operator.presence', operator: OP, presence: { state: 'away', reason: 'missed' }, connected: true });
+    const told = notice(page, 'Non ricevi più contatti: le ultime offerte sono rimaste senza risposta.');
+    await told.waitFor();
+    await look(page, 'put-away');
+    await told.getByRole('button', { name: 'Torna disponibile' }).click();
+    await told.waitFor({ state: 'detached' });
+    await until('the desk knows', () => asked().at(-1)?.state === 'ready');
+    await page.locator('.presence-ready').waitFor();
+  });
+  await test('who was put away while the line was lost is told too', async () => {
+    const me = mock.world.people[0];
+    mock.control.gap = true;
+    me.presence = { state: 'offline', connected: true, since: new Date().toISOString() };
+    mock.dropSockets();
+    const told = notice(page, 'la postazione è rimasta scollegata');
+    await told.waitFor();
+    mock.control.gap = false;
+    await choose('Disponibile');
+    await told.waitFor({ state: 'detached' });
+    await page.locator('.presence-ready').waitFor();
+  });
+  await test('going off duty with live contacts asks first', async () => {
+    const before = asked().length;
+    await choose('Non in servizio');
+    await page.getByRole('dialog').getByText(/Hai .+ dal vivo: tra un minuto .+ in coda/).waitFor();
+    await look(page, 'off-duty');
+    await page.getByRole('dialog').getByRole('button', { name: 'Annulla' }).click();
+    assert.equal(asked().length, before);
+    await page.locator('.presence-ready').waitFor();
+  });
+  await test('a change of presence whose answer is lost shows what the desk has', async () => {
+    mock.fail('PUT', '/presence', 4);
+    mock.world.people[0].presence = { state: 'away', reason: 'training', connected: true, since: new Date().toISOString() };
+    await choose('Pranzo');
+    await page.locator('.presence', { hasText: 'Formazione' }).waitFor();
+    assert.equal(await notice(page, 'Non ricevi più contatti').count(), 0);
+    await choose('Disponibile');
+    await page.locator('.presence-ready').waitFor();
+  });
+}
+
 async function people(page, mock) {
   const conversationsRead = () => mock.log.filter((each) => each.method === 'GET' && each.path.startsWith('/conversations/')).length;
+  await test('who signs in in another tab ends the session of who was there, or was about to be', async () => {
+    const replaced = (where) => where.getByText('ha effettuato l\'accesso un\'altra persona').waitFor();
+    mock.endSessions();
+    await page.getByText('La sessione è finita.').waitFor();
+    const other = await page.context().newPage();
+    await other.goto(mock.url);
+    const held = mock.hold('GET', '/state');
+    await handIn(page, 'capo');
+    await until('the state is on its way', () => held.answered);
+    await signIn(other, mock, 'op');
+    held.release();
+    await replaced(page);
+    await signIn(page, mock, 'capo');
+    await replaced(other);
+    assert.equal(await other.locator('.account-button').count(), 0);
+    await look(other, 'replaced');
+    await other.close();
+    await page.locator('.account-button').click();
+    await page.getByRole('button', { name: 'Esci' }).click();
+    await signIn(page, mock, 'op');
+    await page.getByText('Buon lavoro, Anna').waitFor();
+  });
   await test('who comes back after the session ended finds the thread as it is now', async () => {
     await open(page, mock, 1);
     mock.endSessions();

@@ -360,6 +360,23 @@ async function supervisor(page) {
     await page.reload();
     await mark.waitFor();
   });
+  await test('in a surge the desk\'s numbers are shown, and that the list is cut', async () => {
+    mock.control.unlisted = 900;
+    await page.reload();
+    await page.locator('.queue', { hasText: 'Tributi' }).getByText(/^90\d$/).waitFor();
+    await page.locator('.room-waiting').getByText(/L'elenco ne mostra \d+ di 36\d\d/).waitFor();
+    await look(page, 'room-surge');
+    mock.control.unlisted = 0;
+    await page.reload();
+  });
+  await test('who is given a contact from the workspace is shown as loaded as they are now', async () => {
+    await page.goto(`${base}/#/contact/${ct(8)}`);
+    mock.world.room[1].live_used = 33;
+    await page.getByRole('button', { name: 'Assegna' }).click();
+    await page.getByRole('option', { name: /Marco Verdi – Disponibile, dal vivo 33\/100/ }).waitFor({ state: 'attached' });
+    await page.keyboard.press('Escape');
+    await page.goto(`${base}/#/room`);
+  });
   await test('assigning a waiting contact', async () => {
     await page.locator('.queue-list li', { hasText: 'Informazioni IMU' }).getByRole('button', { name: 'Assegna' }).click();
     await page.getByRole('dialog').getByLabel('Operatore').selectOption({ index: 1 });
@@ -399,6 +416,36 @@ async function supervisor(page) {
     assert.deepEqual(body.grants, [{ role: 'operator', scope: { pool: 'borgo' }, content: true }]);
     await look(page, 'admin-operators');
   });
+  await test('an account is changed as it is now, and only where it was changed', async () => {
+    mock.world.accounts[0].profile.languages = ['it', 'ro'];
+    await page.getByRole('button', { name: 'Modifica Anna Bianchi' }).click();
+    const dialog = page.getByRole('dialog');
+    await dialog.getByLabel('Rumeno').waitFor();
+    assert.equal(await dialog.getByLabel('Rumeno').isChecked(), true);
+    await dialog.getByLabel('Nome e cognome').fill('Anna Bianchi Rosi');
+    await dialog.getByRole('button', { name: 'Salva' }).click();
+    await page.getByRole('rowheader', { name: 'Anna Bianchi Rosi' }).waitFor();
+    assert.deepEqual(mock.log.findLast((each) => each.method === 'PATCH').body, { name: 'Anna Bianchi Rosi' });
+  });
+  await test('who is disabled is named first, and nobody disables themself', async () => {
+    assert.equal(await page.getByRole('button', { name: 'Disattiva Carla Neri' }).count(), 0);
+    await page.getByRole('button', { name: 'Disattiva Anna Bianchi Rosi' }).click();
+    const dialog = page.getByRole('dialog', { name: 'Disattivare Anna Bianchi Rosi?' });
+    await dialog.waitFor();
+    await look(page, 'dialog-disable');
+    assert.equal(mock.world.accounts[0].enabled, true);
+    await dialog.getByRole('button', { name: 'Disattiva' }).click();
+    await page.getByRole('button', { name: 'Riattiva Anna Bianchi Rosi' }).click();
+    await page.getByRole('button', { name: 'Disattiva Anna Bianchi Rosi' }).waitFor();
+  });
+  await test('accounts that cannot be read say so, and are read when asked again', async () => {
+    mock.fail('GET', '/operators', 1);
+    await page.reload();
+    await page.getByRole('alert').getByText('momentaneamente fermo').waitFor();
+    await look(page, 'admin-failed');
+    await page.getByRole('button', { name: 'Riprova' }).click();
+    await page.getByRole('rowheader', { name: 'Carla Neri' }).waitFor();
+  });
   await test('tokens and quarantine', async () => {
     await page.goto(`${base}/#/admin/tokens`);
     await page.getByLabel('Nome', { exact: true }).fill('sito');
@@ -406,6 +453,14 @@ async function supervisor(page) {
     await page.getByRole('button', { name: 'Crea la chiave' }).click();
     await page.getByText('Copiala ora').waitFor();
     await look(page, 'admin-tokens');
+    // As in a page without HTTPS.
+    await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+    await page.getByRole('button', { name: 'Copia' }).click();
+    await page.locator('.notice', { hasText: 'la chiave è selezionata' }).waitFor();
+    assert.match(await page.evaluate(() => getSelection().toString()), /^sp_[0-9a-f]+$/);
+    await page.getByRole('button', { name: 'Revoca crm' }).click();
+    await page.getByRole('dialog', { name: 'Revocare la chiave «crm»?' }).getByRole('button', { name: 'Revoca' }).click();
+    await page.getByRole('rowheader', { name: 'crm' }).waitFor({ state: 'detached' });
     await page.goto(`${base}/#/admin/quarantine`);
     await page.getByText('nesting deeper than 100 parts').waitFor();
     await look(page, 'admin-quarantine');
@@ -429,6 +484,11 @@ async function partner(page) {
     await page.getByText('Il tuo ruolo non comprende la lettura').waitFor();
     await page.getByRole('button', { name: 'Assegna' }).waitFor();
     await look(page, 'no-content');
+  });
+  await test('tokens are nothing for who only supervises', async () => {
+    await page.goto(`${base}/#/admin/tokens`);
+    await page.getByText('Il tuo ruolo non lo permette').waitFor();
+    assert.equal(await page.getByRole('link', { name: 'Chiavi dei programmi' }).count(), 0);
   });
 }
 

@@ -10,7 +10,7 @@ import { splitQuote } from '../src/lib/quote';
 import { Drafts, DRAFT_AGE_MAX_MS } from '../src/state/drafts';
 import { deferred, figures, held, mine, NO_FILTER, waitingByQueue } from '../src/state/groups';
 import { hashOf, parseRoute, type Route } from '../src/state/route';
-import { formOf, grantOf, profileOf, scopeKey } from '../src/views/admin/profile';
+import { changeOf, formOf, grantOf, profileOf, scopeKey, withOwn } from '../src/views/admin/profile';
 import { Memory } from './memory';
 
 describe('drafts', () => {
@@ -78,6 +78,16 @@ describe('groups', () => {
   });
 });
 
+describe('what has been answered', () => {
+  const answered = contact('done', 1, { first_response_at: new Date(0).toISOString() });
+  it('is not late, and comes after what has not', () => {
+    const all = Object.fromEntries([answered, contact('open', 9)].map((each) => [each.id, each]));
+    expect(mine(all).active.map((each) => each.id)).toEqual(['open', 'done']);
+    const room: Room = { waiting: [answered], held: [], deferred: [], counts: { waiting: 1, held: 0, deferred: 0 }, operators: [], queues: [] };
+    expect(figures(room, 20).overdue).toBe(0);
+  });
+});
+
 describe('the room', () => {
   const off = (id: string, minutes: number) => contact(id, 1, { state: 'deferred', deferred_until: new Date(minutes * 60_000).toISOString() });
   const room: Room = {
@@ -87,6 +97,12 @@ describe('the room', () => {
   it('puts on top what calls a supervisor, and counts it wherever it is', () => {
     expect(held(room, NO_FILTER).map((each) => each.id)).toEqual(['b', 'a']);
     expect(figures(room, 0)).toMatchObject({ escalated: 2, deferred: 2 });
+  });
+  it('counts in a surge what the desk counted, and what a text leaves of the list', () => {
+    const queue = { id: 'a', name: 'a', administration: 'c', office: 'o', closed: false, waiting: 900, oldest: new Date(7).toISOString() };
+    const cut = { ...room, waiting: [contact('w', 5, { filed_at: new Date(9).toISOString() }), contact('v', 5)], counts: { ...room.counts, waiting: 900 }, queues: [queue] };
+    expect(waitingByQueue(cut, NO_FILTER, 0)[0]).toMatchObject({ count: 900, oldest: 7 });
+    expect(waitingByQueue(cut, { ...NO_FILTER, text: 'w' }, 0)[0]).toMatchObject({ count: 1, oldest: 9 });
   });
   it('shows what was put off by when it comes back', () => expect(deferred(room, NO_FILTER).map((each) => each.id)).toEqual(['soon', 'late']));
 });
@@ -175,6 +191,18 @@ describe('profiles', () => {
     const profile = { administrations: ['a'], offices: [], skills: { spid: 4 }, languages: ['it'], channels: [], queues: ['q'], capacity: { live_units: 66, desk_slots: 1, channels: { sms: 2 } } };
     const account = { operator: 'op', login: 'l', name: 'n', enabled: true, profile, grants: [] };
     expect(profileOf(formOf(account), profile)).toEqual(profile);
+  });
+  it('are sent only as far as the form changed them', () => {
+    const profile = { capacity: { channels: { sms: 2 }, desk_slots: 1, live_units: 66 }, administrations: ['a'], offices: [], skills: { spid: 4 }, languages: ['ro'], channels: [], queues: ['q'] };
+    const account = { operator: 'op', login: 'l', name: 'n', enabled: true, profile, grants: [{ role: 'operator' as const, scope: { pool: 'p' }, content: true }] };
+    expect(changeOf(formOf(account), account)).toEqual({});
+    expect(changeOf({ ...formOf(account), name: ' m ' }, account)).toEqual({ name: 'm' });
+    expect(changeOf({ ...formOf(account), grants: [] }, account)).toEqual({ grants: [] });
+    expect(changeOf({ ...formOf(account), deskSlots: 3 }, account)).toEqual({ profile: { ...profile, capacity: { ...profile.capacity, desk_slots: 3 } } });
+  });
+  it('keep codes that nobody knows among the choices', () => {
+    const known = [{ id: 'a', name: 'A' }, { id: 'b', name: 'B' }];
+    expect(withOwn(known.slice(0, 1), ['b', 'z'], known)).toEqual([{ id: 'a', name: 'A' }, { id: 'z', name: 'z' }]);
   });
   it.each([{ pool: 'p' }, { administration: 'a' }, { office: ['a', 'o'] as [string, string] }])('scope %o', (scope) => {
     const grant = { role: 'operator' as const, scope, content: true };

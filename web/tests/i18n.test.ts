@@ -33,7 +33,7 @@ describe('dictionaries', () => {
       presence: ['offline', 'ready', 'away'], presence_reason: ['screen_break', 'lunch', 'training', 'meeting', 'back_office', 'missed'],
       reject: ['busy', 'not_competent', 'conflict', 'technical', 'other'], identity: ['claimed', 'verified', 'spid'],
       pending: ['citizen', 'office'], automatic: ['auto_reply', 'bounce', 'receipt', 'list', 'loop'], role: ['operator', 'supervisor', 'admin'],
-      released: ['untouched', 'owner_lost', 'returned', 'reassigned'],
+      released: ['untouched', 'owner_lost', 'returned'], gone: ['transferred', 'deferred', 'abandoned', 'queued'], put_away: ['missed', 'away', 'offline'],
       error: ['not_found', 'not_owner', 'version_changed', 'wrong_state', 'offer_expired', 'offer_revoked', 'offer_ended', 'operator_not_ready', 'operator_not_allowed', 'not_connected', 'other_administration', 'no_reply_channel', 'invalid', 'limit_reached', 'quarantined', 'router_unavailable', 'bad_credentials', 'too_many_attempts', 'busy', 'bad_attachment', 'bad_password', 'broker_unavailable', 'cannot_retry', 'held_again', 'files_unavailable', 'foreign_origin', 'internal', 'login_taken', 'name_taken', 'no_right_to_content', 'not_held', 'refused', 'store_unavailable', 'too_many_consoles', 'not_json', 'too_large', 'forbidden', 'offline', 'timeout'],
       key: [...LETTERS, ...FUNCTION_KEYS].map(([, action]) => action),
     };
@@ -48,6 +48,12 @@ describe('dictionaries', () => {
   it('fill in, choose by number, and fall back', () => {
     expect(translate('it', 'wait.in_days', { n: 1 })).toBe('Tra 1 giorno lavorativo');
     expect(translate('it', 'wait.in_days', { n: 3 })).toBe('Tra 3 giorni lavorativi');
+    expect(translate('it', 'history.none_of', { n: 1 })).toBe('Nessuno nell\'unico contatto caricato.');
+    expect(translate('it', 'history.none_of', { n: 50 })).toBe('Nessuno tra i 50 caricati.');
+    expect(translate('it', 'account.drafts_lost', { n: 1 })).toContain('C\'è una bozza non inviata. Uscendo viene cancellata');
+    expect(translateCode('it', 'language', 'ro')).toBe('Rumeno');
+    expect(translateCode('en', 'language', 'sl')).toMatch(/^Slov/);
+    expect(translateCode('it', 'language', 'not a code')).toBe('Not a code');
     expect(translateCode('en', 'reject', 'gone_fishing')).toBe('Gone fishing');
     expect(translateCode('it', 'constructor', 'x')).toBe('X');
     expect(translateError('en', 'strange_code', 'disk is full')).toContain('disk is full');

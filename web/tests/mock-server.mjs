@@ -24,7 +24,8 @@ export async function startMock() {
   const seen = new Map();
   const log = [];
   const signs = [];
-  const control = { failNext: 0, failState: 0, gap: false, refuse: new Map(), refuseLines: false };
+  /** `unlisted`: how many more wait in each queue than the lists have. */
+  const control = { failNext: 0, failState: 0, gap: false, refuse: new Map(), refuseLines: false, unlisted: 0 };
   /** What fails, and what is done at once and answered later: the end of a path with its method. */
   const failing = new Set();
   const holding = new Set();
@@ -219,6 +220,7 @@ export async function startMock() {
     }],
     ['GET', /^\/room$/, () => ({ body: roomOf() })],
     ['GET', /^\/operators$/, () => ({ body: { items: world.accounts } })],
+    ['GET', /^\/operators\/(op_[0-9a-f]+)$/, ({ match }) => ({ body: world.accounts.find((each) => each.operator === match[1]) })],
     ['POST', /^\/operators$/, ({ body }) => { const account = { ...body, operator: `op_${hex()}`, enabled: true, password: undefined }; world.accounts.push(account); return { status: 201, body: account }; }],
     ['PATCH', /^\/operators\/(op_[0-9a-f]+)$/, ({ match, body }) => { Object.assign(world.accounts.find((each) => each.operator === match[1]), body); return { body: {} }; }],
     ['PUT', /^\/operators\/(op_[0-9a-f]+)\/password$/, () => ({ status: 204 })],
@@ -239,10 +241,12 @@ export async function startMock() {
     const waiting = world.contacts.filter((contact) => contact.state === 'queued');
     const [holding, deferred] = [world.contacts.filter(held), world.contacts.filter((contact) => contact.state === 'deferred')];
     return {
-      waiting, held: holding, deferred, counts: { waiting: waiting.length, held: holding.length, deferred: deferred.length }, operators: world.room,
-      queues: world.plan.administrations.flatMap((body) => body.queues.map((queue) => ({ ...queue, administration: body.id, waiting: waiting.filter((contact) => contact.queue === queue.id).length }))),
+      waiting, held: holding, deferred, counts: { waiting: waiting.length + control.unlisted * 4, held: holding.length, deferred: deferred.length }, operators: world.room,
+      queues: world.plan.administrations.flatMap((body) => body.queues.map((queue) => ({ ...queue, administration: body.id, ...countOf(waiting.filter((contact) => contact.queue === queue.id)) }))),
     };
   }
+
+  const countOf = (waiting) => ({ waiting: waiting.length + control.unlisted, ...(waiting.length > 0 ? { oldest: waiting.map((contact) => contact.filed_at).sort()[0] } : {}) });
 
   const upgrade = new WebSocketServer({ noServer: true });
   server.on('upgrade', (request, socket, head) => {

@@ -59,7 +59,7 @@ describe('offers', () => {
     const ringing = reduce(holding(), made).model;
     const { model, effects } = reduce(ringing, event(12, { event: name, ordinal: 2, operator: ME }, 'b'));
     expect(model.offers).toEqual([]);
-    expect(effects).toEqual([{ do: 'tell', what: 'offer_ended', contact: 'b', code: name.slice(6) }]);
+    expect(effects).toEqual([{ do: 'tell', what: 'offer_ended', contact: 'b', queue: 'tributi', code: name.slice(6) }]);
   });
   it('a late end of an earlier offer does not stop the present one', () => {
     const ringing = reduce(holding(), made).model;
@@ -82,6 +82,32 @@ describe('contacts', () => {
     expect(model.contacts).toEqual({});
     expect(model.unread).toEqual({});
     expect(effects).toContainEqual({ do: 'reload_conversation', conversation: 'cv_a' });
+  });
+  it.each<[string, EventBody, object]>([
+    ['closed', { event: 'contact.closed', resolution: 'citizen_silent' }, { what: 'closed', code: 'citizen_silent' }],
+    ['transferred', { event: 'contact.transferred', from_queue: 'tributi', to: { queue: 'x' }, reason: 'r' }, { what: 'gone', code: 'transferred' }],
+    ['deferred', { event: 'contact.deferred', until: AT }, { what: 'gone', code: 'deferred' }],
+    ['abandoned', { event: 'contact.abandoned', short: false }, { what: 'gone', code: 'abandoned' }],
+    ['queued', { event: 'contact.queued', due: AT, reason: 'citizen_wrote' }, { what: 'gone', code: 'queued' }],
+    ['released', { event: 'contact.released', operator: ME, reason: 'owner_lost' }, { what: 'released', code: 'owner_lost' }],
+    ['reassigned', { event: 'contact.released', operator: ME, reason: 'reassigned' }, { what: 'reassigned' }],
+    ['over', { event: 'contact.wrap_up', operator: ME, until: AT }, { what: 'wrap_up' }],
+    ['back from waiting', { event: 'contact.assigned', operator: ME, reason: 'resumed' }, { what: 'resumed' }],
+  ])('of mine are told when they are %s, others are not', (_name, body, told) => {
+    const tells = (model: DeskModel) => reduce(model, event(11, body, 'a')).effects.filter((effect) => effect.do === 'tell');
+    expect(tells(holding(contact('a')))).toEqual([{ do: 'tell', contact: 'a', queue: 'tributi', ...told }]);
+    if (body.event !== 'contact.assigned') expect(tells(holding())).toEqual([]);
+  });
+  it('whose citizen is silent are told and marked, until the citizen or I write, or the talk is over', () => {
+    const { model, effects } = reduce(holding(contact('a', { mode: 'live' })), event(11, { event: 'contact.silent', operator: ME, closes_at: AT }, 'a'));
+    expect(model.silent).toEqual({ a: AT });
+    expect(effects).toContainEqual({ do: 'tell', what: 'silent', contact: 'a', queue: 'tributi', until: AT });
+    const after = (body: EventBody) => reduce(model, event(12, body, 'a')).model.silent;
+    expect(after({ event: 'message.received', message: 'm', operator: ME })).toEqual({});
+    expect(after({ event: 'message.queued', message: 'm', operator: ME })).toEqual({});
+    expect(after({ event: 'message.queued', message: 'm' })).toEqual({ a: AT });
+    expect(after({ event: 'contact.wrap_up', operator: ME, until: AT })).toEqual({});
+    expect(after({ event: 'contact.closed', resolution: 'citizen_silent' })).toEqual({});
   });
   it('are told when they come by themselves, not when I took them', () => {
     const assigned = (reason: string) => reduce(holding(), event(11, { event: 'contact.assigned', operator: ME, reason }, 'a')).effects;
@@ -127,6 +153,17 @@ describe('messages', () => {
     const { effects } = reduce(holding(contact('a')), event(11, { event: 'message.failed', message: 'm', operator: ME, code: '5.1.1', bounced: true }, 'a'));
     expect(doings(effects)).toContain('tell bounced');
   });
+  it('of which no report came are not said to have failed', () => {
+    const { effects } = reduce(holding(contact('a')), event(11, { event: 'message.failed', message: 'm', operator: ME, code: 'unknown', bounced: false }, 'a'));
+    expect(doings(effects)).toContain('tell delivery_unknown');
+  });
+  it('to a contact that only rings at me mark nothing, and what leaves leaves no mark', () => {
+    const ringing = { ...holding(), offers: [{ id: 'a', ordinal: 1, deadline: AT, queue: 'tributi', channel: 'webchat' }] };
+    const { model, effects } = reduce(ringing, event(11, { event: 'message.received', message: 'm', operator: ME }, 'a'));
+    expect(model.unread).toEqual({});
+    expect(doings(effects)).not.toContain('tell message');
+    expect(withContact({ ...holding(), unread: { a: 1 } }, contact('a', { state: 'queued' })).unread).toEqual({});
+  });
   it('and notes of others mark unread, my own note does not', () => {
     const note = (operator: string) => reduce(holding(contact('a')), event(11, { event: 'note.added', note: 'n', operator }, 'a')).model.unread;
     expect(note('op_other')).toEqual({ a: 1 });
@@ -156,6 +193,20 @@ describe('pool', () => {
     const theirs = reduce(before, event(11, { event: 'operator.presence', operator: 'op_c', presence: away, connected: true })).model;
     expect(theirs.colleagues[0]?.state).toBe('away');
     expect(theirs.presence.state).toBe('offline');
+  });
+  it('says that I was put away, unless I was not there', () => {
+    const put = (state: 'ready' | 'away') => reduce({ ...holding(), presence: { state, connected: true, since: AT } }, event(11, { event: 'operator.presence', operator: ME, presence: { state: 'away', reason: 'missed' }, connected: true })).effects;
+    expect(put('ready')).toEqual([{ do: 'tell_put_away' }]);
+    expect(put('away')).toEqual([]);
+  });
+  it('a closed queue has no old notice, and its own is read', () => {
+    const queue = { id: 'q', name: 'Q', office: 'o', closed: true, notice: 'old' };
+    const plan = { ...emptyModel(ME).plan, administrations: [{ id: 'c', name: 'C', languages: [], topics: [], offices: [], queues: [queue] }] };
+    const step = (name: 'queue.closed' | 'queue.opened') => reduce({ ...holding(), plan }, event(11, { event: name, queue: 'q', administration: 'c' }));
+    expect(step('queue.closed').effects).toEqual([{ do: 'reload_state' }]);
+    for (const closed of [true, false]) {
+      expect(step(closed ? 'queue.closed' : 'queue.opened').model.plan.administrations[0]?.queues).toEqual([{ id: 'q', name: 'Q', office: 'o', closed }]);
+    }
   });
   it('a new plan asks for the state again', () => {
     expect(reduce(holding(), event(11, { event: 'plan.applied', version: 3 })).effects).toEqual([{ do: 'reload_state' }]);
@@ -193,6 +244,8 @@ describe('snapshot', () => {
     };
     const model = fromSnapshot(ME, snapshot);
     expect(model.unread).toEqual({ a: 2 });
+    const before = { ...holding(contact('a'), contact('b', { version: 2 })), silent: { a: AT, b: AT, c: AT } };
+    expect(fromSnapshot(ME, snapshot, before).silent).toEqual({ a: AT });
     expect(withContact(model, contact('a', { unread: 1 })).unread).toEqual({ a: 1 });
     expect(withContact(model, contact('a')).unread).toEqual({});
     expect(withContact({ ...model, contacts: { a: contact('a', { version: 9 }) } }, contact('a')).unread).toEqual({ a: 2 });

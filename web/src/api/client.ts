@@ -1,4 +1,5 @@
 // The desk's HTTP API, typed. Every command carries an id and is sent again under the same id when nobody knows its end.
+import { Asked } from './asked';
 import { newCommandId, type CommandId } from './command-id';
 import { ApiError, errorOf } from './errors';
 import type {
@@ -28,6 +29,7 @@ const segment = encodeURIComponent;
 export class DeskClient {
   /** Called once when an answer says that the session is over. */
   onSessionEnd: () => void = () => {};
+  readonly asked = new Asked();
   /** Grows when a person leaves: what was asked in their name is not asked in another's, and its answer reaches nobody. */
   private session = 0;
   private readonly fetch: Fetch;
@@ -41,6 +43,7 @@ export class DeskClient {
   /** The person leaves. */
   leave(): void {
     this.session += 1;
+    this.asked.forget();
   }
 
   // Session
@@ -92,6 +95,7 @@ export class DeskClient {
 
   // Administration
   operators = () => this.list<OperatorAccount>('/operators');
+  operator = (id: string) => this.send<OperatorAccount>('GET', `/operators/${segment(id)}`);
   createOperator = (operator: NewOperator) => this.send<OperatorAccount>('POST', '/operators', operator);
   changeOperator = (id: string, change: OperatorChange) => this.send<void>('PATCH', `/operators/${segment(id)}`, change);
   resetPassword = (id: string, next: string) => this.send<void>('PUT', `/operators/${segment(id)}/password`, { new: next });
@@ -109,6 +113,7 @@ export class DeskClient {
   /** Sends a command; on 503, a timeout or no network again with the same id, a few times. */
   async command(method: string, path: string, body: unknown = {}, options: CommandOptions = {}): Promise<CommandResult> {
     const { session } = this;
+    const withdraw = this.asked.note(path);
     const headers: Record<string, string> = { 'Idempotency-Key': options.id ?? newCommandId() };
     if (options.version !== undefined) headers['If-Match'] = String(options.version);
     for (let attempt = 0; ; attempt += 1) {
@@ -116,7 +121,9 @@ export class DeskClient {
         return await this.send<CommandResult>(method, path, body, headers, session);
       } catch (error) {
         const pause = RETRY_PAUSES_MS[attempt];
-        if (!(error instanceof ApiError) || !error.isRetryable || error.code === 'left' || pause === undefined) throw error;
+        const isRefused = !(error instanceof ApiError) || !error.isRetryable || error.code === 'left';
+        if (isRefused) withdraw();
+        if (isRefused || pause === undefined) throw error;
         await this.pause(pause);
       }
     }

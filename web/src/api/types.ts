@@ -73,6 +73,8 @@ export interface ContactView {
   filed_at: Instant;
   queued_at: Instant;
   due: Instant;
+  /** When we answered first: nothing is due any more. */
+  first_response_at?: Instant;
   language?: Language;
   identity: IdentityLevel;
   subject?: string;
@@ -324,6 +326,7 @@ export type EventBody =
   | { event: 'contact.wrap_up'; operator: string; until: Instant }
   | { event: 'contact.closed'; operator?: string; topic?: string; resolution: Resolution }
   | { event: 'contact.abandoned'; short: boolean }
+  | { event: 'contact.silent'; operator: string; closes_at: Instant }
   | { event: 'contact.deferrable' | 'contact.case' }
   | { event: 'message.received'; message: string; operator?: string; automatic?: string }
   | { event: 'message.queued' | 'message.sent' | 'message.delivered'; message: string; operator?: string }

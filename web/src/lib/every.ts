@@ -3,7 +3,7 @@
 export class Every {
   private readonly last = new Map<string, number>();
 
-  constructor(private readonly ms: number, private readonly now: () => number = Date.now) {}
+  constructor(private readonly ms: number, private readonly now: () => number = () => performance.now()) {}
 
   /** Whether it may go now; if so, the next one has to wait. */
   may(key: string): boolean {

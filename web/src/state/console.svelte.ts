@@ -4,7 +4,8 @@ import type { CommandId } from '../api/command-id';
 import { ApiError } from '../api/errors';
 import { LiveLink, type LinkState } from '../api/live';
 import type { DeskEvent, DeskSnapshot, Me, OwnSign, Sign } from '../api/types';
-import { errorText, i18n } from '../i18n/i18n.svelte';
+import { errorText, i18n, t } from '../i18n/i18n.svelte';
+import { withdraw } from '../lib/desktop';
 import { actions } from './actions.svelte';
 import { clock } from './clock.svelte';
 import { ContactReads } from './contact-reads';
@@ -12,19 +13,22 @@ import { Drafts } from './drafts';
 import { Farewell } from './farewell';
 import { asRead, emptyModel, fromSnapshot, Names, withContact, withoutOffer, type DeskModel } from './model';
 import { notices } from './notices.svelte';
+import { preferences } from './preferences.svelte';
 import { untilDone } from './reading';
-import { reduce, type Effect } from './reducer';
+import { isPutAway, reduce, type Effect } from './reducer';
 import { Renewal } from './renewal';
 import { isOperator, isSupervisor } from './rights';
 import type { Route } from './route';
 import { router } from './router.svelte';
-import { tellOperator } from './telling';
+import { offerTag, tellOperator, tellPutAway } from './telling';
 
 export type Phase = 'starting' | 'signed_out' | 'leaving' | 'ready' | 'unreachable';
 /** Failed connections in a row after which the session itself is checked. */
 const PROBE_AFTER = 1;
 /** Failed connections in a row, with a server that answers otherwise, after which it must be the line that is refused. */
 const REFUSED_AFTER = 3;
+/** Who signed in last in this browser: its tabs have one session, whoever's console they show. */
+const SIGNED_IN_KEY = 'sportello.signed_in';
 
 class Console {
   phase = $state<Phase>('starting');
@@ -33,8 +37,8 @@ class Console {
   link = $state<LinkState>('connecting');
   /** The server answers, but takes no line from us. */
   refused = $state(false);
-  /** Why the sign-in page is shown: the session ended by itself. */
-  expired = $state(false);
+  /** Why the sign-in page is shown: the session ended by itself, or somebody else signed in in this browser. */
+  ended = $state<'expired' | 'replaced' | undefined>();
   /** Somebody left, and the desk has not answered that it knows. */
   unconfirmed = $state(false);
   names = $derived(new Names(this.model.plan));
@@ -55,13 +59,18 @@ class Console {
   private readonly conversationListeners = new Set<(conversation: string) => void>();
   /** Where somebody was when their session ended: they come back to it, and nobody else does. */
   private place: { operator: string; route: Route } | undefined;
+  /** How many changes of presence are on their way: what is heard meanwhile may be from before. */
+  private presenceAsked = 0;
+  /** The notice that I was put away. */
+  private awayNotice = 0;
 
   constructor() {
-    this.client.onSessionEnd = () => this.sessionEnded();
+    this.client.onSessionEnd = () => this.sessionEnded('expired');
   }
 
   /** Reads the session; without one, the sign-in page. A sign-out that was not confirmed comes first. */
   async start(): Promise<void> {
+    this.drafts.sweep();
     if (this.farewell.isOpen) return this.sayFarewell();
     this.phase = 'starting';
     try {
@@ -82,7 +91,7 @@ class Console {
     if (!this.me) return;
     this.farewell.begin(this.me.operator);
     this.drafts.close();
-    this.expired = false;
+    this.ended = undefined;
     this.place = undefined;
     this.leave();
     await this.sayFarewell();
@@ -96,13 +105,15 @@ class Console {
   }
 
   private async enter(me: Me): Promise<void> {
+    localStorage.setItem(SIGNED_IN_KEY, me.operator);
     this.me = me;
     this.model = emptyModel(me.operator);
+    preferences.belongTo(me.operator);
     this.drafts = new Drafts(localStorage, me.operator);
     this.drafts.sweep();
     i18n.suggest(me.language);
     await this.readState();
-    this.expired = false;
+    this.ended = undefined;
     if (this.place?.operator === me.operator) router.replace(this.place.route);
     this.place = undefined;
     // Who only watches the room begins there.
@@ -120,16 +131,24 @@ class Console {
       onBeat: (at) => clock.align(at),
       onLink: (link) => this.linkChanged(link),
       onGap: () => void this.renew(),
-      onSessionEnd: () => this.sessionEnded(),
+      onSessionEnd: () => this.sessionEnded('expired'),
     });
     this.live.start();
+    // Somebody else may have been quicker, while the state was read.
+    this.checkPerson();
   }
 
-  private sessionEnded(): void {
+  private sessionEnded(why: 'expired' | 'replaced'): void {
     if (this.phase !== 'ready' || !this.me) return;
     this.place = { operator: this.me.operator, route: router.route };
-    this.expired = true;
+    this.ended = why;
     this.leave();
+  }
+
+  /** Somebody else may have signed in in another tab: what is done here would be done in their name. */
+  checkPerson(): void {
+    const signedIn = localStorage.getItem(SIGNED_IN_KEY);
+    if (signedIn !== null && this.me && signedIn !== this.me.operator) this.sessionEnded('replaced');
   }
 
   /** Nothing of the person stays for who comes next: not on the screen, not in the address, not on its way. */
@@ -140,6 +159,8 @@ class Console {
     this.reads.forget();
     this.me = undefined;
     this.model = emptyModel('');
+    preferences.belongTo('');
+    withdraw();
     this.link = 'connecting';
     this.refused = false;
     this.lostLinks = 0;
@@ -152,12 +173,15 @@ class Console {
 
   /** Connects again now, if there is no line or it may be dead: the network is back, or somebody looks. */
   hurry(): void {
+    this.checkPerson();
     this.live?.hurry();
   }
 
   private linkChanged(link: LinkState): void {
     // A short blink between two attempts is still "offline" for the person.
     if (link === 'connecting' && this.link === 'offline') return;
+    if (link === 'offline' && this.link !== 'offline') notices.say(`${t('link.offline')} ${t('link.offline_help')}`, true);
+    if (link === 'online' && this.link === 'offline') notices.say(t('link.restored'));
     this.link = link;
     if (link === 'online') {
       this.lostLinks = 0;
@@ -172,9 +196,11 @@ class Console {
   private async probe(): Promise<void> {
     try {
       await this.client.me();
-      this.refused = this.link === 'offline' && this.lostLinks >= REFUSED_AFTER;
+      const refused = this.link === 'offline' && this.lostLinks >= REFUSED_AFTER;
+      if (refused && !this.refused) notices.say(t('link.refused'), true);
+      this.refused = refused;
     } catch (error) {
-      if (error instanceof ApiError && error.status === 401) this.sessionEnded();
+      if (error instanceof ApiError && error.status === 401) this.sessionEnded('expired');
     }
   }
 
@@ -187,7 +213,8 @@ class Console {
     clock.align(snapshot.server_time);
     const me = this.me;
     if (!me) return;
-    let model = fromSnapshot(me.operator, snapshot);
+    const before = this.model;
+    let model = fromSnapshot(me.operator, snapshot, before);
     // What was read before is not in the new model: it is read anew. All else that the events ask for was carried out when they came.
     const wanted = new Set(this.reads.ids);
     for (const event of meanwhile) {
@@ -199,6 +226,8 @@ class Console {
       }
     }
     this.set(model);
+    this.client.asked.forget();
+    if (isPutAway(before, model.presence)) this.tellPutAway();
     for (const id of wanted) this.refresh(id);
   }
 
@@ -209,27 +238,42 @@ class Console {
   }
 
   private set(model: DeskModel): void {
+    for (const { id } of this.model.offers) if (!model.offers.some((offer) => offer.id === id)) withdraw(offerTag(id));
+    if (model.presence.state === 'ready' && this.awayNotice > 0) {
+      notices.dismiss(this.awayNotice);
+      this.awayNotice = 0;
+    }
     this.model = model;
   }
 
   private take(event: DeskEvent): void {
     clock.atLeast(event.at);
     this.renewal.note(event);
-    const { model, effects } = reduce(this.model, event);
+    const before = this.model;
+    const { model, effects } = reduce(before, event);
     this.set(model);
     if (event.about) this.reads.heard(event.about.contact, event.about.version);
-    for (const effect of effects) this.carryOut(effect);
+    const isNews = !this.client.asked.explains(event);
+    for (const effect of effects) if (isNews || effect.do !== 'tell') this.carryOut(effect, before);
     for (const listener of this.listeners) listener(event);
   }
 
-  private carryOut(effect: Effect): void {
+  private carryOut(effect: Effect, before: DeskModel): void {
     switch (effect.do) {
       case 'load_contact': this.refresh(effect.contact); break;
       case 'drop_contact': this.reads.forget(effect.contact); break;
       case 'reload_conversation': for (const listener of this.conversationListeners) listener(effect.conversation); break;
       case 'reload_state': void this.renew(); break;
-      case 'tell': tellOperator(effect, this.model, this.names); break;
+      case 'tell_put_away': this.tellPutAway(); break;
+      // What has left is known from before.
+      case 'tell': tellOperator(effect, this.model.contacts[effect.contact] ?? before.contacts[effect.contact], this.names); break;
     }
+  }
+
+  private tellPutAway(): void {
+    if (this.presenceAsked > 0) return;
+    notices.dismiss(this.awayNotice);
+    this.awayNotice = tellPutAway(this.model.presence, { label: t('presence.back'), run: () => void this.setPresence({ state: 'ready' }) });
   }
 
   /** Reads a contact until it is there; one that is not for us any more leaves the list with the next snapshot. */
@@ -307,11 +351,25 @@ class Console {
 
   async setPresence(change: PresenceChange): Promise<void> {
     const { me } = this;
-    const before = this.model.presence;
+    const { connected } = this.model.presence;
     const reason = 'reason' in change ? { reason: change.reason } : {};
-    this.set({ ...this.model, presence: { state: change.state, ...reason, connected: before.connected, since: new Date(clock.now).toISOString() } });
+    this.set({ ...this.model, presence: { state: change.state, ...reason, connected, since: new Date(clock.now).toISOString() } });
+    this.presenceAsked += 1;
     const done = await this.run(() => this.client.presence(change));
-    if (!done && me === this.me) this.set({ ...this.model, presence: before });
+    // Refused, or nobody knows how it ended: what it was before may be old.
+    if (!done && me === this.me) await this.readState().catch(() => void this.renew());
+    this.presenceAsked -= 1;
+  }
+
+  /** Reads the colleagues' presence anew: only supervisors hear of its changes. */
+  async readColleagues(): Promise<void> {
+    const state = await this.client.state().catch(() => undefined);
+    if (state) this.set({ ...this.model, colleagues: state.colleagues });
+  }
+
+  /** My live contacts that go back to their queue a minute after I am gone; what is only left to complete stays. */
+  get liveHeld(): number {
+    return Object.values(this.model.contacts).filter((contact) => contact.mode === 'live' && contact.state === 'active').length;
   }
 
   async accept(id: string, ordinal: number, command: CommandId): Promise<boolean> {

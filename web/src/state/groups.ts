@@ -4,7 +4,12 @@ import type { ContactView, Room, RoomOperator, RoomQueue } from '../api/types';
 export type MineGroup = 'active' | 'wrap_up' | 'pending';
 export const MINE_GROUPS: readonly MineGroup[] = ['active', 'wrap_up', 'pending'];
 
-const byDue = (a: ContactView, b: ContactView) => a.due.localeCompare(b.due) || a.id.localeCompare(b.id);
+/** When the first answer is due; of what has been answered nothing is, and it comes last. */
+const dueOf = (contact: ContactView) => (contact.first_response_at ? '\uffff' : contact.due);
+/** The router's own order: who waits again after an answer has a place too. */
+const byPlace = (a: ContactView, b: ContactView) => a.due.localeCompare(b.due) || a.id.localeCompare(b.id);
+const byDue = (a: ContactView, b: ContactView) => dueOf(a).localeCompare(dueOf(b)) || byPlace(a, b);
+export const isLate = (contact: ContactView, now: number) => !contact.first_response_at && Date.parse(contact.due) < now;
 
 /** My contacts as the list shows them: live ones first, then by when the answer is due. */
 export function mine(contacts: Readonly<Record<string, ContactView>>): Record<MineGroup, ContactView[]> {
@@ -45,7 +50,8 @@ export function matches(contact: ContactView, filter: RoomFilter): boolean {
   return shown.some((part) => part?.toLowerCase().includes(text));
 }
 
-export interface QueueGroup { queue: RoomQueue; waiting: ContactView[]; overdue: number }
+/** A queue with those of its waiting contacts that are listed, and how many there are, since when: as the desk counts, which cuts the lists. */
+export interface QueueGroup { queue: RoomQueue; waiting: ContactView[]; count: number; oldest: number | undefined; overdue: number }
 
 /** Waiting contacts by queue, the queue with the most urgent one first, within it oldest due first. */
 export function waitingByQueue(room: Room, filter: RoomFilter, now: number): QueueGroup[] {
@@ -53,8 +59,11 @@ export function waitingByQueue(room: Room, filter: RoomFilter, now: number): Que
     .filter((queue) => !filter.queue || queue.id === filter.queue)
     .filter((queue) => !filter.administration || queue.administration === filter.administration)
     .map((queue) => {
-      const waiting = room.waiting.filter((contact) => contact.queue === queue.id && matches(contact, filter)).sort(byDue);
-      return { queue, waiting, overdue: waiting.filter((contact) => Date.parse(contact.due) < now).length };
+      const waiting = room.waiting.filter((contact) => contact.queue === queue.id && matches(contact, filter)).sort(byPlace);
+      const overdue = waiting.filter((contact) => isLate(contact, now)).length;
+      if (!filter.text.trim()) return { queue, waiting, count: queue.waiting, oldest: queue.oldest ? Date.parse(queue.oldest) : undefined, overdue };
+      const since = waiting.map((contact) => Date.parse(contact.filed_at));
+      return { queue, waiting, count: waiting.length, oldest: since.length > 0 ? Math.min(...since) : undefined, overdue };
     });
   const first = (group: QueueGroup) => group.waiting[0]?.due ?? '\uffff';
   return groups.sort((a, b) => first(a).localeCompare(first(b)) || a.queue.name.localeCompare(b.queue.name));
@@ -88,7 +97,7 @@ export interface RoomFigures { waiting: number; overdue: number; held: number; d
 export function figures(room: Room, now: number): RoomFigures {
   return {
     waiting: room.counts.waiting,
-    overdue: room.waiting.filter((contact) => Date.parse(contact.due) < now).length,
+    overdue: room.waiting.filter((contact) => isLate(contact, now)).length,
     held: room.counts.held,
     deferred: room.counts.deferred,
     escalated: [room.waiting, room.held, room.deferred].flat().filter((contact) => contact.escalated).length,

@@ -23,6 +23,8 @@ export interface DeskModel {
   offers: readonly RingingOffer[];
   /** How much I have not read, by contact: the desk keeps it, and counts it anew whenever a contact is read. */
   unread: Readonly<Record<string, number>>;
+  /** My contacts whose citizen was asked whether they are still there, with the time at which each closes. */
+  silent: Readonly<Record<string, string>>;
   plan: Plan;
   colleagues: readonly Colleague[];
 }
@@ -37,14 +39,16 @@ export function emptyModel(me: string): DeskModel {
     contacts: {},
     offers: [],
     unread: {},
+    silent: {},
     plan: EMPTY_PLAN,
     colleagues: [],
   };
 }
 
-/** The model a snapshot stands for. */
-export function fromSnapshot(me: string, snapshot: DeskSnapshot): DeskModel {
+/** The model a snapshot stands for. It does not say who is silent: that is kept of what has not changed since `before`. */
+export function fromSnapshot(me: string, snapshot: DeskSnapshot, before: DeskModel = emptyModel(me)): DeskModel {
   const contacts = Object.fromEntries(snapshot.contacts.map((contact) => [contact.id, contact]));
+  const isUnchanged = (id: string) => contacts[id] !== undefined && contacts[id].version === before.contacts[id]?.version;
   return {
     seq: snapshot.seq,
     me,
@@ -54,6 +58,7 @@ export function fromSnapshot(me: string, snapshot: DeskSnapshot): DeskModel {
       id: contact.id, ordinal, deadline, queue: contact.queue, channel: contact.channel, contact,
     })),
     unread: Object.fromEntries(snapshot.contacts.filter((contact) => contact.unread).map((contact) => [contact.id, contact.unread!])),
+    silent: Object.fromEntries(Object.entries(before.silent).filter(([id]) => isUnchanged(id))),
     plan: snapshot.plan,
     colleagues: snapshot.colleagues,
   };
@@ -90,10 +95,16 @@ export function isOlder(conversation: Conversation, than: Conversation | undefin
 }
 
 export function withoutContact(model: DeskModel, id: string): DeskModel {
-  if (!(id in model.contacts)) return model;
+  if (!(id in model.contacts || id in model.unread)) return model;
   const { [id]: _gone, ...contacts } = model.contacts;
-  const { [id]: _read, ...unread } = model.unread;
-  return { ...model, contacts, unread };
+  return withoutSilence(asRead({ ...model, contacts }, id), id);
+}
+
+/** The citizen is there, or it does not matter any more. */
+export function withoutSilence(model: DeskModel, id: string): DeskModel {
+  if (!(id in model.silent)) return model;
+  const { [id]: _over, ...silent } = model.silent;
+  return { ...model, silent };
 }
 
 export function withoutOffer(model: DeskModel, id: string, ordinal: number): DeskModel {

@@ -1,7 +1,8 @@
 // What the console says: short notices on the screen, and the same for screen readers.
 
 export type Tone = 'info' | 'success' | 'warning' | 'danger';
-export interface Notice { id: number; tone: Tone; text: string }
+export interface NoticeAction { label: string; run: () => void }
+export interface Notice { id: number; tone: Tone; text: string; action?: NoticeAction }
 
 const SHOWN_MS: Record<Tone, number> = { info: 6_000, success: 4_000, warning: 12_000, danger: 20_000 };
 const NOTICES_MAX = 4;
@@ -17,11 +18,13 @@ class Notices {
     return this.next - 1;
   }
 
-  show(tone: Tone, text: string): void {
-    const notice = { id: this.next++, tone, text };
+  /** Shows a notice for a while; one with something to do stays until it is done or dismissed. Gives its number. */
+  show(tone: Tone, text: string, action?: NoticeAction): number {
+    const notice: Notice = { id: this.next++, tone, text, ...(action ? { action } : {}) };
     this.list = [...this.list.filter((other) => other.text !== text), notice].slice(-NOTICES_MAX);
     this.say(text, tone === 'danger' || tone === 'warning');
-    setTimeout(() => this.dismiss(notice.id), SHOWN_MS[tone]);
+    if (!action) setTimeout(() => this.dismiss(notice.id), SHOWN_MS[tone]);
+    return notice.id;
   }
 
   dismiss(id: number): void {

@@ -36,6 +36,7 @@ class RoomState {
       unsubscribe();
       unsubscribeGap();
       clearInterval(healing);
+      if (this.watchers > 0) return;
       clearTimeout(this.timer);
       this.timer = undefined;
     };
@@ -44,7 +45,7 @@ class RoomState {
   /** Something happened: read it again, if somebody looks at it. */
   soon(): void {
     if (this.watchers === 0 || this.timer !== undefined) return;
-    const pause = Math.max(150, this.lastRead + PAUSE_MS - Date.now());
+    const pause = Math.max(150, this.lastRead + PAUSE_MS - performance.now());
     this.timer = setTimeout(() => {
       this.timer = undefined;
       void this.read();
@@ -52,7 +53,7 @@ class RoomState {
   }
 
   read(): Promise<void> {
-    this.lastRead = Date.now();
+    this.lastRead = performance.now();
     return this.reading.read(desk.client.room, (room) => {
       this.room = room;
       this.failed = undefined;

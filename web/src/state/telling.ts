@@ -1,49 +1,73 @@
 // Turns "worth telling" into a sound, a desktop notification, a notice and a spoken line.
-import { t, word } from '../i18n/i18n.svelte';
+import type { ContactView, Presence } from '../api/types';
+import { fmt, t, word } from '../i18n/i18n.svelte';
 import { notify } from '../lib/desktop';
 import { play, type Chime } from '../lib/sound';
-import type { DeskModel, Names } from './model';
-import { notices, type Tone } from './notices.svelte';
+import { clock } from './clock.svelte';
+import type { Names } from './model';
+import { notices, type NoticeAction, type Tone } from './notices.svelte';
 import { preferences } from './preferences.svelte';
-import type { Effect, Telling } from './reducer';
+import type { Tell, Telling } from './reducer';
 import { router } from './router.svelte';
 
 const CHIME: Partial<Record<Telling, Chime>> = {
-  offer: 'offer', assigned: 'assigned', message: 'message', delivery_failed: 'trouble', bounced: 'trouble', released: 'trouble', escalated: 'trouble',
+  offer: 'offer', assigned: 'assigned', resumed: 'assigned', message: 'message', silent: 'message', wrap_up: 'message', closed: 'message',
+  reassigned: 'message', released: 'trouble', gone: 'trouble', delivery_failed: 'trouble', delivery_unknown: 'trouble', bounced: 'trouble', escalated: 'trouble',
 };
-const TONE: Partial<Record<Telling, Tone>> = {
-  assigned: 'info', message: 'info', offer_ended: 'warning', released: 'warning', reassigned: 'warning',
-  delivery_failed: 'danger', bounced: 'danger', escalated: 'danger',
+const TONE: Record<Exclude<Telling, 'offer'>, Tone> = {
+  assigned: 'info', resumed: 'info', message: 'info', wrap_up: 'info', closed: 'info', silent: 'warning', offer_ended: 'warning', released: 'warning',
+  reassigned: 'warning', gone: 'warning', delivery_failed: 'danger', delivery_unknown: 'danger', bounced: 'danger', escalated: 'danger',
 };
 
-/** Tells the operator; the queue and the channel are named, the citizen never is outside of the page. */
-export function tellOperator(effect: Extract<Effect, { do: 'tell' }>, model: DeskModel, names: Names): void {
-  const contact = model.contacts[effect.contact];
-  const offer = model.offers.find((each) => each.id === effect.contact);
-  const queue = names.queue(contact?.queue ?? offer?.queue ?? effect.queue ?? '');
-  const chime = CHIME[effect.what];
-  if (chime && preferences.sound) play(chime, preferences.volume);
-  const text = sentence(effect, queue);
+/** The tag of an offer's desktop notification. */
+export const offerTag = (contact: string) => `offer-${contact}`;
+
+/** Tells the operator. Outside of the page the queue is named, the citizen never. */
+export function tellOperator(tell: Tell, contact: ContactView | undefined, names: Names): void {
+  const queue = names.queue(contact?.queue ?? tell.queue);
+  const outside = t('tell.in_queue', { queue });
+  const inside = contact?.citizen ? t('tell.citizen', { citizen: contact.citizen, queue }) : outside;
+  const chime = CHIME[tell.what];
+  if (chime) ring(chime);
   if (preferences.desktop && chime) {
-    notify('Sportello', text, `${effect.what}-${effect.contact}`, () => router.go({ view: 'workspace', contact: effect.contact }));
+    const tag = tell.what === 'offer' ? offerTag(tell.contact) : `${tell.what}-${tell.contact}`;
+    notify('Sportello', sentence(tell, queue, outside), tag, () => router.go({ view: 'workspace', contact: tell.contact }));
   }
-  const tone = TONE[effect.what];
-  const open = router.route.view === 'workspace' && router.route.contact === effect.contact;
-  if (effect.what === 'offer' || (effect.what === 'message' && open && !document.hidden)) notices.say(text, effect.what === 'offer');
-  else if (tone) notices.show(tone, text);
+  const text = sentence(tell, queue, inside);
+  const open = router.route.view === 'workspace' && router.route.contact === tell.contact;
+  if (tell.what === 'offer' || (tell.what === 'message' && open && !document.hidden)) notices.say(text, tell.what === 'offer');
+  else notices.show(TONE[tell.what], text);
 }
 
-function sentence(effect: Extract<Effect, { do: 'tell' }>, queue: string): string {
-  const code = effect.code ?? '';
-  switch (effect.what) {
+/** Tells the operator that they get nothing more, and how to be back; gives the notice's number. */
+export function tellPutAway(presence: Presence, back: NoticeAction): number {
+  const text = t('tell.put_away', { why: word('put_away', presence.reason === 'missed' ? 'missed' : presence.state) });
+  ring('trouble');
+  if (preferences.desktop) notify('Sportello', text, 'put_away', () => {});
+  return notices.show('warning', text, back);
+}
+
+function ring(chime: Chime): void {
+  if (preferences.sound) play(chime, preferences.volume);
+}
+
+function sentence(tell: Tell, queue: string, who: string): string {
+  const code = tell.code ?? '';
+  switch (tell.what) {
     case 'offer': return t('tell.offer', { queue });
     case 'offer_ended': return t('tell.offer_ended', { how: word('offer_ended', code) });
-    case 'assigned': return queue ? t('tell.assigned', { queue }) : t('tell.assigned_new');
-    case 'message': return queue ? t('tell.message', { queue }) : t('tell.message_new');
-    case 'released': return t('tell.released', { reason: word('released', code) });
-    case 'reassigned': return t('tell.reassigned');
-    case 'delivery_failed': return t('tell.delivery_failed');
-    case 'bounced': return t('tell.bounced');
+    case 'assigned': return t('tell.assigned', { who });
+    case 'resumed': return t('tell.resumed', { who });
+    case 'message': return t('tell.message', { who });
+    case 'silent': return t('tell.silent', { who, at: fmt.short(tell.until ?? clock.now, clock.now) });
+    case 'wrap_up': return t('tell.wrap_up', { who });
+    case 'closed': return t('tell.closed', { who, outcome: word('resolution', code) });
+    case 'gone': return t('tell.gone', { who, how: word('gone', code) });
+    case 'released': return t('tell.released', { who, reason: word('released', code) });
+    case 'reassigned': return t('tell.reassigned', { who });
+    case 'delivery_failed': return t('tell.delivery_failed', { who });
+    case 'delivery_unknown': return t('tell.delivery_unknown', { who });
+    case 'bounced': return t('tell.bounced', { who });
     case 'escalated': return t('tell.escalated', { queue });
   }
 }

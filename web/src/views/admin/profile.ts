@@ -1,5 +1,5 @@
 // The operator's profile as a form edits it, and back.
-import type { Grant, NewOperator, OperatorAccount, OperatorProfile, Role } from '../../api/types';
+import type { Grant, NewOperator, OperatorAccount, OperatorChange, OperatorProfile, Role } from '../../api/types';
 
 export interface ProfileForm {
   login: string;
@@ -50,6 +50,23 @@ export function profileOf(form: ProfileForm, before?: OperatorProfile): Operator
     skills: Object.fromEntries(form.skills.filter((skill) => skill.name.trim()).map((skill) => [skill.name.trim(), skill.level])),
     capacity: { live_units: form.liveUnits, desk_slots: form.deskSlots, channels: before?.capacity.channels ?? {} },
   };
+}
+
+/** What a form changed of an account: whatever it left alone may meanwhile be changed by others. */
+export function changeOf(form: ProfileForm, account: OperatorAccount): OperatorChange {
+  const differs = (a: unknown, b: unknown) => JSON.stringify(a) !== JSON.stringify(b);
+  const [profile, before] = [form, formOf(account)].map((each) => profileOf(each, account.profile));
+  return {
+    ...(form.name.trim() === account.name ? {} : { name: form.name.trim() }),
+    ...(differs(profile, before) ? { profile: profile! } : {}),
+    ...(differs(form.grants, account.grants) ? { grants: form.grants } : {}),
+  };
+}
+
+/** The options of a form, and the account's own codes that nobody `known` has: they stay, and can be taken away. */
+export function withOwn<T extends { id: string; name: string }>(options: T[], own: readonly string[] = [], known: readonly { id: string }[] = options): { id: string; name: string }[] {
+  const strange = own.filter((id) => !known.some((each) => each.id === id));
+  return [...options, ...strange.map((id) => ({ id, name: id }))];
 }
 
 export function newOperatorOf(form: ProfileForm): NewOperator {
