@@ -648,6 +648,7 @@ export const en: Record<Key, string> = {
   'error.files_unavailable': 'The file store does not answer. Try again in a few seconds.',
   'error.foreign_origin': 'The browser sent this from another address: open the console at its official address.',
   'error.login_taken': 'This user name is taken. Choose another one.',
+  'error.own_account': 'Nobody can disable their own account: another administrator can.',
   'error.name_taken': 'This name is taken. Choose another one.',
   'error.not_held': 'It was tried again or discarded before, perhaps by a colleague. Reload the list.',
   'error.cannot_retry': 'This cannot be tried again from here. A mail that still lies unread in its mailbox is read again once it is moved to another folder and back; a command is given again by whoever gave it. Then discard this.',

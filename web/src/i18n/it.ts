@@ -647,6 +647,7 @@ export const it = {
   'error.files_unavailable': 'L\'archivio dei file non risponde. Riprova tra qualche secondo.',
   'error.foreign_origin': 'Il browser ha inviato la richiesta da un altro indirizzo: apri la console dal suo indirizzo ufficiale.',
   'error.login_taken': 'Questo nome utente è già usato. Scegline un altro.',
+  'error.own_account': 'Nessuno può disattivare il proprio account: può farlo un altro amministratore.',
   'error.name_taken': 'Questo nome è già usato. Scegline un altro.',
   'error.not_held': 'È già stato ripreso o scartato, forse da un collega. Aggiorna l\'elenco.',
   'error.cannot_retry': 'Da qui non si può riprendere. Una lettera ancora non letta nella sua casella viene riletta spostandola in un\'altra cartella e poi indietro; un comando lo ridà chi l\'aveva dato. Poi scarta questa voce.',
