@@ -70,6 +70,11 @@ impl Ledger {
         self.public.lock().unwrap().len()
     }
 
+    /// The highest of them.
+    pub fn published_last(&self) -> i64 {
+        self.public.lock().unwrap().keys().max().copied().unwrap_or_default()
+    }
+
     /// A chat is over.
     pub fn chatted(&self, book: Book) {
         self.chats.lock().unwrap().push(book);
