@@ -17,8 +17,9 @@ use crate::sink;
 
 /// Operators at work.
 const OPERATORS: usize = 6;
-/// How long nothing may move, once all faults are healed, before the rest counts as left open.
-const HEALED_WITHIN: Duration = Duration::from_secs(90);
+/// How long nothing may move, once all faults are healed, before the rest counts as left open. Longer than the five minutes before a mail
+/// is tried for the third time, or an attempt that nobody reported counts as unknown.
+const HEALED_WITHIN: Duration = Duration::from_secs(400);
 /// With so many contacts open no more citizens come. An unbounded queue would hold all mail behind those who stand there, and
 /// the points at which answers leave would never be passed.
 const OPEN_MAX: i64 = 150;
