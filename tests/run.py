@@ -11,6 +11,7 @@ A ring that fails stops nothing: all are run, and the exit code says whether all
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,11 +48,18 @@ class Ring:
     def watch(self, command, environment):
         text = []
         process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.PIPE,
-                                   stderr=subprocess.STDOUT, text=True, errors="replace")
-        for line in process.stdout:
-            sys.stdout.write(line)
-            text.append(re.sub(r"\x1b\[[0-9;]*m", "", line))
-        if process.wait() != 0:
+                                   stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True)
+        try:
+            for line in process.stdout:
+                sys.stdout.write(line)
+                text.append(re.sub(r"\x1b\[[0-9;]*m", "", line))
+            process.wait()
+        except SystemExit:
+            # Everything below it ends too: servers.py, which stops its servers, and what cargo runs.
+            os.killpg(process.pid, signal.SIGTERM)
+            process.communicate()
+            raise
+        if process.returncode != 0:
             self.broken = True
         sys.stdout.flush()
         return "".join(text)
@@ -59,6 +67,12 @@ class Ring:
     @property
     def is_good(self):
         return not self.broken and self.failed == 0 and self.skipped == 0 and self.passed > 0
+
+
+def interrupted(number, _frame):
+    for other in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(other, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def cargo(*arguments, servers=False, environment=None):
@@ -107,6 +121,8 @@ def main():
     parser.add_argument("--rabbitmq4", action="store_true", help="on RabbitMQ 4 instead")
     options = parser.parse_args()
     rings = faults() if options.faults else rabbitmq4() if options.rabbitmq4 else everything()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
     subprocess.run(["make", "--no-print-directory", "web"], cwd=ROOT, check=True)
     for ring in rings:
         ring.run()

@@ -94,6 +94,32 @@ def stop(process, signals):
             continue
 
 
+def start(server):
+    """Starts a server; once more if it fails, for a port that was free a moment ago may be somebody's now."""
+    try:
+        server.start()
+    except Failed as error:
+        print(f"servers.py: {error}\nservers.py: {server.name} is started once more", file=sys.stderr)
+        server.stop()
+        server.start()
+
+
+def stop_group(process, signals):
+    """The same for a session's leader and everything it started: what is left when it is gone is killed."""
+    for number in signals:
+        if process.poll() is not None:
+            break
+        os.killpg(process.pid, number)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
 class Postgres:
     """A PostgreSQL cluster with fsync on. It refuses to run as root, so then it runs as the user `postgres`."""
 
@@ -141,7 +167,7 @@ class Postgres:
             "unix_socket_directories": "",
             "fsync": "on",
             "synchronous_commit": "on",
-            "max_connections": 100,
+            "max_connections": 500,
         }
         command = [programs["postgres"], "-D", self.data]
         for key, value in options.items():
@@ -293,6 +319,8 @@ class RabbitMQ4(RabbitMQ):
     name = "RabbitMQ 4"
     root = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "sportello", "rabbitmq4")
     mounts = ("proc", "dev")
+    # Those of them that are this run's to take away: others may run beside it.
+    mounted = ()
 
     def start(self):
         if os.geteuid() != 0:
@@ -305,9 +333,9 @@ class RabbitMQ4(RabbitMQ):
         os.makedirs(self.folder)
         self.write("plugins", "[].\n")
         self.write("rabbitmq.conf", f"listeners.tcp.1 = 127.0.0.1:{port}\n")
-        for mount in self.mounts:
-            if not os.path.ismount(os.path.join(self.root, mount)):
-                subprocess.run(["mount", "--bind", f"/{mount}", os.path.join(self.root, mount)], check=True)
+        self.mounted = [mount for mount in self.mounts if not os.path.ismount(os.path.join(self.root, mount))]
+        for mount in self.mounted:
+            subprocess.run(["mount", "--bind", f"/{mount}", os.path.join(self.root, mount)], check=True)
         self.variables = {
             "HOME": node, "PATH": "/usr/lib/rabbitmq/bin:/usr/bin:/bin", "LANG": "C.UTF-8",
             "ERL_EPMD_PORT": str(mapper), "RABBITMQ_NODENAME": "four@localhost", "RABBITMQ_DIST_PORT": str(distribution),
@@ -349,9 +377,10 @@ class RabbitMQ4(RabbitMQ):
         super().stop()
         if mapper:
             subprocess.run(["chroot", self.root, "env", f"ERL_EPMD_PORT={mapper['ERL_EPMD_PORT']}", "epmd", "-kill"], capture_output=True)
-            for mount in self.mounts:
-                subprocess.run(["umount", "-l", os.path.join(self.root, mount)], capture_output=True)
             shutil.rmtree(self.folder, ignore_errors=True)
+        for mount in self.mounted:
+            subprocess.run(["umount", "-l", os.path.join(self.root, mount)], capture_output=True)
+        self.mounted = ()
 
 
 def interrupted(number, _frame):
@@ -374,16 +403,17 @@ def run(options):
     try:
         environment = dict(os.environ)
         for server in servers:
-            server.start()
+            start(server)
             environment.update(server.environment())
-        child = subprocess.Popen(command, env=environment)
+        # A session of its own: cargo hands no signal on to the tests it runs.
+        child = subprocess.Popen(command, env=environment, start_new_session=True)
         return child.wait()
     finally:
         # From here on nothing interrupts: what was started is stopped.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         if child:
-            stop(child, [signal.SIGTERM, signal.SIGKILL])
+            stop_group(child, [signal.SIGTERM])
         for server in reversed(servers):
             server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -397,7 +427,7 @@ def serve(options):
     servers = chosen(options, folder)
     try:
         for server in servers:
-            server.start()
+            start(server)
         print("Ready. To use them, in another terminal:\n", flush=True)
         for server in servers:
             for key, value in {**server.settings(), **server.environment()}.items():

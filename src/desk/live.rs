@@ -203,6 +203,7 @@ impl Console {
     async fn talk(&mut self, mut stream: SplitStream<WebSocket>, asked: mpsc::Sender<Asked>, mut done: mpsc::Receiver<Utf8Bytes>) -> End {
         let ping_every = self.desk.options.ping_every;
         let mut ping = tokio::time::interval_at((Instant::now() + ping_every).into(), ping_every);
+        ping.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut recheck = tokio::time::interval(self.desk.options.session_recheck);
         recheck.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let (mut under_way, mut unanswered, mut bad_frames) = (0_usize, 0_u32, 0_u32);

@@ -458,7 +458,7 @@ mod tests {
     #[tokio::test]
     async fn who_gives_up_earlier_leaves_no_connection_behind() {
         let (address, mut closed) = mute().await;
-        let engine = engine(address, Duration::from_millis(100));
+        let engine = engine(address, Duration::from_secs(2));
         let asked = engine.read(Scope::Installation, vec![("select 1", Vec::new())]);
         assert!(tokio::time::timeout(Duration::from_millis(20), asked).await.is_err());
         tokio::time::timeout(Duration::from_secs(10), closed.recv()).await.expect("in time").expect("closed");

@@ -32,3 +32,16 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// Makes a test of a function that is about PostgreSQL only.
+macro_rules! on_postgres {
+    ($name:ident) => {
+        mod postgres_only {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name($crate::store::place::Place::postgres().await).await;
+            }
+        }
+    };
+}
+pub(crate) use on_postgres;

@@ -192,16 +192,15 @@ async fn the_server_going_away_is_survived() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tls_from_the_first_byte_and_after_starttls() {
     let server = Dovecot::start();
-    for (security, port) in [(ImapSecurity::Tls, server.tls_port), (ImapSecurity::StartTls, server.port)] {
+    for (marks, security, port) in [(1, ImapSecurity::Tls, server.tls_port), (2, ImapSecurity::StartTls, server.port)] {
         server.deliver(&mail("cifrata"));
         let world = World::new();
         let trust = Some(server.certificate.clone());
         let options = MailboxOptions { host: "localhost".into(), port, security, trust, ..mailbox(&server, Start::Unseen) };
         let (running, _folder) = reading(&world, options, LARGE).await;
         world.until("a mail over TLS", |world| world.published.lock().unwrap().len() == 1).await;
+        world.until("its mark", |_| server.read_count() == marks).await;
         running.stop().await;
-        let marked = World::new();
-        marked.until("its mark", |_| server.read_count() > 0).await;
     }
     // A certificate that nobody vouches for is refused.
     let world = World::new();
@@ -284,25 +283,26 @@ fn usual_answer(command: &str) -> String {
     }
 }
 
+/// What fails is tried again at once, and no mail is given up within a test.
+const RETRIES: Retries =
+    Retries { first: Duration::from_millis(10), longest: Duration::from_millis(40), give_up_after: Duration::from_secs(600) };
+
 /// Reads an odd server without waiting for long.
 async fn reading_oddly(
     world: &Arc<World>,
     start: Start,
     script: impl Fn(&str) -> Option<Odd> + Send + Sync + 'static,
 ) -> (Running, tempfile::TempDir) {
-    let ms = Duration::from_millis;
-    reading(world, odd_mailbox(odd_server(script).await, start, Retries { first: ms(10), longest: ms(40), give_up_after: ms(300) }), LARGE)
-        .await
+    reading(world, odd_mailbox(odd_server(script).await, start), LARGE).await
 }
 
-fn odd_mailbox(port: u16, start: Start, retries: Retries) -> MailboxOptions {
+fn odd_mailbox(port: u16, start: Start) -> MailboxOptions {
     MailboxOptions {
         port,
         security: ImapSecurity::None,
         start,
-        command_timeout: Duration::from_millis(500),
         look_every: Duration::from_millis(500),
-        retries,
+        retries: RETRIES,
         ..MailboxOptions::new(urp(), "127.0.0.1", "urp", SecretString::from("segreta".to_owned()))
     }
 }
@@ -328,7 +328,12 @@ async fn a_mail_that_cannot_be_fetched_holds_up_itself_only() {
     for odd in [Odd::Lie, Odd::Silent, Odd::No, Odd::Bad, Odd::Bye, Odd::Close] {
         let world = World::new();
         let script = move |command: &str| (command == "UID FETCH 1 (UID BODY.PEEK[])").then_some(odd);
-        let (running, _folder) = reading_oddly(&world, Start::All, script).await;
+        let mailbox = MailboxOptions {
+            command_timeout: Duration::from_millis(500),
+            retries: Retries { give_up_after: Duration::from_millis(300), ..RETRIES },
+            ..odd_mailbox(odd_server(script).await, Start::All)
+        };
+        let (running, _folder) = reading(&world, mailbox, LARGE).await;
         world.until("the second mail", |world| world.published.lock().unwrap().len() == 1).await;
         assert_eq!(subjects(&world), ["2"], "{odd:?}");
         world.until("the first is held", |world| !world.quarantined.lock().unwrap().is_empty()).await;
@@ -377,8 +382,11 @@ async fn an_ill_server_is_asked_less_and_less_and_no_mail_is_given_up() {
         let is_fetch = command.starts_with("UID FETCH");
         (is_fetch && counted.fetch_add(1, Ordering::SeqCst) < 30).then_some(Odd::No)
     };
-    let (running, _folder) = reading_oddly(&world, Start::All, script).await;
+    // it would be given up in less than half the time that follows
+    let retries = Retries { give_up_after: Duration::from_millis(100), ..RETRIES };
     let began = std::time::Instant::now();
+    let mailbox = MailboxOptions { retries, ..odd_mailbox(odd_server(script).await, Start::All) };
+    let (running, _folder) = reading(&world, mailbox, LARGE).await;
     world.until("both mails", |world| world.published.lock().unwrap().len() == 2).await;
     assert!(began.elapsed() > Duration::from_millis(25 * 40), "{:?}", began.elapsed());
     assert!(world.quarantined.lock().unwrap().is_empty());
@@ -418,7 +426,7 @@ async fn a_mark_that_stays_refused_is_tried_no_further() {
 /// The watermark of another mailbox, or of this one before it was put back from a copy, hides no mail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watermark_counts_for_its_own_mailbox_only() {
-    let here = odd_mailbox(0, Start::Now, Retries::default()).place();
+    let here = odd_mailbox(0, Start::Now).place();
     let mark = |uid_validity, uid, place| Watermark { uid_validity, uid, place };
     for (mark, start, expected) in [
         (mark(1, 1, Some(here)), Start::Now, vec!["2"]),
@@ -753,7 +761,8 @@ async fn letters_do_not_wait_for_each_other_at_a_slow_next_hop() {
     // all four stand at the counter before it says a word to the first
     let mut at_the_counter = Vec::new();
     while at_the_counter.len() < letters.len() {
-        at_the_counter.push(slow.accept().await.unwrap());
+        let next = tokio::time::timeout(Duration::from_secs(30), slow.accept()).await;
+        at_the_counter.push(next.expect("the next one in time").unwrap());
     }
     drop((at_the_counter, slow));
     world.until("the reports", World::all_acknowledged).await;

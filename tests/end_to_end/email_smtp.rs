@@ -241,10 +241,13 @@ async fn limits_by_address_and_in_a_session() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn silence_and_endless_lines_end_a_session() {
     let world = World::new();
-    let limits = SmtpOptions { idle_timeout: Duration::from_millis(300), ..smtp() };
+    // the greeting must come within it as well
+    let limits = SmtpOptions { idle_timeout: Duration::from_secs(1), ..smtp() };
     let (running, _folder) = listening(&world, limits).await;
     let mut client = greeted(&running).await;
     assert_eq!(client.answer().await, "");
+    running.stop().await;
+    let (running, _folder) = listening(&world, smtp()).await;
     let mut client = greeted(&running).await;
     client.send("x".repeat(5_000)).await;
     assert!(client.answer().await.starts_with("500"));

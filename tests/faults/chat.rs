@@ -20,7 +20,7 @@ const WORDS: usize = 5;
 /// A connection that says nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long a chat may take.
-const ENDED_WITHIN: Duration = Duration::from_secs(180);
+const ENDED_WITHIN: Duration = Duration::from_secs(600);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 

@@ -17,8 +17,9 @@ use crate::sink;
 
 /// Operators at work.
 const OPERATORS: usize = 6;
-/// How long nothing may move, once all faults are healed, before the rest counts as left open.
-const HEALED_WITHIN: Duration = Duration::from_secs(90);
+/// How long nothing may move, once all faults are healed, before the rest counts as left open. Longer than the five minutes before a mail
+/// is tried for the third time, or an attempt that nobody reported counts as unknown.
+const HEALED_WITHIN: Duration = Duration::from_secs(400);
 /// With so many contacts open no more citizens come. An unbounded queue would hold all mail behind those who stand there, and
 /// the points at which answers leave would never be passed.
 const OPEN_MAX: i64 = 150;
@@ -218,16 +219,15 @@ impl Fleet {
         }
     }
 
-    /// Waits until everything that will come is in, where nobody serves it.
+    /// Waits until everything that will come is in, where nobody serves it: one more contact is handed in, and comes after all of it.
     pub async fn until_settled_without_operators(&self) {
-        let mut seen = (-1, 0);
-        loop {
-            tokio::time::sleep(Duration::from_millis(1_500)).await;
-            let now = (self.pair.count("select last_seq from progress").await, self.ledger.published_count());
-            if now == seen {
-                return;
-            }
-            seen = now;
+        let last = format!("Last-{}", self.ledger.acknowledged_count());
+        citizens::hand_in(self, Way::Api, &last, false, &mut None).await;
+        let effective = format!("select count(*) from conversation where subject = '{last}'");
+        crate::until("the last contact", Duration::from_secs(60), async || self.pair.count(&effective).await == 1).await;
+        if self.pair.real().is_some() {
+            let event = self.pair.count("select max(seq) from event").await;
+            crate::until("its public events", Duration::from_secs(60), async || self.ledger.published_last() >= event).await;
         }
     }
 

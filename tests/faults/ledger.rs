@@ -70,6 +70,11 @@ impl Ledger {
         self.public.lock().unwrap().len()
     }
 
+    /// The highest of them.
+    pub fn published_last(&self) -> i64 {
+        self.public.lock().unwrap().keys().max().copied().unwrap_or_default()
+    }
+
     /// A chat is over.
     pub fn chatted(&self, book: Book) {
         self.chats.lock().unwrap().push(book);
@@ -167,12 +172,13 @@ impl Ledger {
         }
         verdict.mails = mails.len();
         verdict.mails_repeated = mails.len() - mails.iter().collect::<BTreeSet<_>>().len();
-        let rows =
-            pair.ask("select id || ' ' || coalesce(delivery, '-') from message where direction = 'outbound' and channel = 'email'").await;
+        let rows = "select id || ' ' || coalesce(delivery, '-') || coalesce(', attempt ' || cast(attempts as text) || ': ' || failure, '') \
+             from message where direction = 'outbound' and channel = 'email'";
+        let rows = pair.ask(rows).await;
         let messages: HashMap<&str, &str> = rows.iter().filter_map(|row| row.split_once(' ')).collect();
         for (message, state) in &messages {
             match ids.get(*message).map_or(0, BTreeSet::len) {
-                0 if *state == "unknown" || *state == "failed" => verdict.mails_shown += 1,
+                0 if state.starts_with("unknown") || state.starts_with("failed") => verdict.mails_shown += 1,
                 0 => verdict.lost.push(format!("mail {message} ({state})")),
                 1 => {}
                 times => verdict.duplicated.push(format!("mail {message} has {times} Message-IDs")),

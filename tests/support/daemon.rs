@@ -254,6 +254,13 @@ fn check_metrics(metrics: &str) {
     assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
 }
 
+/// How many inputs a process has set aside, by its metrics.
+pub async fn set_aside(metrics: &str) -> f64 {
+    let figures = reqwest::get(metrics).await.unwrap().text().await.unwrap();
+    let lines = figures.lines().filter(|line| line.starts_with("sportello_inputs_total{") && line.contains("outcome=\"quarantined\""));
+    lines.map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap()).sum()
+}
+
 /// Asks until the answer is there; fails the test after [`DEADLINE`].
 pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + DEADLINE;

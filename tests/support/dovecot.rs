@@ -20,8 +20,10 @@ pub struct Dovecot {
     delivered: std::cell::Cell<u32>,
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+/// Ports that nobody uses now, both held until both are known.
+fn free_ports() -> [u16; 2] {
+    let held = [(); 2].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
+    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 impl Dovecot {
@@ -38,7 +40,8 @@ impl Dovecot {
         std::fs::write(folder.path().join("key.pem"), key.signing_key.serialize_pem()).unwrap();
         let child = None;
         let delivered = std::cell::Cell::new(0);
-        let mut server = Self { port: free_port(), tls_port: free_port(), certificate, folder, child, mail_user, mail_group, delivered };
+        let [port, tls_port] = free_ports();
+        let mut server = Self { port, tls_port, certificate, folder, child, mail_user, mail_group, delivered };
         for part in ["home", "home/Maildir", "home/Maildir/new", "home/Maildir/cur", "home/Maildir/tmp"] {
             let path = server.folder.path().join(part);
             std::fs::create_dir(&path).unwrap();
@@ -108,7 +111,7 @@ userdb {{
         let deadline = Instant::now() + Duration::from_secs(20);
         while !self.greets() {
             assert!(Instant::now() < deadline, "dovecot did not start: {}", self.log());
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -134,11 +134,17 @@ impl Production {
         found
     }
 
-    /// Messages in a queue that nobody has taken, or taken and not acknowledged.
-    pub fn left_in_queues(&self) -> Vec<(String, u64)> {
-        let table = rabbitmqctl(&["list_queues", "-q", "--no-table-headers", "-p", &self.vhost, "name", "messages"]);
-        let rows = table.lines().filter_map(|line| line.split_once('\t'));
-        rows.filter(|(name, _)| *name != EAR).map(|(name, count)| (name.to_owned(), count.trim().parse().unwrap())).collect()
+    /// Messages in a queue that wait to be taken, or were given back by a consumer that has ended.
+    pub async fn left_in_queues(&self) -> Vec<(String, u32)> {
+        let names = rabbitmqctl(&["list_queues", "-q", "--no-table-headers", "-p", &self.vhost, "name"]);
+        let mut left = Vec::new();
+        for name in names.lines().map(str::trim).filter(|name| *name != EAR) {
+            // the listing's own count is as old as five seconds
+            let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+            let queue = self.channel.queue_declare(name.into(), passive, FieldTable::default()).await.unwrap();
+            left.push((name.to_owned(), queue.message_count()));
+        }
+        left
     }
 
     /// Reads everything heard so far and checks each against the document; the types seen, sorted. What the tests published

@@ -294,7 +294,7 @@ mod tests {
         ] {
             assert_eq!(check(&mail, &small()).err(), expected, "{name}");
         }
-        assert!(started.elapsed() < std::time::Duration::from_secs(20), "took {:?}", started.elapsed());
+        assert!(started.elapsed() < std::time::Duration::from_secs(30), "took {:?}", started.elapsed());
     }
 
     #[test]

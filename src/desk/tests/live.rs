@@ -292,7 +292,6 @@ async fn disabling_and_a_new_password_close_consoles_within_two_seconds() {
     for change in ["disable", "password", "elsewhere"] {
         let cookie = desk.cookie(2);
         let (mut socket, _) = open(address, &cookie, None).await;
-        let started = Instant::now();
         let admin = desk.cookie(4);
         let path = "/operators/op_00000000000000000000000000000002";
         match change {
@@ -307,8 +306,9 @@ async fn disabling_and_a_new_password_close_consoles_within_two_seconds() {
             // Another node, or the command line: this one finds out by itself.
             _ => desk.store.rows().sessions.clear(),
         }
+        let changed = Instant::now();
         assert_eq!(next(&mut socket).await["close"], 4001, "{change}");
-        assert!(started.elapsed() < Duration::from_secs(2), "{change}");
+        assert!(changed.elapsed() < Duration::from_secs(2), "{change}");
         desk.store.rows().logins.get_mut(&OperatorId(2)).unwrap().enabled = true;
     }
 }
@@ -418,7 +418,7 @@ async fn frames_that_are_too_large_end_the_socket() {
 
 #[tokio::test]
 async fn a_console_that_answers_no_ping_is_lost() {
-    let desk = TestDesk::with(|options| options.ping_every = Duration::from_millis(50)).await;
+    let desk = TestDesk::with(|options| options.ping_every = Duration::from_millis(500)).await;
     let address = serve(&desk).await;
     let cookie = desk.cookie(1);
     let (mut alive, _) = open(address, &cookie, None).await;
@@ -433,7 +433,7 @@ async fn a_console_that_answers_no_ping_is_lost() {
 /// A page sees no pings: it is told with each that the line is alive, and what time it is here.
 #[tokio::test]
 async fn a_console_is_told_that_the_line_is_alive() {
-    let desk = TestDesk::with(|options| options.ping_every = Duration::from_millis(50)).await;
+    let desk = TestDesk::with(|options| options.ping_every = Duration::from_millis(500)).await;
     let address = serve(&desk).await;
     let (mut anna, _) = open(address, &desk.cookie(1), None).await;
     for _ in 0..2 {

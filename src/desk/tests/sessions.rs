@@ -52,10 +52,9 @@ async fn an_unknown_login_is_answered_like_a_wrong_password() {
 
 #[tokio::test]
 async fn too_many_attempts() {
-    let desk = TestDesk::with(|options| options.login_attempts = 3).await;
-    for _ in 0..3 {
-        assert_eq!(sign_in(&desk, "anna", "not the password").await.0, 401);
-    }
+    // one, which is a minute in coming back: checking a password takes its time
+    let desk = TestDesk::with(|options| options.login_attempts = 1).await;
+    assert_eq!(sign_in(&desk, "anna", "not the password").await.0, 401);
     let (status, _, body) = sign_in(&desk, "ANNA", PASSWORD).await;
     assert_eq!((status, &body["code"]), (429, &"too_many_attempts".into()));
     assert_eq!(sign_in(&desk, "bruno", PASSWORD).await.0, 200, "others may");
@@ -70,11 +69,11 @@ async fn sign_in_from(desk: &TestDesk, address: &str, password: &str) -> u16 {
 #[tokio::test]
 async fn a_strangers_attempts_keep_nobody_out() {
     let desk = TestDesk::with(|options| {
-        options.login_attempts = 3;
+        options.login_attempts = 1;
         options.trusted_proxies = vec![std::net::Ipv4Addr::LOCALHOST.into()];
     })
     .await;
-    for expected in [401, 401, 401, 429] {
+    for expected in [401, 429] {
         assert_eq!(sign_in_from(&desk, "2001:db8::1", "not the password").await, expected);
     }
     assert_eq!(sign_in_from(&desk, "2001:db8::2", PASSWORD).await, 429, "the same network");

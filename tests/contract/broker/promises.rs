@@ -8,9 +8,10 @@ use sportello::broker::topology::{COMMAND_TTL_MS, PROCESS_QUEUE_LEN_MAX};
 use sportello::model::id::AccountId;
 use sportello::model::inbound::BODY_BYTES_MAX;
 use sportello::port::broker::{ConsumeError, Destination, Outgoing, PublishError, Source, parse_inbound_key};
+use tokio::time::timeout;
 
 use super::on_both;
-use super::place::{Kind, Limits, Place, ends, ids, inbound, numbered, pool, publish, silence, take};
+use super::place::{DEADLINE, Kind, Limits, Place, ends, ids, inbound, numbered, pool, publish, silence, take};
 
 on_both!(
     keeps_order_and_fields,
@@ -46,7 +47,7 @@ async fn keeps_order_and_fields(kind: Kind) {
     assert_eq!(consumer.queue(), "sportello.router.main");
     let mut seen = Vec::new();
     while seen.len() < 501 {
-        let batch = consumer.next(64).await.expect("a broker");
+        let batch = timeout(DEADLINE, consumer.next(64)).await.expect("in time").expect("a broker");
         assert!((1..=64).contains(&batch.len()));
         consumer.ack(batch.last().expect("not empty").tag).await.expect("acknowledges");
         seen.extend(batch);
@@ -156,7 +157,7 @@ async fn refuses_beyond_the_length_limit(kind: Kind) {
             assert!(matches!(error, PublishError::Refused(_)), "{error:?}");
         }
     };
-    tokio::time::timeout(super::place::DEADLINE, room).await.expect("room again");
+    timeout(DEADLINE, room).await.expect("room again");
 }
 
 async fn an_ack_after_a_loss_is_lost(kind: Kind) {
@@ -198,7 +199,7 @@ async fn a_feed_reaches_everybody_and_drops_the_oldest(kind: Kind) {
     }
     let mut arrived: Vec<usize> = Vec::new();
     while arrived.last() != Some(&(total + 3)) {
-        let batch = slow.next(100).await.expect("a broker");
+        let batch = timeout(DEADLINE, slow.next(100)).await.expect("in time").expect("a broker");
         slow.ack(batch.last().expect("not empty").tag).await.expect("acknowledges");
         arrived.extend(ids(&batch));
     }
@@ -252,7 +253,7 @@ async fn answers_find_their_way(kind: Kind) {
     assert_eq!((answered.id.as_deref(), answered.body.as_ref()), (Some("2"), &b"applied"[..]));
     replies.close().await;
     let gone = async { while publisher.publish(vec![answer.clone()]).await != Err(PublishError::Unroutable(vec!["2".into()])) {} };
-    tokio::time::timeout(super::place::DEADLINE, gone).await.expect("the queue ends with its consumer");
+    timeout(DEADLINE, gone).await.expect("the queue ends with its consumer");
 }
 
 async fn what_fails_too_often_is_a_dead_letter(kind: Kind) {

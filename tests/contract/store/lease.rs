@@ -7,8 +7,8 @@ use sqlx::Connection as _;
 use sportello::port::store::StoreError;
 
 use super::fixture::*;
-use super::on_both;
-use super::place::{At, Place};
+use super::place::Place;
+use super::{on_both, on_postgres};
 
 on_both!(
     one_leads_and_keeps_it,
@@ -18,9 +18,9 @@ on_both!(
     who_resigns_is_followed_at_once,
     of_two_candidates_one_wins,
     the_same_holder_may_lead_again,
-    a_leader_paused_inside_a_commit_holds_nobody_up,
     named_leases,
 );
+on_postgres!(a_leader_paused_inside_a_commit_holds_nobody_up);
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -36,9 +36,10 @@ async fn one_leads_and_keeps_it(place: Place) {
 
 /// The old holder's session lives on, as a paused process's does.
 async fn a_lease_past_its_time_is_taken(place: Place) {
-    let first = place.store.lead(&pool(), "a", SHORT).await.expect("asks").expect("leads");
     let other = place.another().await;
+    let first = place.store.lead(&pool(), "a", TTL).await.expect("asks").expect("leads");
     assert_eq!(other.lead(&pool(), "b", TTL).await.expect("asks"), None);
+    assert!(place.store.renew(&first, SHORT).await.expect("renews"), "for the last time");
     let second = eventually("take-over", async || other.lead(&pool(), "b", TTL).await.expect("asks")).await;
     assert_eq!(second.epoch, first.epoch + 1);
     assert!(!place.store.renew(&first, TTL).await.expect("asks"), "the old one learns it");
@@ -104,7 +105,6 @@ async fn the_same_holder_may_lead_again(place: Place) {
 /// PostgreSQL ends the transaction of a leader that stands still in it. SQLite has nobody who could: there the file stays
 /// locked until the process goes on or is killed, and with it everything on that machine that would write.
 async fn a_leader_paused_inside_a_commit_holds_nobody_up(place: Place) {
-    let At::Postgres { .. } = &place.at else { return };
     let mut leader = Leader::of(&place).await;
     place.store.renew(&leader.leadership, Duration::ZERO).await.expect("a lease that is about to end");
     let mut writes = leader.batch();
@@ -134,11 +134,13 @@ async fn a_leader_paused_inside_a_commit_holds_nobody_up(place: Place) {
 
 async fn named_leases(place: Place) {
     let store = &place.store;
-    assert!(store.hold("imap/urp", "a", SHORT).await.expect("asks"));
-    assert!(store.hold("imap/urp", "a", SHORT).await.expect("asks"), "kept");
+    assert!(store.hold("imap/urp", "a", TTL).await.expect("asks"));
+    assert!(store.hold("imap/urp", "a", TTL).await.expect("asks"), "kept");
     assert!(!store.hold("imap/urp", "b", TTL).await.expect("asks"));
     assert!(store.hold("imap/pec", "b", TTL).await.expect("asks"));
     store.let_go("imap/urp", "b").await.expect("not theirs, no error");
+    assert!(!store.hold("imap/urp", "b", TTL).await.expect("asks"), "and no effect");
+    assert!(store.hold("imap/urp", "a", SHORT).await.expect("asks"), "for the last time");
     eventually("the time is past", async || store.hold("imap/urp", "b", TTL).await.expect("asks").then_some(())).await;
     assert!(!store.hold("imap/urp", "a", TTL).await.expect("asks"));
     store.let_go("imap/urp", "b").await.expect("lets go");

@@ -10,11 +10,10 @@ use sportello::port::store::{AttemptStart, OptOut, Page, QuarantineReach, Quaran
 use sportello::runtime::quarantine::{kept, published_id};
 
 use super::fixture::*;
-use super::on_both;
 use super::place::{At, Place};
+use super::{on_both, on_postgres};
 
 on_both!(
-    keys_compare_as_bytes,
     schemas_of_other_releases,
     the_secret_stays,
     plans_are_versions,
@@ -27,10 +26,10 @@ on_both!(
     one_id_for_two_messages_is_two_items,
     quarantine_is_narrowed_before_it_is_cut
 );
+on_postgres!(keys_compare_as_bytes);
 
 /// A library's new order of letters must not lie beneath an old index. SQLite has no other order than that of bytes.
 async fn keys_compare_as_bytes(place: Place) {
-    let At::Postgres { .. } = place.at else { return };
     let others = "select 1 from pg_index join pg_attribute on attrelid = indrelid and attnum = any (indkey)
         where attcollation <> 0 and attcollation <> '\"C\"'::regcollation and indrelid::regclass::text not like 'pg_%'";
     let refuse = format!("do $$ begin if exists ({others}) then raise 'a key is ordered by a locale'; end if; end $$");

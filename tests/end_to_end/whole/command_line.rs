@@ -13,7 +13,7 @@ use sportello::port::store::Quarantined;
 use sportello::runtime::daemon::open_backends;
 use sportello::settings::{Settings, Sources};
 
-use crate::daemon::{House, Pair, eventually, program};
+use crate::daemon::{House, Pair, eventually, program, set_aside};
 use crate::people::{Person, Program, letter};
 
 async fn story(pair: Pair) {
@@ -188,12 +188,17 @@ async fn quarantine(house: &House) {
         "time": "2026-01-31T09:00:00Z",
         "data": { "account": "citofono", "provider_id": "squillo-1", "received_at": "2026-01-31T09:00:00Z", "subject": "Citofono" }
     });
+    let metrics = format!("{}/metrics", house.at.metrics);
+    let before = set_aside(&metrics).await;
+    let times =
+        async |times: f64| eventually("they are set aside", async || (set_aside(&metrics).await >= before + times).then_some(())).await;
     production.publish("main.comune.phone", "poison-1", body.to_string().as_bytes()).await;
     production.publish("main.comune.phone", "poison-2", b"{").await;
     let listed = async || {
         let list = house.done(&["quarantine", "list"]).await;
         list.lines().map(|line| line.split('\t').map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
     };
+    times(2.0).await;
     eventually("both are held", async || (listed().await.len() == 2).then_some(())).await;
     let rows = listed().await;
     let mut by_item = Vec::new();
@@ -204,6 +209,7 @@ async fn quarantine(house: &House) {
     let early = by_item.iter().find(|(body, _)| body.contains("citofono")).expect("the bytes as they came").1.clone();
     // Tried again it fails again, and is held again.
     house.done(&["quarantine", "retry", &broken]).await;
+    times(3.0).await;
     eventually("it is held again", async || (listed().await.len() == 2).then_some(())).await;
     house.done(&["quarantine", "discard", &broken]).await;
     assert_eq!(listed().await.len(), 1);

@@ -45,11 +45,11 @@ async fn every_documented_message_is_seen_and_is_as_documented() {
     house.finish().await;
 }
 
-/// Offers that ring for five seconds, chats that end after fourteen seconds of silence, and a supervisor who is called the second
+/// Offers that ring for fifteen seconds, chats that end after fourteen seconds of silence, and a supervisor who is called the second
 /// time something comes back.
 async fn apply_a_hurried_plan(house: &House) {
     let plan = house.done(&["plan", "show"]).await;
-    let plan = plan.replacen("offer_timeout = \"20s\"", "offer_timeout = \"5s\"", 1).replacen(
+    let plan = plan.replacen("offer_timeout = \"20s\"", "offer_timeout = \"15s\"", 1).replacen(
         "target = \"8h\"",
         "target = \"8h\"\nreturns_max = 1",
         1,

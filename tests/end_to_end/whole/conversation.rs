@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::daemon::{House, Pair, eventually};
+use crate::gateway::Orders;
 use crate::people::{Person, text};
 use crate::script::Script;
 use crate::sms_peer::{peer, post};
@@ -28,6 +28,7 @@ async fn story(pair: Pair) {
     let (gateway, mut orders) = crate::gateway::start().await;
     let settings = format!("[sms.account.urp-sms]\nprovider = \"generic\"\npassword = \"{SECRET}\"\nurl = \"{gateway}\"\n");
     let mut house = House::with(pair, &settings).await;
+    let_it_ring(&house).await;
     let mut script = Script::start(&house, "conversation.e2e.mjs");
     script.reaches("both wrote").await;
     house.kill();
@@ -44,7 +45,16 @@ async fn story(pair: Pair) {
     script.go().await;
     script.ends().await;
     as_the_desk_has_the_text_message(&house).await;
+    assert!(orders.try_recv().is_err(), "not sent twice");
     house.finish().await;
+}
+
+/// Offers for as long as a slow browser looks at them.
+async fn let_it_ring(house: &House) {
+    let plan = house.done(&["plan", "show"]).await.replace("offer_timeout = \"20s\"", "offer_timeout = \"3m\"");
+    let file = house.folder.path().join("plan.toml");
+    std::fs::write(&file, plan).unwrap();
+    house.done(&["plan", "apply", file.to_str().unwrap()]).await;
 }
 
 /// The closed contact of a channel: there is one.
@@ -84,15 +94,14 @@ async fn a_text_message_comes(house: &House) {
 }
 
 /// The answer is at the gateway, once, as the composer counted it; the gateway says that it arrived.
-async fn it_reached_the_provider(house: &House, orders: &mut UnboundedReceiver<(Value, String)>) {
-    let (headers, order) = orders.recv().await.unwrap();
+async fn it_reached_the_provider(house: &House, orders: &mut Orders) {
+    let (headers, order) = crate::gateway::next(orders).await;
     let order = peer(&["standard-check", SECRET, &headers.to_string()], &order).await;
     assert_eq!(order["to"], MARIO, "{order}");
     assert!(text(&order["text"]).starts_with("È pronta: la può ritirare"), "{order}");
     assert_eq!(order["parts"], 2, "{order}");
     let reference = text(&order["reference"]);
     by_gateway(house, "msg_2", json!({ "type": "status", "id": "gw-1", "reference": reference, "status": "delivered" })).await;
-    assert!(orders.try_recv().is_err(), "not sent twice");
 }
 
 async fn as_the_desk_has_the_text_message(house: &House) {

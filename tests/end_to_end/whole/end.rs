@@ -1,7 +1,5 @@
 //! SIGTERM: consoles are told, everything is handed over within seconds, nothing is left to be delivered again.
 
-use std::time::Duration;
-
 use crate::daemon::{House, Pair};
 use crate::people::{Person, Program, letter};
 
@@ -14,11 +12,12 @@ async fn story(pair: Pair) {
     letter(&house, "mario@example.it", "urp@comune.example", "Prima della fine", "Buongiorno").await;
     anna.own("Prima della fine").await;
     let seen = live.last_seq();
-    let took = house.terminate().await;
-    assert!(took < Duration::from_secs(8), "it took {took:?}");
+    house.terminate().await;
+    // each part that its time of ten seconds does not suffice for is said
+    assert!(!house.log().contains("in time"), "{}", house.log());
     assert_eq!(live.close_code().await, Some(1001), "consoles are told that the server stops");
     if let Some(production) = &house.production {
-        let left: Vec<_> = production.left_in_queues().into_iter().filter(|(_, count)| *count > 0).collect();
+        let left: Vec<_> = production.left_in_queues().await.into_iter().filter(|(_, count)| *count > 0).collect();
         assert!(left.is_empty(), "left to be delivered again: {left:?}");
     }
     house.up().await;

@@ -12,7 +12,7 @@ use serde_json::json;
 use sha2::Sha256;
 
 use crate::citizen::Citizen;
-use crate::daemon::{House, Pair, eventually};
+use crate::daemon::{House, Pair, eventually, set_aside};
 use crate::people::{Person, Program, letter, text};
 
 /// A process with one role. Dropping it kills it.
@@ -115,7 +115,7 @@ async fn each_role_with_its_user() {
     tab.accepted("transcript").await;
     close(&bruno, &chat).await;
     eventually("the transcript leaves", async || house.mails().into_iter().find(|mail| mail.contains("La sua chat"))).await;
-    held_and_tried_again(&house).await;
+    held_and_tried_again(&house, &router).await;
     nobody_does_anothers_part(&house).await;
     for part in [&router, &desk, &email, &sms, &webchat, &api] {
         let log = part.log();
@@ -146,13 +146,19 @@ async fn text_message(house: &House, words: &str) {
 }
 
 /// The desk may publish no contact, and yet has one handed in again: the router does it.
-async fn held_and_tried_again(house: &House) {
+async fn held_and_tried_again(house: &House, router: &Part) {
     let carla = Person::sign_in(house, "carla").await;
+    let metrics = router.address("metrics and health").await;
+    let before = set_aside(&metrics).await;
+    let times =
+        async |times: f64| eventually("it is set aside", async || (set_aside(&metrics).await >= before + times).then_some(())).await;
     house.production.as_ref().unwrap().publish("main.comune.phone", "poison-roles", b"{").await;
+    times(1.0).await;
     let held = async || carla.get("/quarantine").await["items"].as_array().unwrap().first().cloned();
     let item = eventually("it is held", held).await;
     let (status, said) = carla.try_post(&format!("/quarantine/{}/retry", item["id"]), json!({})).await;
     assert_eq!(status, 204, "{said}");
+    times(2.0).await;
     eventually("it is held again", held).await;
 }
 

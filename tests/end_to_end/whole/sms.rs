@@ -234,7 +234,7 @@ async fn vonage_and_gateways_prove_themselves() {
     })
     .await;
     let message = reply(&anna, &contact, "Un documento valido.").await;
-    let (headers, order) = orders.recv().await.unwrap();
+    let (headers, order) = crate::gateway::next(&mut orders).await;
     let checked = peer(&["standard-check", gateway_secret, &headers.to_string()], &order).await;
     assert_eq!((checked["from"].as_str(), checked["to"].as_str()), (Some("40404"), Some("+393337654321")));
     delivery(&anna, &contact, &message, "sent").await;

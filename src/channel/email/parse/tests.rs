@@ -162,7 +162,7 @@ fn bombs_are_read_in_time() {
     for (name, raw) in [("1 MB of div", div), ("999 parts", parts), ("encoded words", words), ("comments", comments)] {
         let started = Instant::now();
         let mail = parse(raw.as_bytes(), &GateLimits::default(), &Receiver::default());
-        let limit = if cfg!(debug_assertions) { Duration::from_secs(8) } else { Duration::from_millis(250) };
+        let limit = if cfg!(debug_assertions) { Duration::from_secs(30) } else { Duration::from_millis(250) };
         assert!(started.elapsed() < limit, "{name} took {:?}", started.elapsed());
         assert_eq!(mail.unreadable, None, "{name}");
     }

@@ -131,8 +131,9 @@ async fn too_much_is_told_to_each_and_the_session_rests_once() {
     for sent in sent {
         assert_eq!(sent.await.expect("no panic"), Err(SubmitError::Throttled));
     }
-    let again = peer.send();
+    // who rests answers all the same
     peer.enquire().await;
+    let again = peer.send();
     let sequence = peer.order().await;
     assert!(began.elapsed() >= THROTTLE_MIN);
     peer.take(sequence).await;

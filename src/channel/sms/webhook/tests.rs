@@ -301,7 +301,7 @@ async fn what_is_made_of_vonages_requests() {
     for alg in ["none", "None", "HS384", "RS256", "ES256", "", "HS256 "] {
         add(format!("by `{alg}`"), vonage_call(text, seconds, SECRET, alg), 403);
     }
-    for late in [-86_400, -301, 302, 86_400, i64::MIN / 2, i64::MAX / 2] {
+    for late in [-86_400, -301, 400, 86_400, i64::MIN / 2, i64::MAX / 2] {
         add(format!("made {late} s from now"), vonage_call(text, seconds.saturating_add(late), SECRET, "HS256"), 403);
     }
     for claims in ["", "{}", "null", "[]", r#"{"iat":"x"}"#, r#"{"iat":1e400,"jti":"j","payload_hash":"x"}"#, "\u{fffd}"] {
@@ -373,7 +373,7 @@ async fn what_is_made_of_a_gateways_requests() {
     add("no secret".into(), standard_call("msg_1", &time, text, ""), 403);
     add("the secret before, while it changes".into(), standard_call("msg_1", &time, text, "the-one-before"), 204);
     add("an id with a full stop".into(), standard_call("msg.1", &time, text, SECRET), 403);
-    for late in [-86_400, -301, 302, 86_400] {
+    for late in [-86_400, -301, 400, 86_400] {
         add(format!("made {late} s from now"), standard_call("msg_1", &(seconds + late).to_string(), text, SECRET), 403);
     }
     for odd in ["x", "-1", "1e9", "0x5", "99999999999999999999", "1.5"] {
