@@ -456,7 +456,7 @@ async function supervisor(page) {
     // As in a page without HTTPS.
     await page.evaluate(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
     await page.getByRole('button', { name: 'Copia' }).click();
-    await page.locator('.notice', { hasText: 'la chiave è selezionata' }).waitFor();
+    await page.locator('.notice', { hasText: 'il testo è selezionato' }).waitFor();
     assert.match(await page.evaluate(() => getSelection().toString()), /^sp_[0-9a-f]+$/);
     await page.getByRole('button', { name: 'Revoca crm' }).click();
     await page.getByRole('dialog', { name: 'Revocare la chiave «crm»?' }).getByRole('button', { name: 'Revoca' }).click();
