@@ -39,7 +39,7 @@ pub struct LocalCommands {
 }
 
 impl LocalCommands {
-    /// A new driver of the pool: commands go to it from now on.
+    /// A new driver of the pool: commands go to it for as long as it has its end.
     pub fn attach(&self, pool: &PoolId) -> mpsc::Receiver<PendingCommand> {
         let (sender, receiver) = mpsc::channel(WAITING_MAX);
         self.lock().insert(pool.clone(), sender);
@@ -48,20 +48,18 @@ impl LocalCommands {
 
     /// Whether the pool is led here.
     pub fn leads(&self, pool: &PoolId) -> bool {
-        self.lock().contains_key(pool)
+        self.driver(pool).is_some()
     }
 
-    /// The pool is not led here any more.
-    pub fn detach(&self, pool: &PoolId) {
-        self.lock().remove(pool);
+    fn driver(&self, pool: &PoolId) -> Option<mpsc::Sender<PendingCommand>> {
+        self.lock().get(pool).filter(|driver| !driver.is_closed()).cloned()
     }
 
     /// Hands a command to the driver, in the order of the calls.
     fn enqueue(&self, pool: &PoolId, envelope: CommandEnvelope) -> Result<oneshot::Receiver<Reply>, CommandError> {
-        let sender = self.lock().get(pool).cloned();
-        let sender = sender.ok_or_else(|| CommandError::Unavailable("nobody leads the pool at the moment".into()))?;
+        let driver = self.driver(pool).ok_or_else(|| CommandError::Unavailable("nobody leads the pool at the moment".into()))?;
         let (reply, answered) = oneshot::channel();
-        sender
+        driver
             .try_send(PendingCommand { envelope, stored: None, reply })
             .map_err(|_| CommandError::Unavailable("too many commands wait".into()))?;
         Ok(answered)

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::channel::email::EmailCounters;
@@ -41,6 +41,7 @@ use super::leader::{self, LeaderDeps};
 use super::plans;
 use super::quarantine;
 use super::relay::{self, RelayDeps};
+use super::ticking::ticking;
 
 mod backends;
 mod chat_options;
@@ -129,6 +130,8 @@ pub struct Daemon {
     edge_tasks: TaskTracker,
     attempt_tasks: TaskTracker,
     leader_tasks: TaskTracker,
+    /// Metrics and health answer as long as the daemon is there.
+    _health: DropGuard,
 }
 
 /// A daemon that has its servers and does nothing yet: it may be dropped.
@@ -137,8 +140,9 @@ pub struct Prepared {
     broker: OpenBroker,
     readiness: Readiness,
     latches: Latches,
-    /// Where metrics and health are.
+    /// Where metrics and health are, and until when.
     metrics: Option<SocketAddr>,
+    health: DropGuard,
     /// Whether there are people here who hear of pools led elsewhere.
     reaches_over: bool,
     is_example: bool,
@@ -213,17 +217,22 @@ impl Daemon {
         };
         let readiness = Readiness::default();
         let latches = Latches::new(&readiness, &settings);
-        let metrics = parts.serve_health(readiness.clone()).await?;
+        let health = CancellationToken::new();
+        let metrics = parts.serve_health(readiness.clone(), health.clone()).await?;
         if settings.roles.has(ProcessRole::Router) {
             parts.declare().await;
         }
-        Ok(Prepared { parts, broker: open, readiness, latches, metrics, reaches_over, is_example })
+        Ok(Prepared { parts, broker: open, readiness, latches, metrics, health: health.drop_guard(), reaches_over, is_example })
     }
 
     /// Ends in order: first what takes work in, then the leaders, which finish their batch and hand over, then answers on their way
-    /// and what else is late, then the broker.
+    /// and what else is late, then the broker. Metrics and health answer until then, and it is alive: each wait has a limit.
     pub async fn stop(self) {
         self.readiness.latch("process").not_ready("it stops");
+        ticking(&|| self.watchdog.tick(), self.end()).await;
+    }
+
+    async fn end(&self) {
         self.edges.cancel();
         for tasks in [&self.edge_tasks, &self.attempt_tasks, &self.leader_tasks] {
             tasks.close();
@@ -255,12 +264,23 @@ impl Prepared {
     /// # Errors
     /// An address that is taken, mostly.
     pub async fn begin(self) -> Result<Daemon, DaemonError> {
-        let Self { parts, broker, readiness, latches, metrics, reaches_over, is_example } = self;
+        let Self { parts, broker, readiness, latches, metrics, health, reaches_over, is_example } = self;
         let mut addresses = Addresses { metrics, ..Addresses::default() };
         let begun = parts.begin(latches, reaches_over, is_example, &mut addresses).await;
         let Parts { edges, leaders, edge_tasks, attempt_tasks, leader_tasks, watchdog, .. } = parts;
-        let mut daemon =
-            Daemon { addresses, samples: None, watchdog, broker, readiness, edges, leaders, edge_tasks, attempt_tasks, leader_tasks };
+        let mut daemon = Daemon {
+            addresses,
+            samples: None,
+            watchdog,
+            broker,
+            readiness,
+            edges,
+            leaders,
+            edge_tasks,
+            attempt_tasks,
+            leader_tasks,
+            _health: health,
+        };
         match begun {
             Ok(samples) => {
                 daemon.samples = samples;
@@ -328,19 +348,13 @@ impl Parts {
         Arc::clone(&self.plans.borrow())
     }
 
-    async fn serve_health(&self, readiness: Readiness) -> Result<Option<SocketAddr>, DaemonError> {
+    async fn serve_health(&self, readiness: Readiness, stop: CancellationToken) -> Result<Option<SocketAddr>, DaemonError> {
         let Some(listen) = self.settings.metrics.listen else { return Ok(None) };
         let options = HealthOptions { metrics: Arc::clone(&self.metrics), readiness, watchdog: self.watchdog.clone() };
         let listener = edges::bind("the metrics address", listen).await?;
         let address = listener.local_addr().map_err(|source| DaemonError::Io { what: "the metrics address".into(), source })?;
         // not tracked: it answers until the very end
-        tokio::spawn(http::serve(
-            listener,
-            health::routes(options),
-            Limits::with_sockets(0),
-            Arc::clone(&self.metrics),
-            self.leaders.clone(),
-        ));
+        tokio::spawn(http::serve(listener, health::routes(options), Limits::with_sockets(0), Arc::clone(&self.metrics), stop));
         Ok(Some(address))
     }
 

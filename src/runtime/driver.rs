@@ -46,8 +46,6 @@ use self::open::Open;
 /// From the beginning of one commit to that of the next, at least. The first after a pause begins at once; under load a commit
 /// costs the database more than its rows do, and a few of them together leave it the time for everybody else.
 const COMMIT_PACE: Duration = Duration::from_millis(4);
-/// The driver says so often that it is alive, also while a commit is under way.
-const TICK: Duration = Duration::from_secs(1);
 /// Between two attempts to commit while the database is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
@@ -189,7 +187,7 @@ impl Driver {
             let collector = Collector { engine: &self.engine, clock: self.clock, lost: &self.lost, batch_max: room };
             tokio::select! {
                 biased;
-                () = ended(&mut under_way), if under_way.is_some() => {
+                () = ticking(&*self.deps.tick, ended(&mut under_way)), if under_way.is_some() => {
                     if let Some(committing) = under_way.take()
                         && let Some(ended) = self.settle(committing, &mut open, &inflow).await
                     {
@@ -197,7 +195,6 @@ impl Driver {
                     }
                 }
                 () = tokio::time::sleep_until((self.paced + COMMIT_PACE).into()), if under_way.is_none() && !open.is_empty() => {}
-                () = tokio::time::sleep(TICK), if under_way.is_some() => {}
                 collected = collector.collect(&mut inflow, &mut commands, &stop), if stopping.is_none() && room > 0 && open.panicked.is_none() => {
                     match collected {
                         Collected::Work(arrivals, acks) => self.decide(arrivals, acks, &mut open, &inflow).await,

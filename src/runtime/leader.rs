@@ -118,8 +118,6 @@ async fn lead(deps: &LeaderDeps, leadership: &Leadership, shutdown: &Cancellatio
     let (handle, relay) = relay::start(&deps.relay, leadership);
     // Who dies here would keep the lead for ever, for it is renewed by another task.
     let driven = AssertUnwindSafe(drive(deps, leadership, handle, &stop, &lost, &helpers)).catch_unwind().await;
-    // who asks here from now on is sent to the next leader
-    deps.commands.detach(&leadership.pool);
     let is_fenced = matches!(driven, Ok(Ok(Ended::Fenced)));
     match &driven {
         Err(_) => {
@@ -192,7 +190,6 @@ async fn drive(
     helpers.spawn(nodes.watch(stop.clone()));
     let lost = lost.clone();
     let ended = driver.run(inflow, commands, stop.clone()).await;
-    deps.commands.detach(&leadership.pool);
     if lost.is_cancelled() {
         tracing::debug!(%pool, "the lead was lost");
     }

@@ -35,12 +35,12 @@ pub(crate) use on_both;
 
 /// Makes a test of a function that is about PostgreSQL only.
 macro_rules! on_postgres {
-    ($name:ident) => {
+    ($($name:ident),+ $(,)?) => {
         mod postgres_only {
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() {
                 super::$name($crate::store::place::Place::postgres().await).await;
-            }
+            })+
         }
     };
 }

@@ -16,6 +16,7 @@ mod ledger;
 mod operators;
 mod pair;
 mod pauses;
+mod plans;
 mod process;
 mod quarantine;
 mod sink;

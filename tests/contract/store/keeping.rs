@@ -201,7 +201,7 @@ async fn what_is_at_work_is_left_alone(place: Place) {
 async fn what_comes_meanwhile_is_not_lost(place: Place) {
     let mut leader = Leader::of(&place).await;
     fill(&place, &mut leader).await;
-    let held = place.hold("tombstone").await;
+    let held = place.hold("tombstone", "share").await;
     let store = Arc::clone(&place.store);
     let erasing = tokio::spawn(async move { store.erase(&comune(), ConversationId(1)).await });
     eventually("it was looked at, and nothing is deleted yet", async || (place.waiting().await == 1).then_some(())).await;

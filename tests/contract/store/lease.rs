@@ -111,7 +111,7 @@ async fn a_leader_paused_inside_a_commit_holds_nobody_up(place: Place) {
     writes.contacts = (1..=50).map(contact).collect();
     let other = place.another().await;
     {
-        let held = place.hold("contact").await;
+        let held = place.hold("contact", "share").await;
         let mut commit = leader.writer.commit(&writes);
         // Goes on until it waits for its contacts, the epoch locked; from then on nobody goes on with it.
         eventually("inside its transaction, the epoch locked", async || {

@@ -26,7 +26,7 @@ on_both!(
     one_id_for_two_messages_is_two_items,
     quarantine_is_narrowed_before_it_is_cut
 );
-on_postgres!(keys_compare_as_bytes);
+on_postgres!(keys_compare_as_bytes, a_migration_waits_for_a_table_in_turns);
 
 /// A library's new order of letters must not lie beneath an old index. SQLite has no other order than that of bytes.
 async fn keys_compare_as_bytes(place: Place) {
@@ -37,6 +37,22 @@ async fn keys_compare_as_bytes(place: Place) {
     let bare = "select 1 from pg_class where relrowsecurity and not exists (select 1 from pg_policies where tablename = relname)";
     let refuse = format!("do $$ begin if exists ({bare}) then raise 'a table shows nothing to anybody'; end if; end $$");
     place.run(&refuse).await.expect("the policies are all there");
+}
+
+/// A dump reads a table for an hour: a newer release's start waits, and who works with the table does not wait behind it.
+async fn a_migration_waits_for_a_table_in_turns(place: Place) {
+    place.run("alter table message drop column attributes; delete from _sqlx_migrations where version = 14").await.expect("as before");
+    let dump = place.hold("message", "access share").await;
+    let meanwhile = async {
+        while place.waiting().await == 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        place.run("set statement_timeout = '20s'; select count(*) from message").await.expect("the running release goes on");
+        drop(dump);
+    };
+    let (reopened, ()) = tokio::join!(place.reopen(), meanwhile);
+    reopened.expect("in the end");
+    place.run("select attributes from message").await.expect("the schema is the newer one");
 }
 
 /// Two releases run together while one replaces the other: the older one takes the newer one's schema. A schema whose known

@@ -74,11 +74,11 @@ impl Place {
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.expect("counts")
     }
 
-    /// Keeps everybody from writing a table until the connection is closed (PostgreSQL only).
-    pub async fn hold(&self, table: &str) -> PgConnection {
+    /// Holds a table in a mode until the connection is closed (PostgreSQL only): `share` keeps everybody from writing it.
+    pub async fn hold(&self, table: &str, mode: &str) -> PgConnection {
         let At::Postgres { superuser, .. } = &self.at else { panic!("PostgreSQL only") };
         let mut connection = PgConnection::connect(superuser).await.expect("connects");
-        let lock = format!("begin; lock table {table} in share mode");
+        let lock = format!("begin; lock table {table} in {mode} mode");
         connection.execute(AssertSqlSafe(lock)).await.expect("locks");
         connection
     }

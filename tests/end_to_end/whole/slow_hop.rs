@@ -21,12 +21,15 @@ async fn story(pair: Pair) {
     let message = reply(&anna, &contact, "Fino alle 17.").await;
     crate::gateway::next(&mut orders).await; // it has the order, and keeps its answer
 
-    let log = house.log_file();
+    let (log, health) = (house.log_file(), house.at.metrics.clone());
     let released = async {
         eventually("the pool is handed over", async || {
             std::fs::read_to_string(&log).ok()?.contains("the pool is handed over").then_some(())
         })
         .await;
+        for (path, expected) in [("readyz", 503), ("livez", 200)] {
+            assert_eq!(reqwest::get(format!("{health}/{path}")).await.unwrap().status(), expected, "{path} while it stops");
+        }
         answers.cancel();
     };
     tokio::join!(house.terminate(), released);

@@ -190,6 +190,28 @@ async fn what_is_no_command_is_dropped_and_the_next_is_served() {
     assert_eq!(answer.await.unwrap(), Ok(Reply::Duplicate));
 }
 
+/// A desk of a newer release asks for what this router does not know, together with what it knows.
+#[tokio::test]
+async fn a_command_that_cannot_be_read_costs_no_other() {
+    let world = World::new().await;
+    let mut commands = world.local.attach(&pool());
+    let asked = |place| serde_json::to_value(Asked { place, envelope: envelope(u128::from(place)) }).unwrap();
+    let mut newer = asked(7);
+    newer["envelope"]["command"]["body"] = serde_json::json!({ "do": "what nobody knows yet" });
+    let (known, unknown) = (oneshot::channel(), oneshot::channel());
+    world.desk.desk.waiting().extend([(8, known.0), (7, unknown.0)]);
+    let message = Outgoing {
+        reply_to: Some(REPLIES.to_owned()),
+        ..Outgoing::new(Destination::Command { pool: pool() }, "two", serde_json::to_vec(&[newer, asked(8)]).unwrap())
+    };
+    MemoryHandle(Arc::clone(&world.broker)).publish(vec![message]).await.unwrap();
+    let pending = commands.recv().await.unwrap();
+    assert_eq!(pending.envelope.command.id, CommandId(8));
+    let _ = pending.reply.send(Reply::Duplicate);
+    assert_eq!(known.1.await.unwrap(), Ok(Reply::Duplicate));
+    assert!(matches!(unknown.1.await.unwrap(), Err(CommandError::Unavailable(_))));
+}
+
 /// A request whose sender went away, as when a browser closes the connection.
 #[tokio::test]
 async fn who_goes_away_while_waiting_leaves_no_place_behind() {
