@@ -512,6 +512,13 @@ mod tests {
         (handle, deps, relay)
     }
 
+    /// So many commits, numbered from 1.
+    fn hand_over(handle: &RelayHandle, store: &FakeStore, count: usize) {
+        for seq in (1..).take(count) {
+            handle.send(committed(store, Event { seq, ..attempting() }));
+        }
+    }
+
     /// Whether a line stands among the metrics.
     fn shows(deps: &RelayDeps, line: &str) -> bool {
         deps.metrics.encode().lines().any(|shown| shown == line)
@@ -536,9 +543,7 @@ mod tests {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
         let (handle, _deps, _relay) = started(&store, &broker);
         let count = 3 * BATCHES_MAX;
-        for seq in (1..).take(count) {
-            handle.send(committed(&store, Event { seq, ..attempting() }));
-        }
+        hand_over(&handle, &store, count);
         assert_eq!(published(&broker, count).await, count);
     }
 
@@ -546,9 +551,7 @@ mod tests {
     async fn who_hands_over_publishes_what_it_committed_and_puts_the_cursor_down() {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
         let (handle, _deps, relay) = started(&store, &broker);
-        for seq in 1..=3 {
-            handle.send(committed(&store, Event { seq, ..attempting() }));
-        }
+        hand_over(&handle, &store, 3);
         drop(handle);
         relay.finish(Duration::from_secs(1)).await;
         assert_eq!(broker.taken().iter().map(Vec::len).sum::<usize>(), 3);
@@ -598,9 +601,7 @@ mod tests {
         let (store, broker) = (Arc::new(FakeStore::default()), Arc::new(FakeBroker::default()));
         *broker.refuses.lock().expect("whole") = |_| Some(PublishError::Refused("full".into()));
         let (handle, deps, _relay) = started(&store, &broker);
-        for seq in 1..=3 {
-            handle.send(committed(&store, Event { seq, ..attempting() }));
-        }
+        hand_over(&handle, &store, 3);
         tokio::time::sleep(Duration::from_secs(2)).await;
         let shown = r#"sportello_relay_lag_events{pool="valle",relay="outbound"} 3"#;
         assert!(shows(&deps, shown), "{}", deps.metrics.encode());

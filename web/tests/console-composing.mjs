@@ -1,10 +1,8 @@
 // Writing and acting while something else happens: contacts that go away or are opened meanwhile, files that do not arrive, dialogs and
 // offers that come together, keys that were meant for a field. With a desk and a browser of its own.
 import assert from 'node:assert/strict';
-import { openBrowser } from './browser.mjs';
-import { ct, holds, log, open, painted, reply, ring, sent, settableClocks, signIn } from './console-faults.mjs';
-import { startMock } from './mock-server.mjs';
-import { look, PATIENCE_MS, test, until, watch } from './story.mjs';
+import { atOwnDesk, ct, holds, log, onItsWay, open, painted, reply, ring, sent } from './console-page.mjs';
+import { look, test, until } from './story.mjs';
 
 const FILE = { name: 'modulo.pdf', mimeType: 'application/pdf', buffer: Buffer.alloc(14_200) };
 const dialog = (page) => page.getByRole('dialog');
@@ -18,23 +16,7 @@ const keyAt = (page, key, at) => page.evaluate(([pressed, time]) => {
   document.body.dispatchEvent(new KeyboardEvent('keydown', { key: pressed, bubbles: true }));
 }, [key, at]);
 
-export async function composing() {
-  const mock = await startMock();
-  const { context, close } = await openBrowser();
-  context.setDefaultTimeout(PATIENCE_MS);
-  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
-  await context.addInitScript(settableClocks);
-  const page = context.pages()[0] ?? (await context.newPage());
-  watch(page, [mock.url, 'data:', 'ws']);
-  await signIn(page, mock, 'op');
-  await elsewhere(page, mock);
-  await files(page, mock);
-  await chats(page, mock);
-  await dialogs(page, mock);
-  await keys(page, mock);
-  await close();
-  await mock.stop();
-}
+export const composing = () => atOwnDesk([elsewhere, files, chats, dialogs, keys], ['clipboard-read', 'clipboard-write']);
 
 async function elsewhere(page, mock) {
   await test('an answer that arrives when another contact is open asks nothing of that one', async () => {
@@ -106,10 +88,7 @@ async function chats(page, mock) {
   const texts = () => sent(mock, '/reply').map((each) => each.body.text);
   await test('Enter while a message is on its way sends the next one after it', async () => {
     await open(page, mock, 16);
-    const held = mock.hold('POST', '/reply');
-    await reply(page).pressSequentially('Prima');
-    await reply(page).press('Enter');
-    await until('it is on its way', () => held.answered);
+    const held = await onItsWay(page, mock, 'Prima');
     await reply(page).press('Enter');
     assert.equal(await reply(page).inputValue(), 'Prima');
     await reply(page).pressSequentially(' e seconda');
@@ -122,10 +101,7 @@ async function chats(page, mock) {
     await reply(page).fill('');
   });
   await test('new words that end as the message on its way stay whole', async () => {
-    const held = mock.hold('POST', '/reply');
-    await reply(page).pressSequentially('sì');
-    await reply(page).press('Enter');
-    await until('it is on its way', () => held.answered);
+    const held = await onItsWay(page, mock, 'sì');
     await reply(page).fill('Certo, sì');
     held.release();
     await log(page).getByText('sì', { exact: true }).waitFor();
@@ -134,10 +110,7 @@ async function chats(page, mock) {
     await reply(page).fill('');
   });
   await test('new words that begin as the message on its way go whole', async () => {
-    const held = mock.hold('POST', '/reply');
-    await reply(page).pressSequentially('Va');
-    await reply(page).press('Enter');
-    await until('it is on its way', () => held.answered);
+    const held = await onItsWay(page, mock, 'Va');
     await reply(page).press('Control+a');
     await reply(page).pressSequentially('Va bene');
     await reply(page).press('Enter');

@@ -1,61 +1,11 @@
 // What the console does when something goes wrong: answers that fail, are late or come in another order, lines that are dead, clocks
 // that are set, and people who take each other's place. With a desk and a browser of its own.
 import assert from 'node:assert/strict';
-import { openBrowser } from './browser.mjs';
-import { startMock } from './mock-server.mjs';
-import { look, PATIENCE_MS, test, until, watch } from './story.mjs';
+import { atOwnDesk, ct, cv, handIn, holds, id, log, onItsWay, OP, open, painted, reply, ring, sent, signIn } from './console-page.mjs';
+import { look, test, until } from './story.mjs';
 
-const id = (prefix, number) => `${prefix}_${number.toString(16).padStart(32, '0')}`;
-const ct = (number) => id('ct', number);
-const cv = (number) => id('cv', number);
-const OP = id('op', 1);
+export const faults = () => atOwnDesk([writing, reading, line, offers, news, presence, people]);
 
-/** The page's clocks can be set: `skew` is what somebody did to the computer's, `shift` is time that passes for all. */
-function settableClocks() {
-  const [wall, steady] = [Date.now.bind(Date), performance.now.bind(performance)];
-  window.skew = window.shift = 0;
-  Date.now = () => wall() + window.skew + window.shift;
-  performance.now = () => steady() + window.shift;
-}
-
-export async function faults() {
-  const mock = await startMock();
-  const { context, close } = await openBrowser();
-  context.setDefaultTimeout(PATIENCE_MS);
-  await context.addInitScript(settableClocks);
-  const page = context.pages()[0] ?? (await context.newPage());
-  watch(page, [mock.url, 'data:', 'ws']);
-  await signIn(page, mock, 'op');
-  await writing(page, mock);
-  await reading(page, mock);
-  await line(page, mock);
-  await offers(page, mock);
-  await news(page, mock);
-  await presence(page, mock);
-  await people(page, mock);
-  await close();
-  await mock.stop();
-}
-
-async function handIn(page, login) {
-  await page.getByLabel('Nome utente').fill(login);
-  await page.getByLabel('Password', { exact: true }).fill('password');
-  await page.getByRole('button', { name: 'Accedi' }).click();
-}
-async function signIn(page, mock, login) {
-  if (!page.url().startsWith(mock.url)) await page.goto(mock.url);
-  await handIn(page, login);
-  await page.getByRole('link', { name: 'I miei contatti' }).waitFor();
-}
-async function open(page, mock, number) {
-  await page.goto(`${mock.url}/#/contact/${ct(number)}`);
-  await page.locator('.conversation .thread').waitFor();
-}
-const reply = (page) => page.getByLabel('Testo della risposta');
-const log = (page) => page.getByRole('log');
-const sent = (mock, end) => mock.log.filter((each) => each.method === 'POST' && each.path.endsWith(end));
-const holds = (locator, value) => until(`the field holds "${value}"`, async () => (await locator.inputValue()) === value);
-const painted = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
 /** What a screen reader is told, though nobody sees it. */
 const spoken = (page, text) => page.locator('[aria-live], [role=alert]').filter({ hasText: text }).first();
 const notice = (page, text) => page.locator('.notice', { hasText: text });
@@ -71,17 +21,10 @@ function write(mock, number, text) {
   contact.version += 1;
   return mock.push({ event: 'message.received', message: message.id, operator: contact.owner }, contact);
 }
-function ring(mock, number) {
-  mock.push({ event: 'offer.made', ordinal: mock.world.seq, operator: OP, deadline: new Date(Date.now() + 120_000).toISOString() }, mock.find(ct(number)));
-}
-
 async function writing(page, mock) {
   await test('what is typed while a message is on its way stays, and goes by itself', async () => {
     await open(page, mock, 16);
-    const held = mock.hold('POST', '/reply');
-    await reply(page).pressSequentially('Prima');
-    await reply(page).press('Enter');
-    await until('it is on its way', () => held.answered);
+    const held = await onItsWay(page, mock, 'Prima');
     await reply(page).pressSequentially(' e poi');
     held.release();
     await holds(reply(page), 'e poi');
@@ -483,4 +426,3 @@ async function people(page, mock) {
 }
 
 /** What the test of writing takes too. */
-export { ct, holds, log, open, painted, reply, ring, sent, settableClocks, signIn };

@@ -4,15 +4,14 @@ import assert from 'node:assert/strict';
 import { openBrowser } from './browser.mjs';
 import { composing } from './console-composing.mjs';
 import { faults } from './console-faults.mjs';
+import { ct, id, OP } from './console-page.mjs';
 import { startMock } from './mock-server.mjs';
 import { finish, look, PATIENCE_MS, test, until, watch } from './story.mjs';
 
 const real = process.env['SPORTELLO_URL'];
 const mock = real ? undefined : await startMock();
 const base = real || mock.url;
-const ct = (number) => `ct_${number.toString(16).padStart(32, '0')}`;
-const ms = (number) => `ms_${number.toString(16).padStart(32, '0')}`;
-const OP = `op_${'1'.padStart(32, '0')}`;
+const ms = (number) => id('ms', number);
 /** What the page may ask for. */
 const known = [base, 'data:', 'ws'];
 
