@@ -72,7 +72,7 @@ const ATTEMPTS_WITHIN: Duration = Duration::from_secs(40);
 #[derive(Debug, thiserror::Error)]
 pub enum DaemonError {
     /// A folder or file cannot be used.
-    #[error("{what} cannot be used: {source}")]
+    #[error("{what} cannot be used")]
     Io {
         /// Which.
         what: String,
@@ -405,7 +405,6 @@ impl Parts {
             ids: self.ids.clone(),
             metrics: Arc::clone(&self.metrics),
             tick: Arc::new(move || watchdog.tick()),
-            holder: self.node.clone(),
             lease_ttl: self.settings.router.lease_ttl,
             batch_max: self.settings.router.batch_max,
             prefetch: self.settings.router.prefetch,

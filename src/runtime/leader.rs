@@ -66,8 +66,6 @@ pub struct LeaderDeps {
     pub metrics: Arc<Metrics>,
     /// Shows that the loop goes on.
     pub tick: Arc<dyn Fn() + Send + Sync>,
-    /// This process start.
-    pub holder: String,
     /// How long a leader counts as alive without a sign.
     pub lease_ttl: Duration,
     /// The most inputs in one commit.
@@ -76,7 +74,7 @@ pub struct LeaderDeps {
     pub prefetch: u16,
     /// Whether desks of other processes may be there: they get the feed and send commands over the broker.
     pub remote_desks: bool,
-    /// The desk node of this process.
+    /// The name of this start: it holds the lead, and its desk is the node of that name.
     pub node: String,
     /// A desk node not heard of for this long is lost.
     pub node_late: Duration,
@@ -87,7 +85,7 @@ pub async fn run(deps: LeaderDeps, pool: PoolId, shutdown: CancellationToken) {
     deps.metrics.leads(&pool, false);
     while !shutdown.is_cancelled() {
         let mut pause = ASK_EVERY;
-        match ticking(&*deps.tick, deps.leases.lead(&pool, &deps.holder, deps.lease_ttl)).await {
+        match ticking(&*deps.tick, deps.leases.lead(&pool, &deps.node, deps.lease_ttl)).await {
             Ok(Some(leadership)) => {
                 tracing::info!(%pool, epoch = leadership.epoch, "this process leads the pool");
                 deps.metrics.leads(&pool, true);
